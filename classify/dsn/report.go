@@ -1,0 +1,144 @@
+// Package dsn reads bounces: the bytes of one message in, what it reports out.
+//
+// It knows delivery status notifications (RFC 3464 in RFC 6522 containers, and
+// their internationalised form, RFC 6533), bounces that are words only, and
+// tells both from abuse reports (RFC 5965), receipts (RFC 8098), automatic
+// replies (RFC 3834) and ordinary mail. It judges nothing: what a refusal
+// means is the business of package classify.
+//
+// Every octet it reads was written by a stranger. Nothing here panics, fails
+// or costs more than linear time in the octets looked at, which [Limits]
+// bound; what cannot be read is left out.
+package dsn
+
+// Kind says what a message is.
+type Kind string
+
+// The kinds of message. Only [KindDSN] and [KindText] carry recipients.
+const (
+	KindDSN         Kind = "dsn"         // delivery report, RFC 3464 or 6533
+	KindText        Kind = "text"        // a bounce in words only
+	KindFeedback    Kind = "feedback"    // abuse report, RFC 5965
+	KindDisposition Kind = "disposition" // receipt, RFC 8098
+	KindAutoReply   Kind = "auto-reply"  // vacation and the like, RFC 3834
+	KindNone        Kind = "none"        // anything else
+)
+
+// Kinds lists every kind, in the order of the constants.
+var Kinds = []Kind{KindDSN, KindText, KindFeedback, KindDisposition, KindAutoReply, KindNone}
+
+// Action is what the reporting MTA says it did (RFC 3464 section 2.3.3).
+type Action string
+
+// The registered actions. An invented one is read as the registered action
+// that it stands for.
+const (
+	ActionFailed    Action = "failed"
+	ActionDelayed   Action = "delayed"
+	ActionDelivered Action = "delivered"
+	ActionRelayed   Action = "relayed"
+	ActionExpanded  Action = "expanded"
+)
+
+// Actions lists every action, in the order of the constants.
+var Actions = []Action{ActionFailed, ActionDelayed, ActionDelivered, ActionRelayed, ActionExpanded}
+
+// Bounced reports whether the action is that of a bounce: a failure or a delay.
+func (a Action) Bounced() bool { return a == ActionFailed || a == ActionDelayed }
+
+// Report is what one message reports.
+type Report struct {
+	Kind Kind
+
+	// Per-message fields (RFC 3464 section 2.2), names and values without
+	// their type prefix, "" where the message has none.
+	ReportingMTA    string
+	ReceivedFromMTA string
+	DSNGateway      string
+	EnvelopeID      string // Original-Envelope-Id, xtext decoded
+	ArrivalDate     string
+	Extensions      []Field // fields that RFC 3464 does not name
+
+	Recipients []Recipient
+	Returned   Returned
+
+	// Dropped counts recipients beyond Limits.Recipients.
+	Dropped int
+	// Truncated is true when a limit kept a part of the message unread.
+	Truncated bool
+}
+
+// Recipient is what a report says of one recipient. The three kinds of
+// evidence stay apart: the remote server's reply, the notice's own words, and
+// (not here at all) the returned message.
+type Recipient struct {
+	Address  string // Final-Recipient, bare: user@example.com
+	Original string // Original-Recipient, bare, "" where it says nothing new
+	Action   Action
+
+	// Status is the most specific enhanced status code that the report
+	// states for this recipient (RFC 3463), "" where it states none.
+	Status string
+	// StatusField is the value of the Status field alone: the reporting
+	// MTA's opinion, "" where there is none.
+	StatusField string
+	// SMTPCode is the three-digit code of the final reply, 0 where none was seen.
+	SMTPCode int
+
+	// Diagnostic is the remote server's reply or, without one, what the
+	// reporting MTA says in its place: unfolded, UTF-8, without the type.
+	Diagnostic     string
+	DiagnosticType string // "smtp", "x-postfix", "x-unix" ..., lower case
+
+	// Notice holds the notice's words about this recipient, unfolded, "" where
+	// they say nothing beyond Diagnostic.
+	Notice string
+
+	RemoteMTA      string
+	FinalLogID     string
+	LastAttempt    string
+	WillRetryUntil string
+	Extensions     []Field
+}
+
+// Field is a header-like field as it stands: name as written, value unfolded.
+type Field struct{ Name, Value string }
+
+// Returned names the message that did not arrive. Its words are never judged.
+type Returned struct{ MessageID, From, To, Date string }
+
+// Limits bound what reading one message may cost. A zero field means its default.
+type Limits struct {
+	Octets       int // octets looked at; the rest is skipped
+	Depth        int // nesting of MIME parts
+	Parts        int // MIME parts in all
+	HeaderFields int // fields of one header or of one group of a report
+	FieldLength  int // octets of one field, folds included; the rest is cut
+	Recipients   int // recipients of one report
+}
+
+// DefaultLimits hold room for every report seen in the wild several times over.
+var DefaultLimits = Limits{
+	Octets:       256 << 10,
+	Depth:        8,
+	Parts:        64,
+	HeaderFields: 500,
+	FieldLength:  16 << 10,
+	Recipients:   1000,
+}
+
+// WithDefaults returns l with every zero field set to its default.
+func (l Limits) WithDefaults() Limits {
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&l.Octets, DefaultLimits.Octets)
+	set(&l.Depth, DefaultLimits.Depth)
+	set(&l.Parts, DefaultLimits.Parts)
+	set(&l.HeaderFields, DefaultLimits.HeaderFields)
+	set(&l.FieldLength, DefaultLimits.FieldLength)
+	set(&l.Recipients, DefaultLimits.Recipients)
+	return l
+}

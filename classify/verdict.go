@@ -1,0 +1,118 @@
+// Package classify names bounces: bytes of a message in, verdicts out.
+//
+// One pipeline serves the daemon and the command line: package dsn reads the
+// report, an [Engine] judges the evidence about each recipient and says why.
+// The knowledge it judges by is data (package rules): text rules, the code
+// table, registered codes. Nothing here knows a milter, a configuration file
+// or a metric.
+package classify
+
+import "github.com/bounce-milter/bounce-milter/classify/dsn"
+
+// Category is the class of a bounce, one of the nine of the published
+// classification, or Unclassified. Administrators write filters against
+// these names; they do not change.
+type Category string
+
+// The categories.
+const (
+	InvalidAddress   Category = "invalid-address"
+	Mailbox          Category = "mailbox"
+	MailboxFull      Category = "mailbox-full"
+	RateLimit        Category = "rate-limit"
+	RecipientError   Category = "recipient-error"
+	Rejection        Category = "rejection"
+	DMARC            Category = "dmarc"
+	SenderReputation Category = "sender-reputation"
+	Blocked          Category = "blocked"
+	Unclassified     Category = "unclassified"
+)
+
+// Categories lists every category, Unclassified last.
+var Categories = []Category{InvalidAddress, Mailbox, MailboxFull, RateLimit, RecipientError,
+	Rejection, DMARC, SenderReputation, Blocked, Unclassified}
+
+// Type says what the sender should do about the address.
+type Type string
+
+// The types.
+const (
+	Hard  Type = "hard"  // the address will not work: stop mailing it
+	Soft  Type = "soft"  // it may work later: keep it
+	Block Type = "block" // the sender was refused: fix the sending side, keep it
+)
+
+// Types lists every type.
+var Types = []Type{Hard, Soft, Block}
+
+// Rung is a step of the evidence ladder: the kind of evidence that decided.
+type Rung string
+
+// The rungs, from the one that decides first to the one that decides last.
+const (
+	RungAdmin  Rung = "admin"  // an administrator's rule
+	RungText   Rung = "text"   // a built-in text rule
+	RungCode   Rung = "code"   // a row of the code table with an enhanced code
+	RungStatus Rung = "status" // the enhanced code's registered meaning
+	RungSMTP   Rung = "smtp"   // the SMTP code's row without one, or its registered meaning
+	RungNone   Rung = "none"   // nothing decided: unclassified
+)
+
+// Rungs lists the ladder from top to bottom.
+var Rungs = []Rung{RungAdmin, RungText, RungCode, RungStatus, RungSMTP, RungNone}
+
+// Evidence is what is known about one refused recipient.
+type Evidence struct {
+	Reply        string     // the remote server's words, codes and all, any number of lines
+	Notice       string     // what the notice says about this recipient beside the reply
+	Status       string     // enhanced status code as reported, "" where none
+	SMTPCode     int        // SMTP reply code as reported, 0 where none
+	Action       dsn.Action // "" is taken as failed
+	RemoteMTA    string
+	ReportingMTA string
+}
+
+// Verdict is what a piece of evidence means.
+type Verdict struct {
+	Category Category `json:"category"`
+	Type     Type     `json:"type"`
+	Reason   string   `json:"reason"`
+	Provider string   `json:"provider"` // "other" where none was recognised
+	Rule     string   `json:"rule"`     // what decided: a rule's id, or the code ("550 5.1.1"), or ""
+	Evidence Rung     `json:"evidence"`
+}
+
+// Recipient is the verdict on one recipient beside what was reported of it.
+// A success (delivered, relayed, expanded) has empty category, type, reason.
+type Recipient struct {
+	Recipient         string     `json:"recipient"`
+	OriginalRecipient string     `json:"original_recipient"`
+	Action            dsn.Action `json:"action"`
+	Category          Category   `json:"category"`
+	Type              Type       `json:"type"`
+	Reason            string     `json:"reason"`
+	Status            string     `json:"status"`
+	SMTPCode          int        `json:"smtp_code"`
+	RemoteMTA         string     `json:"remote_mta"`
+	Provider          string     `json:"provider"`
+	Diagnostic        string     `json:"diagnostic"`
+	Rule              string     `json:"rule"`
+	Evidence          Rung       `json:"evidence"`
+}
+
+// Result is the verdict on one message.
+type Result struct {
+	Kind              dsn.Kind    `json:"kind"`
+	ReportingMTA      string      `json:"reporting_mta"`
+	EnvelopeID        string      `json:"envelope_id"`
+	ReturnedMessageID string      `json:"returned_message_id"`
+	Recipients        []Recipient `json:"recipients"`
+
+	// Dropped counts recipients beyond the limit, Truncated tells that a
+	// limit left octets unread; neither is part of the JSON.
+	Dropped   int  `json:"-"`
+	Truncated bool `json:"-"`
+	// Shadowed lists the administrator's rules marked shadow that would
+	// have decided, one entry a recipient they match.
+	Shadowed []string `json:"-"`
+}
