@@ -1,0 +1,72 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
+)
+
+// toUTF8 returns s as valid UTF-8. Octets whose charset nobody named are
+// guessed at; what remains unreadable becomes U+FFFD.
+func toUTF8(s string) string {
+	if isASCII(s) && strings.IndexByte(s, 0x1b) < 0 || utf8.ValidString(s) && strings.IndexByte(s, 0x1b) < 0 {
+		return s
+	}
+	d, err := guessCharset([]byte(s)).NewDecoder().String(s)
+	if err != nil {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return d
+}
+
+// guessCharset says in which charset b probably is, given that it is not UTF-8.
+//
+// QUIRK: ezweb, docomo and other Japanese carriers send ISO-2022-JP, Shift_JIS
+// or EUC-JP that is labelled us-ascii, or not at all.
+func guessCharset(b []byte) encoding.Encoding {
+	if bytes.IndexByte(b, 0x1b) >= 0 && (bytes.Contains(b, []byte("\x1b$")) || bytes.Contains(b, []byte("\x1b("))) {
+		return japanese.ISO2022JP
+	}
+	if looksShiftJIS(b) {
+		return japanese.ShiftJIS
+	}
+	// A superset of ISO 8859-1, which web standards read for it as well.
+	return charmap.Windows1252
+}
+
+// looksShiftJIS reports whether the octets above ASCII come in pairs of
+// Shift_JIS that stand for kana: a Western text does not hold 0x82 or 0x83,
+// low quotation marks and the florin sign, often and always before a letter.
+func looksShiftJIS(b []byte) bool {
+	pairs, kana := 0, 0
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch {
+		case c < 0x80 || 0xa1 <= c && c <= 0xdf: // ASCII, half-width kana
+			continue
+		case i+1 < len(b) && b[i+1] >= 0x40 && b[i+1] != 0x7f && b[i+1] <= 0xfc && c != 0xa0 && c <= 0xfc && c != 0x80:
+			pairs++
+			if c == 0x82 || c == 0x83 {
+				kana++
+			}
+			i++
+		default:
+			return false
+		}
+	}
+	return kana > 0 && kana*4 >= pairs
+}
+
+// isASCII reports whether s has no octet above 0x7f.
+func isASCII[T string | []byte](s T) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

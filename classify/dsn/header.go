@@ -1,0 +1,179 @@
+package dsn
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"github.com/emersion/go-message/charset"
+)
+
+// header is the header of a message or of a part, or one group of fields of
+// a status report. It points into the message's octets and reads a value only
+// when asked for it: most are never wanted.
+type header []headerField
+
+// headerField is one field as it stands in the message.
+type headerField struct {
+	name  []byte // without white space around it
+	value []byte // folds included
+}
+
+// get returns the value of the first field of that name, unfolded and with its
+// encoded words decoded; "" if there is none.
+func (h header) get(name string) string {
+	return decodeWords(h.raw(name))
+}
+
+// values returns the values of all fields of that name, like get.
+func (h header) values(name string) []string {
+	var vs []string
+	for i := range h {
+		if equalFold(h[i].name, name) {
+			vs = append(vs, decodeWords(h[i].value))
+		}
+	}
+	return vs
+}
+
+// raw returns the first field of that name as it stands, nil if there is none.
+func (h header) raw(name string) []byte {
+	for i := range h {
+		if equalFold(h[i].name, name) {
+			return h[i].value
+		}
+	}
+	return nil
+}
+
+// equalFold compares a field's name without regard to case, in ASCII.
+func equalFold(b []byte, name string) bool {
+	if len(b) != len(name) {
+		return false
+	}
+	for i := range b {
+		x, y := b[i], name[i]
+		if x != y && (x|0x20 != y|0x20 || !isAlpha(x)) {
+			return false
+		}
+	}
+	return true
+}
+
+// readHeader reads fields (RFC 5322 section 2.2) up to an empty line, a line
+// that is no field, or the end, and returns what follows. Fields beyond the
+// limits are passed over, what is too long of one is cut.
+//
+// With group set it reads a group of a status report, which a line of white
+// space ends as well; in a message's header such a line only continues a field
+// (RFC 5322 section 4.2).
+func readHeader(dst header, b []byte, lim Limits, group bool) (h header, rest []byte) {
+	h = dst
+	start := -1 // of the present field's value, -1 if it is passed over
+	for pos := 0; pos < len(b); {
+		line, next := cutLine(b[pos:])
+		end, after := pos+len(line), len(b)-len(next)
+		if len(line) == 0 {
+			return h, next
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			// QUIRK: Exchange 2003 and Japanese gateways part the groups of a
+			// report by a line of spaces.
+			if group && len(bytes.TrimLeft(line, " \t")) == 0 {
+				return h, next
+			}
+			if start >= 0 {
+				h[len(h)-1].value = b[start:min(end, start+lim.FieldLength)]
+			}
+			pos = after
+			continue
+		}
+		n, colon := fieldName(line)
+		if n == 0 {
+			return h, b[pos:]
+		}
+		if len(h)-len(dst) < lim.HeaderFields {
+			start = pos + colon + 1
+			h = append(h, headerField{name: line[:n], value: b[start:min(end, start+lim.FieldLength)]})
+		} else {
+			start = -1
+		}
+		pos = after
+	}
+	return h, nil
+}
+
+// fieldName returns the length of the field name that line begins with and
+// where its colon is; 0 if line is no field.
+//
+// QUIRK: a space before the colon ("Final-Recipient : ", "Action :") is
+// allowed by RFC 822 and still sent by old X.400 gateways and MTA-in-a-box
+// appliances.
+func fieldName(line []byte) (n, colon int) {
+	for n < len(line) && line[n] > ' ' && line[n] < 0x7f && line[n] != ':' {
+		n++
+	}
+	colon = n
+	for colon < len(line) && (line[colon] == ' ' || line[colon] == '\t') {
+		colon++
+	}
+	if n == 0 || n > 76 || colon >= len(line) || line[colon] != ':' {
+		return 0, 0
+	}
+	return n, colon
+}
+
+// cutLine returns the first line of b without its end, and what follows it.
+// A line ends with LF or CRLF; a lone CR was made LF before (see normalize).
+func cutLine(b []byte) (line, rest []byte) {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		line, rest = b, nil
+	} else {
+		line, rest = b[:i], b[i+1:]
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line, rest
+}
+
+// unfold returns b on one line: every run of white space that holds a line
+// end becomes one space, white space around is dropped.
+func unfold(b []byte) string {
+	b = bytes.TrimSpace(b)
+	if bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') < 0 {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		if b[i] != '\r' && b[i] != '\n' {
+			out = append(out, b[i])
+			i++
+			continue
+		}
+		for len(out) > 0 && (out[len(out)-1] == ' ' || out[len(out)-1] == '\t') {
+			out = out[:len(out)-1]
+		}
+		for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
+			i++
+		}
+		out = append(out, ' ')
+	}
+	return string(out)
+}
+
+// words decodes encoded words in every charset that go-message knows.
+var words = mime.WordDecoder{CharsetReader: charset.Reader}
+
+// decodeWords returns a field's value unfolded, its encoded words (RFC 2047)
+// decoded, in valid UTF-8. What cannot be decoded stays as it is.
+func decodeWords(b []byte) string {
+	s := unfold(b)
+	if strings.Contains(s, "=?") {
+		if d, err := words.DecodeHeader(s); err == nil {
+			s = d
+		}
+	}
+	return toUTF8(s)
+}
