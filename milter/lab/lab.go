@@ -1,0 +1,178 @@
+// Package lab starts real mail servers around the real bounce-milter, for the
+// end-to-end tests, the demonstration, the soak and the benchmarks: a private
+// Postfix and a private Sendmail in a temporary folder, a remote SMTP server
+// that refuses what it is told to refuse, an SMTP client, a Maildir reader and
+// a reader of the daemon's metrics.
+//
+// Everything lives below one temporary folder and on free loopback ports that
+// are chosen at run time; nothing of the machine's own mail system is touched.
+// Postfix needs root to start, and Sendmail a private mount namespace. Nothing
+// here sleeps and hopes: whoever waits, waits for a condition with a deadline.
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Patience bounds every wait that has no bound of its own. It is long because
+// a busy machine must not fail a test; a wait that succeeds never takes it.
+const Patience = 60 * time.Second
+
+// Lab is one temporary folder and what runs in it.
+type Lab struct {
+	// Dir is the folder: short, since unix socket paths are, and readable by
+	// the users that Postfix switches to.
+	Dir string
+
+	mu      sync.Mutex
+	cleanup []func()
+}
+
+// New makes an empty Lab. Close ends and removes everything in it.
+func New() (*Lab, error) {
+	dir, err := os.MkdirTemp("", "bmlab")
+	if err != nil {
+		return nil, fmt.Errorf("making the lab's folder: %w", err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("opening the lab's folder to Postfix: %w", err)
+	}
+	l := &Lab{Dir: dir}
+	l.Defer(func() { os.RemoveAll(dir) })
+	return l, nil
+}
+
+// Defer registers f to run at Close, the last registered first.
+func (l *Lab) Defer(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cleanup = append(l.cleanup, f)
+}
+
+// Close stops every server of the Lab and removes its folder. It may be called
+// twice.
+func (l *Lab) Close() {
+	l.mu.Lock()
+	todo := l.cleanup
+	l.cleanup = nil
+	l.mu.Unlock()
+	for i := len(todo) - 1; i >= 0; i-- {
+		todo[i]()
+	}
+}
+
+// Path is a path inside the Lab's folder.
+func (l *Lab) Path(elem ...string) string {
+	return filepath.Join(append([]string{l.Dir}, elem...)...)
+}
+
+// mkdir makes a folder inside the Lab with exactly this mode and owner.
+func (l *Lab) mkdir(mode os.FileMode, uid, gid int, elem ...string) (string, error) {
+	dir := l.Path(elem...)
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return "", fmt.Errorf("making a folder: %w", err)
+	}
+	if err := os.Chown(dir, uid, gid); err != nil {
+		return "", fmt.Errorf("giving a folder away: %w", err)
+	}
+	if err := os.Chmod(dir, mode); err != nil {
+		return "", fmt.Errorf("setting a folder's mode: %w", err)
+	}
+	return dir, nil
+}
+
+// FreePorts returns n loopback TCP ports that nobody listens on. They lie below
+// the range that the kernel hands out to outgoing connections, so none of the
+// connections that the lab itself opens can take one before its server does.
+func FreePorts(n int) ([]int, error) {
+	var ports []int
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			l.Close()
+		}
+	}()
+	for try := 0; len(ports) < n; try++ {
+		if try > 1000 {
+			return nil, errors.New("finding free ports: none in a thousand tries")
+		}
+		port := 20000 + rand.IntN(12000)
+		ln, err := net.Listen("tcp", Loopback(port))
+		if err != nil {
+			continue
+		}
+		held = append(held, ln)
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+// Loopback is the address of a port on 127.0.0.1.
+func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Until polls cond until it holds, fails, or Patience is over. what completes
+// the sentence "waiting for …".
+func Until(what string, cond func() (bool, error)) error {
+	return UntilIn(Patience, what, cond)
+}
+
+// UntilIn is Until with a bound of its own.
+func UntilIn(limit time.Duration, what string, cond func() (bool, error)) error {
+	deadline := time.Now().Add(limit)
+	pause := 2 * time.Millisecond
+	for {
+		ok, err := cond()
+		if err != nil {
+			return fmt.Errorf("waiting for %s: %w", what, err)
+		}
+		if ok {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("waiting for %s: not within %v", what, limit)
+		}
+		time.Sleep(pause)
+		if pause < 50*time.Millisecond {
+			pause *= 2
+		}
+	}
+}
+
+// ModuleRoot is the folder of this module's go.mod.
+func ModuleRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking go for the module: %w", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	if mod == "" || mod == os.DevNull {
+		return "", errors.New("finding the module: not inside one")
+	}
+	return filepath.Dir(mod), nil
+}
+
+// Build compiles a package of this module ("./cmd/bounce-milter") to the file
+// out; flags go to go build.
+func Build(pkg, out string, flags ...string) error {
+	root, err := ModuleRoot()
+	if err != nil {
+		return err
+	}
+	args := append([]string{"build", "-o", out}, flags...)
+	cmd := exec.Command("go", append(args, pkg)...)
+	cmd.Dir = root
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, msg)
+	}
+	return nil
+}

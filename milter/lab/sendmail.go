@@ -1,0 +1,376 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+)
+
+// Sendmail is a running private Sendmail. It delivers nothing itself: all mail
+// goes on to a Remote.
+type Sendmail struct {
+	Dir     string
+	Version string
+	Addr    string
+
+	proc *Process
+}
+
+// sendmailBanner finds the version in Sendmail's greeting.
+var sendmailBanner = regexp.MustCompile(`Sendmail ([0-9][0-9.]*[0-9])`)
+
+// StartSendmail starts a Sendmail below the folder name of the Lab with the
+// milter at spec ("inet:8894@127.0.0.1"; empty for none), relaying to remote. It
+// must be called by root.
+func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
+	tree, err := SendmailTree()
+	if err != nil {
+		return nil, err
+	}
+	ports, err := FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sendmail{Dir: l.Path(name), Addr: Loopback(ports[0])}
+	if err := s.write(l, name, tree, ports[0], milter, remote); err != nil {
+		return nil, fmt.Errorf("setting up Sendmail: %w", err)
+	}
+	if err := s.keepLog(l); err != nil {
+		return nil, err
+	}
+	libs, err := libraryPath(tree)
+	if err != nil {
+		return nil, err
+	}
+	path, args := "unshare", []string{"-m", "sh", "-ec", sendmailNamespace}
+	if err := exec.Command("unshare", "-m", "true").Run(); err != nil {
+		// Without a namespace Sendmail looks names up where the machine does
+		// and its log is lost; slower, but it serves.
+		path, args = "sh", []string{"-ec", `LD_LIBRARY_PATH=$LIBS exec $D/sendmail -C $D/etc/sendmail.cf -bD`}
+	}
+	s.proc, err = l.Start(Spec{
+		Name: "sendmail", Path: path, Args: args, Env: []string{"D=" + s.Dir, "LIBS=" + libs}, Log: s.Dir + "/start.log",
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.Defer(s.Stop)
+	return s, Until("Sendmail to greet", func() (bool, error) {
+		if s.proc.Exited() {
+			return false, fmt.Errorf("it ended: %s", s.proc.Log())
+		}
+		c, err := DialSMTP(s.Addr)
+		if err != nil {
+			return false, nil
+		}
+		if m := sendmailBanner.FindStringSubmatch(c.Banner); m != nil {
+			s.Version = m[1]
+		}
+		return true, c.Quit()
+	})
+}
+
+// sendmailNamespace runs Sendmail with an /etc/hosts and resolv.conf of its own,
+// so that no name is ever looked up outside, and a /dev whose log is ours. D is
+// its folder, LIBS the folders of the libraries unpacked beside it.
+const sendmailNamespace = `
+mount --bind $D/etc/hosts /etc/hosts
+if [ -e /etc/resolv.conf ]; then mount --bind $D/etc/resolv.conf $(readlink -f /etc/resolv.conf); fi
+for n in null zero random urandom full tty; do
+  if [ -e /dev/$n ]; then : > $D/dev/$n; mount --bind /dev/$n $D/dev/$n; fi
+done
+mount --bind $D/dev /dev
+LD_LIBRARY_PATH=$LIBS exec $D/sendmail -C $D/etc/sendmail.cf -bD
+`
+
+// write makes the instance's files, with the unpacked packages in tree.
+func (s *Sendmail) write(l *Lab, name, tree string, port int, milter, remote string) error {
+	for _, d := range []struct {
+		sub  string
+		mode os.FileMode
+	}{{"", 0o755}, {"etc", 0o755}, {"q", 0o700}, {"dev", 0o755}} {
+		if _, err := l.mkdir(d.mode, 0, 0, name, d.sub); err != nil {
+			return err
+		}
+	}
+	binary, err := findFile(tree, "sendmail", 0o111)
+	if err != nil {
+		return err
+	}
+	// A copy without setgid: the loader ignores LD_LIBRARY_PATH otherwise.
+	if out, err := exec.Command("install", "-m", "755", binary, s.Dir+"/sendmail").CombinedOutput(); err != nil {
+		return fmt.Errorf("copying the program: %w: %s", err, out)
+	}
+	host, relay, err := net.SplitHostPort(remote)
+	if err != nil {
+		return fmt.Errorf("reading the remote's address: %w", err)
+	}
+	filter := ""
+	if milter != "" {
+		filter = fmt.Sprintf("INPUT_MAIL_FILTER(`lab', `S=%s, F=, T=C:20s;S:20s;R:20s;E:30s')dnl\n", milter)
+	}
+	cf := filepath.Join(tree, "usr/share/sendmail/cf")
+	mc := strings.NewReplacer("@CF@", cf, "@D@", s.Dir, "@PORT@", fmt.Sprint(port), "@HOST@", host,
+		"@RELAY@", relay, "@FILTER@", filter).Replace(sendmailMC)
+	hostname, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	for file, text := range map[string]string{
+		"lab.mc": mc, "service.switch": "hosts\tfiles\naliases\tfiles\n",
+		"hosts":       fmt.Sprintf("127.0.0.1 localhost sm.lab.test %s\n", hostname),
+		"resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+	} {
+		if err := os.WriteFile(s.Dir+"/etc/"+file, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	m4 := exec.Command("m4", "-D_CF_DIR_="+cf+"/", s.Dir+"/etc/lab.mc")
+	out, err := m4.Output()
+	if err != nil {
+		return fmt.Errorf("making sendmail.cf: %w", err)
+	}
+	return os.WriteFile(s.Dir+"/etc/sendmail.cf", out, 0o644)
+}
+
+// keepLog receives what Sendmail sends to syslog.
+func (s *Sendmail) keepLog(l *Lab) error {
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.Dir + "/dev/log", Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("receiving Sendmail's log: %w", err)
+	}
+	out, err := os.Create(s.Dir + "/maillog")
+	if err != nil {
+		conn.Close()
+		return fmt.Errorf("keeping Sendmail's log: %w", err)
+	}
+	l.Defer(func() { conn.Close() })
+	go func() {
+		defer out.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(out, "%s\n", strings.TrimRight(string(buf[:n]), "\x00\n"))
+		}
+	}()
+	return nil
+}
+
+// Log is what Sendmail has logged.
+func (s *Sendmail) Log() string {
+	b, err := os.ReadFile(s.Dir + "/maillog")
+	if err != nil {
+		return err.Error()
+	}
+	return s.proc.Log() + string(b)
+}
+
+// Stop ends Sendmail, its children too.
+func (s *Sendmail) Stop() {
+	if s.proc.Exited() {
+		return
+	}
+	syscall.Kill(-s.proc.Pid(), syscall.SIGTERM)
+	if _, err := s.proc.Wait(Patience); err != nil {
+		s.proc.Kill()
+	}
+}
+
+// SendmailTree is a folder with Debian's Sendmail unpacked, not installed: the
+// package would push Postfix off the machine. It is fetched once into the
+// module's bin folder, which make clean empties.
+func SendmailTree() (string, error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "bin", "lab", "sendmail")
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("unpacking Sendmail: %w", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "unpack")
+	if err != nil {
+		return "", fmt.Errorf("unpacking Sendmail: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", fmt.Errorf("unpacking Sendmail: %w", err)
+	}
+	if err := unpack(tmp); err != nil {
+		return "", fmt.Errorf("unpacking Sendmail: %w", err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return "", fmt.Errorf("unpacking Sendmail: %w", err)
+	}
+	return dir, nil
+}
+
+// unpack downloads Sendmail and, package by package, the libraries that it
+// needs and the machine has not.
+func unpack(dir string) error {
+	if err := download(dir, "sendmail-bin", "sendmail-cf"); err != nil {
+		return err
+	}
+	binary, err := findFile(dir, "sendmail", 0o111)
+	if err != nil {
+		return err
+	}
+	wanted := dependencies("sendmail-bin")
+	seen := map[string]bool{}
+	for len(wanted) > 0 {
+		libs, err := libraryPath(dir)
+		if err != nil {
+			return err
+		}
+		ldd := exec.Command("ldd", binary)
+		ldd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+libs)
+		out, err := ldd.Output()
+		if err != nil {
+			return fmt.Errorf("listing libraries: %w", err)
+		}
+		if !strings.Contains(string(out), "not found") {
+			return nil
+		}
+		pkg := wanted[0]
+		wanted = wanted[1:]
+		if seen[pkg] || installed(pkg) {
+			continue
+		}
+		seen[pkg] = true
+		if err := download(dir, pkg); err != nil {
+			return err
+		}
+		wanted = append(wanted, dependencies(pkg)...)
+	}
+	return errors.New("it needs libraries that its packages do not name")
+}
+
+// download fetches Debian packages and unpacks them into dir.
+func download(dir string, pkgs ...string) error {
+	cmd := exec.Command("apt-get", append([]string{"-q", "download"}, pkgs...)...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("downloading %s: %w\n%s", strings.Join(pkgs, ", "), err, out)
+	}
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, deb := range debs {
+		if out, err := exec.Command("dpkg", "-x", deb, dir).CombinedOutput(); err != nil {
+			return fmt.Errorf("unpacking %s: %w\n%s", filepath.Base(deb), err, out)
+		}
+		if err := os.Remove(deb); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(dir, 0o755) // dpkg gives it the mode of the package's root
+}
+
+// dependencies are the libraries that a package depends on.
+func dependencies(pkg string) []string {
+	out, err := exec.Command("apt-cache", "depends", "--no-recommends", "--no-suggests", pkg).Output()
+	if err != nil {
+		return nil
+	}
+	var libs []string
+	for line := range strings.SplitSeq(string(out), "\n") {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: lib"); ok {
+			libs = append(libs, "lib"+name)
+		}
+	}
+	return libs
+}
+
+func installed(pkg string) bool {
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${db:Status-Status}", pkg).Output()
+	return err == nil && strings.HasPrefix(string(out), "installed")
+}
+
+// libraryPath lists the folders below dir that hold shared libraries.
+func libraryPath(dir string) (string, error) {
+	var dirs []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if strings.Contains(d.Name(), ".so.") {
+			if parent := filepath.Dir(path); len(dirs) == 0 || dirs[len(dirs)-1] != parent {
+				dirs = append(dirs, parent)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("looking for libraries: %w", err)
+	}
+	return strings.Join(dirs, ":"), nil
+}
+
+// findFile finds a regular file of this name with all of these mode bits.
+func findFile(dir, name string, mode os.FileMode) (string, error) {
+	found := ""
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || found != "" || d.Name() != name || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode()&mode == mode && info.Size() > 100<<10 { // not the start script of that name
+			found = path
+		}
+		return err
+	})
+	if err == nil && found == "" {
+		err = fmt.Errorf("no program %s in the packages", name)
+	}
+	return found, err
+}
+
+// sendmailMC is m4 source for sendmail.cf. Delivery is interactive: the reply to
+// the final dot comes after the message was handed on.
+const sendmailMC = "include(`@CF@/m4/cf.m4')\n" +
+	"OSTYPE(`linux')dnl\n" +
+	"define(`confCF_VERSION', `lab')dnl\n" +
+	"define(`QUEUE_DIR', `@D@/q')dnl\n" +
+	"define(`confPID_FILE', `@D@/sendmail.pid')dnl\n" +
+	"define(`ALIAS_FILE', `')dnl\n" +
+	"define(`STATUS_FILE', `@D@/etc/statistics')dnl\n" +
+	"define(`HELP_FILE', `@D@/etc/helpfile')dnl\n" +
+	"define(`confCONTROL_SOCKET_NAME', `')dnl\n" +
+	"define(`confSERVICE_SWITCH_FILE', `@D@/etc/service.switch')dnl\n" +
+	"define(`confDOMAIN_NAME', `sm.lab.test')dnl\n" +
+	"define(`confDONT_BLAME_SENDMAIL', `AssumeSafeChown,GroupWritableDirPathSafe,DontWarnForwardFileInUnsafeDirPath,MapInUnsafeDirPath,ClassFileInUnsafeDirPath')dnl\n" +
+	"define(`confDEF_USER_ID', `65534:65534')dnl\n" +
+	"define(`confTRUSTED_USER', `root')dnl\n" +
+	"define(`confDELIVERY_MODE', `i')dnl\n" +
+	"define(`confMAX_MESSAGE_SIZE', `0')dnl\n" +
+	"define(`confLOG_LEVEL', `14')dnl\n" +
+	"define(`confMILTER_LOG_LEVEL', `14')dnl\n" +
+	"define(`confTO_IDENT', `0')dnl\n" +
+	"define(`confQUEUE_LA', `1000')dnl\n" +
+	"define(`confREFUSE_LA', `1000')dnl\n" +
+	"define(`confDELAY_LA', `1000')dnl\n" +
+	"FEATURE(`no_default_msa')dnl\n" +
+	"FEATURE(`nocanonify')dnl\n" +
+	"FEATURE(`promiscuous_relay')dnl\n" +
+	"FEATURE(`accept_unresolvable_domains')dnl\n" +
+	"FEATURE(`accept_unqualified_senders')dnl\n" +
+	"DAEMON_OPTIONS(`Name=MTA, Addr=127.0.0.1, Port=@PORT@, Family=inet')dnl\n" +
+	"define(`SMART_HOST', `relay:[@HOST@]')dnl\n" +
+	"define(`RELAY_MAILER_ARGS', `TCP $h @RELAY@')dnl\n" +
+	"@FILTER@" +
+	"MAILER(`local')dnl\n" +
+	"MAILER(`smtp')dnl\n"
