@@ -1,0 +1,216 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations in testdata")
+
+// Every file in testdata/bad gives exactly the messages beside it.
+func TestBad(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := Parse(filepath.Base(file), data)
+			var ps Problems
+			switch {
+			case errors.As(err, &ps):
+			case err != nil:
+				t.Fatalf("%T: %v", err, err)
+			default:
+				ps = c.CheckHost()
+			}
+			got := ps.Error() + "\n"
+			wantFile := strings.TrimSuffix(file, ".toml") + ".want"
+			if *update {
+				if err := os.WriteFile(wantFile, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(wantFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+			for _, p := range ps {
+				if p.Line == 0 || p.File == "" {
+					t.Errorf("%q does not say where", p.Message)
+				}
+			}
+		})
+	}
+}
+
+// An empty file is valid and says the defaults; what Show prints of the
+// defaults is the packaged file.
+func TestDefaults(t *testing.T) {
+	c, err := Parse("empty.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, c, Default())
+	const packaged = "../packaging/config.toml"
+	if *update {
+		if err := os.WriteFile(packaged, []byte(packagedHead+Default().Show()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(packaged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(data) != packagedHead+Default().Show() {
+		t.Errorf("%s is not what Show prints; go test ./config -update writes it", packaged)
+	}
+	if c, err = Parse(packaged, data); err != nil {
+		t.Fatal(err)
+	}
+	same(t, c, Default())
+}
+
+const packagedHead = `# bounce-milter: configuration. Every key is here with its default; one that is
+# taken out keeps it. See bounce-milter.toml(5). After a change:
+#
+#	bounce-milter config check && systemctl reload bounce-milter
+
+`
+
+// same compares what two configurations say, wherever they come from.
+func same(t *testing.T, got, want *Config) {
+	t.Helper()
+	a, b := *got, *want
+	a.File, b.File, a.lines, b.lines = "", "", nil, nil
+	if len(a.TrustedNetworks) == 0 {
+		a.TrustedNetworks = nil
+	}
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("got  %+v\nwant %+v", a, b)
+	}
+}
+
+// What Show prints reads back to the same, for every file in testdata/good.
+func TestShow(t *testing.T) {
+	files, err := filepath.Glob("testdata/good/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no fixtures", err)
+	}
+	for _, file := range files {
+		c, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := c.Show()
+		back, err := Parse("shown", []byte(shown))
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", file, err, shown)
+		}
+		same(t, back, c)
+		if back.Show() != shown {
+			t.Errorf("%s: shown twice, not the same", file)
+		}
+	}
+}
+
+func TestEverything(t *testing.T) {
+	c, err := Load("testdata/good/everything.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each key differs from its default, or the file does not test it.
+	d := Default()
+	for i, s := range c.Settings() {
+		if s == d.Settings()[i] {
+			t.Errorf("%s = %s in the file is the default", s[0], s[1])
+		}
+		if c.Line(s[0]) == 0 {
+			t.Errorf("%s has no line", s[0])
+		}
+	}
+	if got := c.Line("listen[1]"); got != 4 {
+		t.Errorf("listen[1] is on line %d, want 4", got)
+	}
+	if c.Limits.IdleTimeout != 90*time.Minute || c.Limits.MaxMemory != 1<<30 || c.Limits.Report.Octets != 100_000 {
+		t.Errorf("limits read as %+v", c.Limits)
+	}
+	if len(c.TrustedNetworks) != 2 || c.TrustedNetworks[1].String() != "2001:db8::25/128" {
+		t.Errorf("networks read as %v", c.TrustedNetworks)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	_, err := Load("/nowhere/at/all.toml")
+	if err == nil || err.Error() != "/nowhere/at/all.toml: no such file or directory" {
+		t.Errorf("missing file: %v", err)
+	}
+	var fe *FileError
+	if !errors.As(err, &fe) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %T", err)
+	}
+	if _, err := Load(t.TempDir()); err == nil || !strings.HasSuffix(err.Error(), "is a directory") {
+		t.Errorf("folder: %v", err)
+	}
+}
+
+func TestRulesFolder(t *testing.T) {
+	c := Default()
+	if _, err := os.Stat(DefaultRulesDir); err != nil && c.RulesFolder() != "" {
+		t.Errorf("the default folder, which is not there, is used")
+	}
+	c, err := Parse("x.toml", []byte(`rules_dir = "`+DefaultRulesDir+`"`))
+	if err != nil || c.RulesFolder() != DefaultRulesDir {
+		t.Errorf("a folder that the file names is passed over: %v", err)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"listen", "mode", "log", "limits", "header_prefix"}
+	for in, want := range map[string]string{
+		"lisen": "listen", "lsiten": "listen", "Listen": "listen", "listens": "listen", "mod": "mode",
+		"header-prefix": "header_prefix", "headerprefix": "header_prefix", "limit": "limits", "action": "", "x": "",
+	} {
+		if got := nearest(in, words); got != want {
+			t.Errorf("nearest to %q is %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*/*.toml")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("f", data)
+		if err != nil {
+			var ps Problems
+			if !errors.As(err, &ps) || len(ps) == 0 {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		back, err := Parse("shown", []byte(c.Show()))
+		if err != nil || back.Show() != c.Show() {
+			t.Fatalf("%v\n%s", err, c.Show())
+		}
+	})
+}

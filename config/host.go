@@ -1,0 +1,123 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// CheckHost reports what the configuration names and this host lacks: folders,
+// groups, host names and addresses. It opens nothing.
+func (c *Config) CheckHost() Problems {
+	var ps Problems
+	bad := func(key, format string, a ...any) {
+		ps = append(ps, Problem{c.File, c.Line(key), fmt.Sprintf(format, a...)})
+	}
+	for i, s := range c.Listen {
+		key := fmt.Sprintf("listen[%d]", i)
+		if err := checkSocket(s); err != nil {
+			bad(key, "listen: %q %v", s, err)
+		}
+	}
+	if err := checkSocket(c.Metrics.Listen); err != nil {
+		bad("metrics.listen", "metrics.listen: %q %v", c.Metrics.Listen, err)
+	}
+	if c.SocketGroup != "" {
+		if _, err := user.LookupGroup(c.SocketGroup); err != nil {
+			if _, err := user.LookupGroupId(c.SocketGroup); err != nil {
+				bad("socket_group", "socket_group: there is no group %q on this host: create it, or name another", c.SocketGroup)
+			}
+		}
+	}
+	if dir := c.RulesFolder(); dir != "" {
+		if err := checkFolder(dir); err != nil {
+			bad("rules_dir", `rules_dir: %v, or write "" for no rules of your own`, err)
+		}
+	}
+	ps.sort()
+	return ps
+}
+
+// checkSocket reports why s cannot be listened on here.
+func checkSocket(s Socket) error {
+	switch s.Network {
+	case "unix":
+		if err := checkFolder(filepath.Dir(s.Address)); err != nil {
+			return fmt.Errorf("cannot be there: %w", err)
+		}
+		if info, err := os.Lstat(s.Address); err == nil && info.Mode().Type() != fs.ModeSocket {
+			return errors.New("is there already and is no socket: remove it, or name another path")
+		}
+	case "tcp", "tcp6":
+		host, _, err := net.SplitHostPort(s.Address)
+		if err != nil {
+			return err
+		}
+		return checkHostName(host)
+	}
+	return nil
+}
+
+func checkFolder(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder %s does not exist: create it", dir)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no folder: name one", dir)
+	}
+	return nil
+}
+
+// lookupTimeout bounds the look-up of a host name.
+const lookupTimeout = 5 * time.Second
+
+func checkHostName(host string) error {
+	if host == "" {
+		return nil // all addresses
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+		defer cancel()
+		if _, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+			return fmt.Errorf("names a host %q that does not resolve: check the name, or write its address", host)
+		}
+		return nil
+	}
+	if ip.IsUnspecified() || ip.IsLoopback() || nonLocalBind() {
+		return nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // the host does not say; binding will
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(net.IP(ip.AsSlice())) {
+			return nil
+		}
+	}
+	return fmt.Errorf("has address %s, which is none of this host's: see ip address", ip)
+}
+
+// nonLocalBind reports whether the host lets programs bind addresses that it
+// does not have (yet), as hosts that share an address do.
+func nonLocalBind() bool {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		b, err := os.ReadFile("/proc/sys/net/" + family + "/ip_nonlocal_bind")
+		if err == nil && strings.TrimSpace(string(b)) == "1" {
+			return true
+		}
+	}
+	return false
+}

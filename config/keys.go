@@ -1,0 +1,109 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// key is one thing the administrator may set.
+type key struct {
+	name string // with its table: "limits.max_memory"
+	doc  string // what it means, printed above it by Show
+	bind func(*Config) value
+}
+
+// table returns the name of the key's table, "" for the top level, and the key
+// within it.
+func (k key) table() (table, name string) {
+	if t, n, ok := strings.Cut(k.name, "."); ok {
+		return t, n
+	}
+	return "", k.name
+}
+
+// tables are the tables of the file in order, with what each is about.
+var tables = []struct{ name, doc string }{
+	{"", ""},
+	{"metrics", "Prometheus metrics at /metrics, and a status page at /."},
+	{"log", "The log goes to standard error, where systemd's journal takes it."},
+	{"limits", `Bounds on what strangers may cost. Sizes are octets, or "KiB", "MiB", "GiB".
+A message over a limit is delivered like any other; it is judged by what was seen.`},
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// keys are all keys, in the order in which Show prints them.
+var keys = []key{
+	{"listen", `Milter sockets, as Postfix, Sendmail and OpenDKIM users spell them:
+"inet:PORT@HOST", "inet:HOST:PORT", "inet6:PORT@HOST", "unix:/PATH", "local:/PATH",
+"/PATH", or "systemd" for socket activation. 8891 and 8893 are OpenDKIM's and OpenDMARC's.`,
+		func(c *Config) value { return socketList{&c.Listen} }},
+	{"socket_mode", `Mode of the unix sockets above. The MTA needs to read and write.`,
+		func(c *Config) value { return fileMode{&c.SocketMode} }},
+	{"socket_group", `Group of the unix sockets above, such as "postfix"; "" leaves that of the daemon.`,
+		func(c *Config) value { return word{&c.SocketGroup} }},
+	{"mode", `"tag" adds headers to bounces; "observe" only counts and logs, and changes nothing.`,
+		func(c *Config) value { return choice[Mode]{&c.Mode, []Mode{ModeTag, ModeObserve}} }},
+	{"header_prefix", `What the names of our headers begin with.`,
+		func(c *Config) value { return prefix{&c.HeaderPrefix} }},
+	{"forged_headers", `Headers with our prefix that come from outside: "remove" takes them off every
+message; "keep" leaves them and so need not look at ordinary mail at all: for sites
+whose MTA strips them itself (Postfix: header_checks).`,
+		func(c *Config) value {
+			return choice[ForgedHeaders]{&c.ForgedHeaders, []ForgedHeaders{ForgedRemove, ForgedKeep}}
+		}},
+	{"trusted_networks", `Upstream relays that run bounce-milter too: their X-Bounce- headers stay.
+Networks or addresses, such as ["192.0.2.0/24", "2001:db8::25"].`,
+		func(c *Config) value { return networks{&c.TrustedNetworks} }},
+	{"bounce_senders", `Bounces come from the null sender. Some come from these local parts instead,
+and are looked at as well.`,
+		func(c *Config) value { return words{&c.BounceSenders} }},
+	{"rules_dir", `Folder of your own rules (*.toml), which go before the built-in ones.
+"" is none; this folder need not exist, any other must.`,
+		func(c *Config) value { return folder{&c.RulesDir} }},
+	{"drain_timeout", `How long messages in progress may go on after SIGTERM.`,
+		func(c *Config) value { return duration{&c.DrainTimeout, 0, time.Hour} }},
+
+	{"metrics.listen", `"HOST:PORT", "unix:/PATH", "systemd", or "" for none.`,
+		func(c *Config) value { return webSocket{&c.Metrics.Listen} }},
+
+	{"log.level", `"debug", "info", "warn" or "error".`,
+		func(c *Config) value { return level{&c.Log.Level} }},
+	{"log.format", `"text" or "json".`,
+		func(c *Config) value { return choice[string]{&c.Log.Format, []string{"text", "json"}} }},
+
+	{"limits.max_octets", `Octets looked at in one message, header included.`,
+		func(c *Config) value { return size[int]{&c.Limits.Report.Octets, 4 * kib, 64 * mib} }},
+	{"limits.max_memory", `Octets that all messages in progress hold together. As it fills up each
+message is looked at less far; none is refused.`,
+		func(c *Config) value { return size[int64]{&c.Limits.MaxMemory, mib, 64 * gib} }},
+	{"limits.max_sessions", `Connections from MTAs at a time; one more is closed at once.`,
+		func(c *Config) value { return count{&c.Limits.MaxSessions, 1, 1_000_000} }},
+	{"limits.max_header_octets", `Octets kept of a message's header.`,
+		func(c *Config) value { return size[int]{&c.Limits.MaxHeaderOctets, kib, 16 * mib} }},
+	{"limits.max_header_fields", `Fields kept of a message's header.`,
+		func(c *Config) value { return count{&c.Limits.MaxHeaderFields, 1, 100_000} }},
+	{"limits.max_mime_depth", `Nesting of MIME parts.`,
+		func(c *Config) value { return count{&c.Limits.Report.Depth, 1, 100} }},
+	{"limits.max_mime_parts", `MIME parts of a message in all.`,
+		func(c *Config) value { return count{&c.Limits.Report.Parts, 1, 10_000} }},
+	{"limits.max_report_fields", `Fields read in the header of a MIME part, or about one recipient of a report.`,
+		func(c *Config) value { return count{&c.Limits.Report.HeaderFields, 1, 100_000} }},
+	{"limits.max_field_octets", `Octets read of one field, folds included.`,
+		func(c *Config) value { return size[int]{&c.Limits.Report.FieldLength, 256, mib} }},
+	{"limits.max_recipients", `Recipients read in one report.`,
+		func(c *Config) value { return count{&c.Limits.Report.Recipients, 1, 1_000_000} }},
+	{"limits.negotiate_timeout", `Time that a new connection has to speak the milter protocol.`,
+		func(c *Config) value { return duration{&c.Limits.NegotiateTimeout, time.Millisecond, time.Hour} }},
+	{"limits.idle_timeout", `Silence allowed between commands. An MTA waits there for its own client,
+Sendmail up to an hour.`,
+		func(c *Config) value { return duration{&c.Limits.IdleTimeout, time.Millisecond, 24 * time.Hour} }},
+	{"limits.frame_timeout", `Time that one command may take from its first octet to its last.`,
+		func(c *Config) value { return duration{&c.Limits.FrameTimeout, time.Millisecond, time.Hour} }},
+	{"limits.write_timeout", `Time that a reply may wait for an MTA that does not read.`,
+		func(c *Config) value { return duration{&c.Limits.WriteTimeout, time.Millisecond, time.Hour} }},
+}

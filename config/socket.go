@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Systemd is the spelling of a socket that systemd hands over.
+const Systemd = "systemd"
+
+// Socket is an address to listen on.
+type Socket struct {
+	Network  string // "tcp", "tcp6", "unix", or "systemd"
+	Address  string // host:port, absolute path, or a FileDescriptorName of systemd's, "" for any
+	Spelling string // as the administrator wrote it
+}
+
+func (s Socket) String() string { return s.Spelling }
+
+// maxUnixPath is what sun_path of sockaddr_un holds on Linux, less the NUL.
+const maxUnixPath = 107
+
+// ParseSocket reads a milter socket as Postfix, Sendmail and OpenDKIM users
+// spell it: inet:PORT@HOST, inet:HOST:PORT, inet:PORT, inet6: likewise,
+// unix:PATH, local:PATH, an absolute path; or "systemd", with the name of the
+// unit's FileDescriptorName after a colon where it has several.
+func ParseSocket(s string) (Socket, error) {
+	kind, rest, found := strings.Cut(s, ":")
+	switch {
+	case s == "":
+		return Socket{}, errors.New(`is empty: write a socket such as "inet:8894@127.0.0.1"`)
+	case kind == Systemd && (rest != "" || !found):
+		return Socket{Network: Systemd, Address: rest, Spelling: s}, nil
+	case strings.HasPrefix(s, "/"):
+		return unixSocket(s, s)
+	case found && (kind == "unix" || kind == "local"):
+		return unixSocket(s, rest)
+	case found && (kind == "inet" || kind == "inet6"):
+		network := "tcp"
+		if kind == "inet6" {
+			network = "tcp6"
+		}
+		address, err := inetAddress(rest, kind)
+		return Socket{Network: network, Address: address, Spelling: s}, err
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil && isNumber(port) {
+		return Socket{}, fmt.Errorf(`says no kind of socket: write "inet:%s@%s"`, port, host)
+	}
+	if near := nearest(kind, []string{"inet", "inet6", "unix", "local", Systemd}); found && near != "" {
+		return Socket{}, fmt.Errorf(`has an unknown kind %q: write "%s:%s"`, kind, near, rest)
+	}
+	return Socket{}, errors.New(`is no socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`)
+}
+
+// parseWebSocket reads the address of the metrics page: host:port as web
+// servers spell it, or any spelling of a milter socket; "" is off.
+func parseWebSocket(s string) (Socket, error) {
+	if s == "" {
+		return Socket{}, nil
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil && !strings.Contains(host, ":") || strings.HasPrefix(s, "[") {
+		if err != nil {
+			return Socket{}, errors.New(`is no address: write "[IPV6-ADDRESS]:PORT"`)
+		}
+		if _, isKind := map[string]bool{"inet": true, "inet6": true, "unix": true, "local": true, Systemd: true}[host]; !isKind {
+			if err := checkPort(port); err != nil {
+				return Socket{}, err
+			}
+			return Socket{Network: "tcp", Address: s, Spelling: s}, nil
+		}
+	}
+	if isNumber(s) {
+		return Socket{}, fmt.Errorf(`says no host: write "127.0.0.1:%s"`, s)
+	}
+	sock, err := ParseSocket(s)
+	if err != nil && !strings.Contains(s, ":") {
+		err = errors.New(`is no address: write "HOST:PORT", or "" for no metrics`)
+	}
+	return sock, err
+}
+
+func unixSocket(spelling, path string) (Socket, error) {
+	switch {
+	case path == "":
+		return Socket{}, errors.New(`has no path: write "unix:/run/bounce-milter/milter.sock"`)
+	case !strings.HasPrefix(path, "/"):
+		return Socket{}, fmt.Errorf(`is a relative path: write it from the root, "unix:/…/%s"`, filepath.Base(path))
+	case len(path) > maxUnixPath:
+		return Socket{}, fmt.Errorf("is %d octets long: the system takes socket paths of at most %d", len(path), maxUnixPath)
+	case strings.HasSuffix(path, "/"):
+		return Socket{}, fmt.Errorf(`names a folder: add the socket's own name, "%smilter.sock"`, spelling)
+	}
+	return Socket{Network: "unix", Address: filepath.Clean(path), Spelling: spelling}, nil
+}
+
+// inetAddress reads PORT@HOST, HOST:PORT or PORT. IPv6 hosts may stand in
+// brackets, and must in the HOST:PORT form.
+func inetAddress(s, kind string) (string, error) {
+	port, host, at := strings.Cut(s, "@")
+	if !at {
+		if i := strings.LastIndexByte(s, ':'); i >= 0 {
+			host, port = s[:i], s[i+1:]
+			if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+				return "", fmt.Errorf(`is ambiguous: write "%s:PORT@%s"`, kind, s)
+			}
+		} else {
+			port = s
+		}
+	}
+	if err := checkPort(port); err != nil {
+		return "", err
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.Contains(host, ":") || isAddressLike(host) {
+		ip, err := netip.ParseAddr(host)
+		if err != nil {
+			return "", fmt.Errorf("has no IP address in %q: check the number", host)
+		}
+		if kind == "inet6" && ip.Is4() {
+			return "", fmt.Errorf(`has an IPv4 address: write "inet:%s@%s"`, port, host)
+		}
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// isAddressLike reports whether a host is made of digits and dots, as no host
+// name is.
+func isAddressLike(host string) bool {
+	return host != "" && strings.Trim(host, "0123456789.") == ""
+}
+
+func checkPort(s string) error {
+	if s == "" {
+		return errors.New("has no port: add a number from 1 to 65535")
+	}
+	if n, err := strconv.Atoi(s); err != nil || n < 0 || n > 65535 {
+		if !isNumber(s) {
+			return fmt.Errorf("has port %q, which is no number: write one from 1 to 65535", s)
+		}
+		return fmt.Errorf("has port %s: the highest is 65535", s)
+	}
+	return nil
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
