@@ -191,7 +191,10 @@ func isCode(t string) bool {
 	case '4', '5':
 		return true
 	case '2':
-		return t[1] <= '5'
+		switch t {
+		case "211", "214", "220", "221", "235", "250", "251", "252", "253":
+			return true
+		}
 	}
 	return false
 }

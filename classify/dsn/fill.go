@@ -1,0 +1,190 @@
+package dsn
+
+import "strings"
+
+// fill makes the report of the fields that were read.
+func (r *reader) fill(sr *statusReader) {
+	m := &sr.message
+	r.rep.ReportingMTA = readMTA(decodeWords(m.field[fieldReportingMTA]))
+	r.rep.ReceivedFromMTA = readMTA(decodeWords(m.field[fieldReceivedFrom]))
+	r.rep.DSNGateway = readMTA(decodeWords(m.field[fieldGateway]))
+	r.rep.EnvelopeID = decodeXtext(unfold(m.field[fieldEnvelopeID]))
+	r.rep.ArrivalDate = unfold(m.field[fieldArrival])
+	r.rep.Extensions = readExtensions(m.extensions)
+	r.rep.Dropped = sr.dropped
+
+	if len(sr.groups) == 0 {
+		sr.groups = r.unnamed()
+	}
+	r.rep.Recipients = make([]Recipient, 0, len(sr.groups))
+	seen := map[string]int{}
+	for i := range sr.groups {
+		rcpt := r.recipient(&sr.groups[i], len(sr.groups) == 1)
+		if len(sr.groups) > 1 && rcpt.Address != "" {
+			// QUIRK: the same recipient twice: Sendmail, for an alias and what
+			// it leads to; MailMarshal.
+			key := strings.ToLower(rcpt.Address)
+			if j, ok := seen[key]; ok {
+				merge(&r.rep.Recipients[j], &rcpt)
+				continue
+			}
+			seen[key] = len(r.rep.Recipients)
+		}
+		r.rep.Recipients = append(r.rep.Recipients, rcpt)
+	}
+}
+
+// merge adds what a second group says of a recipient.
+func merge(to, from *Recipient) {
+	if !to.Action.Bounced() && from.Action.Bounced() {
+		*to, *from = *from, *to
+	}
+	if to.Diagnostic == "" {
+		to.Diagnostic, to.DiagnosticType = from.Diagnostic, from.DiagnosticType
+	}
+	if statusRank(from.Status) > statusRank(to.Status) {
+		to.Status = from.Status
+	}
+	if to.SMTPCode == 0 {
+		to.SMTPCode = from.SMTPCode
+	}
+	if to.RemoteMTA == "" {
+		to.RemoteMTA = from.RemoteMTA
+	}
+	if to.Original == "" {
+		to.Original = from.Original
+	}
+}
+
+// unnamed makes groups for a report that has none: the recipients stand in the
+// notice, or only in the header.
+//
+// QUIRK: Postfix when it lost the queue file ("Delivery report unavailable"),
+// and IronPort.
+func (r *reader) unnamed() []statusGroup {
+	return make([]statusGroup, 1)
+}
+
+// recipient reads one group of fields (RFC 3464 section 2.3). only is true when
+// the report has no other, so that what the message says elsewhere is about it.
+func (r *reader) recipient(g *statusGroup, only bool) Recipient {
+	rcpt := Recipient{
+		Address:        readAddress(decodeWords(g.field[fieldFinal])),
+		Original:       readAddress(decodeWords(g.field[fieldOriginal])),
+		Action:         readAction(unfold(g.field[fieldAction])),
+		StatusField:    readStatus(unfold(g.field[fieldStatus])),
+		RemoteMTA:      readMTA(decodeWords(g.field[fieldRemoteMTA])),
+		FinalLogID:     decodeWords(g.field[fieldLogID]),
+		LastAttempt:    unfold(g.field[fieldLastAttempt]),
+		WillRetryUntil: unfold(g.field[fieldWillRetry]),
+		Extensions:     readExtensions(g.extensions),
+	}
+	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(decodeWords(g.field[fieldDiagnostic]))
+	if !isMailbox(rcpt.Address) {
+		r.findAddress(&rcpt, g, only)
+	}
+	if strings.EqualFold(rcpt.Original, rcpt.Address) {
+		rcpt.Original = ""
+	}
+
+	reply := ParseReply(rcpt.Diagnostic)
+	rcpt.Diagnostic = reply.Text
+	if rcpt.DiagnosticType != "x-unix" { // the exit code of a program
+		rcpt.SMTPCode = reply.Code
+	}
+	rcpt.Status = betterStatus(reply.Status, rcpt.StatusField)
+	if reply.Code == 0 || statusRank(reply.Status) <= rankGeneric && statusRank(rcpt.StatusField) <= rankGeneric {
+		r.askNotice(&rcpt)
+	}
+	if rcpt.Action == "" {
+		rcpt.Action = guessAction(&rcpt)
+	}
+	return rcpt
+}
+
+// betterStatus chooses between the code of the remote server's reply and that of
+// the reporting server: the one that tells more; the remote server's if both
+// tell as much, for it knows.
+func betterStatus(reply, field string) string {
+	if statusRank(reply) >= statusRank(field) {
+		return reply
+	}
+	return field
+}
+
+// askNotice looks in the notice's words for what the fields do not say.
+//
+// QUIRK: OpenSMTPD and Exim write Status 5.0.0 and leave the reply to the words;
+// Sendmail's Diagnostic-Code is an exit code where a program refused.
+func (r *reader) askNotice(rcpt *Recipient) {
+	if !rcpt.Action.Bounced() && rcpt.Action != "" {
+		return
+	}
+	reply, words := noticeEvidence(r.notice(), rcpt.Address)
+	if words != rcpt.Diagnostic {
+		rcpt.Notice = words
+	}
+	if reply == "" {
+		return
+	}
+	said := ParseReply(reply)
+	if rcpt.SMTPCode == 0 {
+		rcpt.SMTPCode = said.Code
+	}
+	rcpt.Status = betterStatus(said.Status, rcpt.Status)
+	if rcpt.Diagnostic == "" {
+		rcpt.Diagnostic, rcpt.DiagnosticType = said.Text, "smtp"
+	} else if rcpt.Notice == "" && said.Text != rcpt.Diagnostic {
+		rcpt.Notice = said.Text
+	}
+}
+
+// guessAction says what a report without an Action field reports: what the
+// class of its status means (RFC 3463 section 3.1).
+func guessAction(rcpt *Recipient) Action {
+	switch {
+	case strings.HasPrefix(rcpt.StatusField, "2."):
+		return ActionDelivered
+	case strings.HasPrefix(rcpt.StatusField, "4.") && rcpt.WillRetryUntil != "":
+		return ActionDelayed
+	}
+	return ActionFailed
+}
+
+// findAddress finds the recipient of a group whose Final-Recipient is missing
+// or no mailbox: a pipe, a file, a route without a user.
+func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
+	if isMailbox(rcpt.Original) {
+		rcpt.Address, rcpt.Original = rcpt.Original, ""
+		return
+	}
+	if a := readAddress(g.extensions.get("X-Actual-Recipient")); isMailbox(a) {
+		rcpt.Address = a
+		return
+	}
+	if !only {
+		return
+	}
+	if as := failedRecipients(r.top); len(as) == 1 {
+		rcpt.Original, rcpt.Address = rcpt.Address, bareAddress(as[0])
+		return
+	}
+	if rs := noticeRecipients(r.top, r.notice(), r.lim); len(rs) == 1 && isMailbox(rs[0].Address) {
+		rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
+		return
+	}
+	if to := bareAddress(r.rep.Returned.To); isMailbox(to) && strings.Count(r.rep.Returned.To, "@") == 1 && rcpt.Address == "" {
+		rcpt.Address = to
+	}
+}
+
+func readExtensions(h header) []Field {
+	if len(h) == 0 {
+		return nil
+	}
+	fs := make([]Field, len(h))
+	for i := range h {
+		fs[i] = Field{Name: string(h[i].name), Value: decodeWords(h[i].value)}
+	}
+	return fs
+}

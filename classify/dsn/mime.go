@@ -1,0 +1,282 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// mediaType is what a Content-Type field (RFC 2045 section 5) says, as far as
+// a reader of reports cares.
+type mediaType struct {
+	name       string // "multipart/report", lower case; "" if there is no field
+	boundary   string
+	charset    string
+	reportType string // RFC 6522
+}
+
+func (t mediaType) multipart() bool { return strings.HasPrefix(t.name, "multipart/") }
+
+// text reports whether a part of this type is words to be read: text/plain,
+// or a part without a type (RFC 2045 section 5.2).
+func (t mediaType) text() bool { return t.name == "" || t.name == "text/plain" || t.name == "text" }
+
+// status reports whether a part of this type holds the fields of a report.
+func (t mediaType) status() bool {
+	switch t.name {
+	case "message/delivery-status", "message/global-delivery-status":
+		return true
+	case "message/deliverystatus", "message/delivery-status-notification":
+		// QUIRK: hand-made reports of ticket systems and of old Lotus gateways
+		// get the name wrong.
+		return true
+	}
+	return false
+}
+
+// returned reports whether a part of this type holds the message that did not
+// arrive, or its header.
+func (t mediaType) returned() bool {
+	switch t.name {
+	case "message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers":
+		return true
+	case "text/rfc822-header", "message/rfc822-headers", "text/rfc822", "message/news":
+		// QUIRK: the singular is AOL's and other feedback loops', the rest is
+		// Lotus Domino's and Groupwise's.
+		return true
+	}
+	return false
+}
+
+// parseMediaType reads a Content-Type field. It takes what senders write and
+// leaves out what it cannot read.
+func parseMediaType(raw []byte) mediaType {
+	if raw == nil {
+		return mediaType{}
+	}
+	name, params, _ := strings.Cut(unfold(raw), ";")
+	name = strings.TrimSpace(name)
+	if i := strings.IndexAny(name, " \t("); i >= 0 {
+		// QUIRK: "multipart/report boundary=…" without a semicolon, from
+		// home-made senders.
+		name, params = name[:i], name[i:]+";"+params
+	}
+	t := mediaType{name: strings.ToLower(name)}
+	for params != "" {
+		var key, value string
+		key, value, params = nextParam(params)
+		switch strings.ToLower(key) {
+		case "boundary":
+			t.boundary = strings.TrimRight(value, " ")
+		case "charset":
+			t.charset = strings.ToLower(value)
+		case "report-type":
+			t.reportType = strings.ToLower(value)
+		}
+	}
+	return t
+}
+
+// nextParam cuts the first parameter off a list of them.
+func nextParam(s string) (key, value, rest string) {
+	s = strings.TrimLeft(s, " \t;")
+	eq := strings.IndexAny(s, "=;")
+	if eq < 0 {
+		return "", "", ""
+	}
+	if s[eq] == ';' {
+		return "", "", s[eq+1:]
+	}
+	key, s = strings.TrimSpace(s[:eq]), strings.TrimLeft(s[eq+1:], " \t")
+	if i := strings.LastIndexAny(key, " \t)"); i >= 0 { // a comment before it
+		key = key[i+1:]
+	}
+	if s == "" || s[0] != '"' {
+		end := strings.IndexAny(s, "; \t")
+		if end < 0 {
+			return key, s, ""
+		}
+		return key, s[:end], s[end:]
+	}
+	var b []byte
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			if b == nil {
+				return key, s[1:i], s[i+1:]
+			}
+			return key, string(b), s[i+1:]
+		case s[i] == '\\' && i+1 < len(s):
+			if b == nil {
+				b = append(make([]byte, 0, len(s)), s[1:i]...)
+			}
+			i++
+			b = append(b, s[i])
+		case b != nil:
+			b = append(b, s[i])
+		}
+	}
+	// QUIRK: the closing quotation mark is missing; MailEnable and scripts.
+	return key, s[1:], ""
+}
+
+// part is one leaf of a message's MIME tree, in the order of the message.
+type part struct {
+	header header
+	kind   mediaType
+	body   []byte
+	// side is true for an alternative that a simpler one went before
+	// (multipart/alternative) and for an attachment.
+	side bool
+}
+
+// walker cuts a message into its leaves (RFC 2046 section 5.1).
+type walker struct {
+	lim       Limits
+	parts     []part
+	reports   string // report-type of the first multipart/report
+	truncated bool
+}
+
+// walk reads the part whose header and body are given.
+func (w *walker) walk(h header, body []byte, depth int, side bool) {
+	t := parseMediaType(h.raw("Content-Type"))
+	if !t.multipart() || depth >= w.lim.Depth {
+		w.truncated = w.truncated || t.multipart()
+		w.leaf(part{header: h, kind: t, body: body, side: side || isAttachment(h)})
+		return
+	}
+	if t.name == "multipart/report" && w.reports == "" {
+		w.reports = t.reportType
+		if w.reports == "" {
+			w.reports = "?"
+		}
+	}
+	first, ok := nextPart(&t, body)
+	if !ok {
+		// QUIRK: no boundary line, or no boundary parameter: gateways that
+		// unpacked the message and kept its header. It is words then.
+		w.leaf(part{header: h, kind: mediaType{charset: t.charset}, body: body, side: side})
+		return
+	}
+	alternative := t.name == "multipart/alternative"
+	for n := 0; ok; n++ {
+		var this []byte
+		this, first, ok = cutPart(first, t.boundary)
+		if len(w.parts) >= w.lim.Parts {
+			w.truncated = true
+			return
+		}
+		ph, pbody := readHeader(nil, this, w.lim, false)
+		w.walk(ph, pbody, depth+1, side || alternative && n > 0)
+	}
+}
+
+func (w *walker) leaf(p part) {
+	if len(w.parts) < w.lim.Parts {
+		w.parts = append(w.parts, p)
+	}
+}
+
+// isAttachment reports whether a part is a file by its own word.
+func isAttachment(h header) bool {
+	d := bytes.TrimSpace(h.raw("Content-Disposition"))
+	return len(d) >= 10 && equalFold(d[:10], "attachment")
+}
+
+// nextPart finds the first boundary line of a multipart body and returns what
+// follows it.
+//
+// QUIRK: Postfix reports that were edited on their way (list exploders, abuse
+// desks that blank host names) name one boundary in the header and use
+// another; then the boundary is the first line that looks like one.
+func nextPart(t *mediaType, body []byte) (rest []byte, ok bool) {
+	if t.boundary != "" {
+		if _, rest, ok := findBoundary(body, t.boundary); ok {
+			return rest, true
+		}
+	}
+	if t.boundary = sniffBoundary(body); t.boundary == "" {
+		return nil, false
+	}
+	_, rest, ok = findBoundary(body, t.boundary)
+	return rest, ok
+}
+
+// cutPart cuts the octets up to the next boundary line off a body. more is
+// false if they were the last: after "--boundary--", or at the end, since the
+// final boundary is often missing.
+func cutPart(b []byte, boundary string) (this, rest []byte, more bool) {
+	this, rest, ok := findBoundary(b, boundary)
+	if !ok {
+		return b, nil, false
+	}
+	return this, rest, rest != nil
+}
+
+// findBoundary finds the first boundary line in b and returns what goes before
+// and after it; rest is nil after the final one.
+func findBoundary(b []byte, boundary string) (before, rest []byte, ok bool) {
+	delim := "--" + boundary
+	for at := 0; at < len(b); {
+		i := indexDelim(b[at:], delim)
+		if i < 0 {
+			return nil, nil, false
+		}
+		at += i
+		line, next := cutLine(b[at+len(delim):])
+		final := len(line) >= 2 && line[0] == '-' && line[1] == '-'
+		if final {
+			line = line[2:]
+		}
+		if len(bytes.TrimLeft(line, " \t")) == 0 {
+			before = b[:at]
+			before = bytes.TrimSuffix(before, []byte("\n"))
+			before = bytes.TrimSuffix(before, []byte("\r"))
+			if final {
+				return before, nil, true
+			}
+			if next == nil {
+				next = b[len(b):]
+			}
+			return before, next, true
+		}
+		at += len(delim)
+	}
+	return nil, nil, false
+}
+
+// indexDelim returns where the first line that begins with delim begins.
+func indexDelim(b []byte, delim string) int {
+	for at := 0; ; {
+		i := bytes.Index(b[at:], []byte(delim))
+		if i < 0 {
+			return -1
+		}
+		at += i
+		if at == 0 || b[at-1] == '\n' {
+			return at
+		}
+		at++
+	}
+}
+
+// sniffBoundary returns the boundary that a body seems to use: that of the
+// first line "--…" with a "Content-…:" field below, "" if there is none.
+func sniffBoundary(body []byte) string {
+	for at, tries := 0, 0; tries < 100; tries++ {
+		i := indexDelim(body[at:], "--")
+		if i < 0 {
+			return ""
+		}
+		at += i
+		line, next := cutLine(body[at:])
+		at = len(body) - len(next)
+		if len(line) < 4 || len(line) > 200 || bytes.IndexByte(line, ' ') >= 0 {
+			continue
+		}
+		if len(next) > 8 && equalFold(next[:8], "content-") {
+			return string(line[2:])
+		}
+	}
+	return ""
+}

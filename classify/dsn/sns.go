@@ -1,0 +1,85 @@
+package dsn
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// notification reads the JSON in which Amazon SES tells of bounces through SNS;
+// it comes as mail when an address is subscribed to the topic. ok is false if
+// the text is none.
+func (r *reader) notification(text string) (kind Kind, ok bool) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "{") || !strings.Contains(text, "otificationType") {
+		return "", false
+	}
+	// QUIRK: Sendmail breaks lines that are too long with "!" and a space.
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "!\n ", ""), "\n", "")
+	var outer struct{ Message string }
+	if decodeFirst(text, &outer) && outer.Message != "" {
+		text = outer.Message
+	}
+	var n sesNotification
+	if !decodeFirst(text, &n) {
+		return "", false
+	}
+	switch n.NotificationType {
+	case "Complaint":
+		return KindFeedback, true
+	case "Bounce":
+	default:
+		return KindNone, true
+	}
+	_, r.rep.ReportingMTA = splitType(n.Bounce.ReportingMTA)
+	r.rep.Returned = Returned{MessageID: strings.Trim(n.Mail.CommonHeaders.MessageID, "<>"), From: n.Mail.Source}
+	for _, b := range n.Bounce.BouncedRecipients {
+		if len(r.rep.Recipients) >= r.lim.Recipients {
+			r.rep.Dropped++
+			continue
+		}
+		rcpt := Recipient{
+			Address:     bareAddress(b.EmailAddress),
+			Action:      readAction(b.Action),
+			StatusField: readStatus(b.Status),
+		}
+		if rcpt.Action == "" {
+			rcpt.Action = ActionFailed
+		}
+		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(b.DiagnosticCode)
+		reply := ParseReply(rcpt.Diagnostic)
+		rcpt.Diagnostic, rcpt.SMTPCode = reply.Text, reply.Code
+		rcpt.Status = betterStatus(reply.Status, rcpt.StatusField)
+		if n.Bounce.Type != "" {
+			rcpt.Notice = strings.TrimSpace(n.Bounce.Type + " " + n.Bounce.SubType)
+		}
+		r.rep.Recipients = append(r.rep.Recipients, rcpt)
+	}
+	return KindDSN, true
+}
+
+// sesNotification is the part of a notification that is read.
+type sesNotification struct {
+	NotificationType string
+	Bounce           struct {
+		Type              string `json:"bounceType"`
+		SubType           string `json:"bounceSubType"`
+		ReportingMTA      string
+		BouncedRecipients []struct {
+			EmailAddress   string
+			Action         string
+			Status         string
+			DiagnosticCode string
+		}
+	}
+	Mail struct {
+		Source        string
+		CommonHeaders struct {
+			MessageID string `json:"messageId"`
+		}
+	}
+}
+
+// decodeFirst decodes the JSON value that s begins with; SNS appends a footer.
+func decodeFirst(s string, v any) bool {
+	return json.NewDecoder(strings.NewReader(s)).Decode(v) == nil
+}

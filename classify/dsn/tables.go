@@ -1,0 +1,68 @@
+package dsn
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+//go:embed data/report.toml
+var reportTOML string
+
+// reportTables is what data/report.toml says about reports in the wild.
+type reportTables struct {
+	actions   map[string]Action // invented actions, lower case
+	noCharset map[string]bool   // labels that say nothing
+	charset   map[string]string // labels that no registry has
+	feedback  []string          // fields of messages that Hotmail and the like complain about
+}
+
+// tables returns the tables, read once. They are part of the program and a
+// test reads them; should they be unreadable, only what the RFCs name is known.
+var tables = sync.OnceValue(func() *reportTables {
+	t, err := loadTables(reportTOML)
+	if err != nil {
+		return &reportTables{}
+	}
+	return t
+})
+
+func loadTables(data string) (*reportTables, error) {
+	var f struct {
+		Actions  map[Action][]string
+		Charsets struct {
+			None  []string
+			Alias map[string]string
+		}
+		Feedback []struct{ About, Returned string }
+	}
+	if err := toml.NewDecoder(strings.NewReader(data)).DisallowUnknownFields().Decode(&f); err != nil {
+		return nil, fmt.Errorf("parsing report data: %w", err)
+	}
+	t := &reportTables{
+		actions:   map[string]Action{},
+		noCharset: map[string]bool{},
+		charset:   f.Charsets.Alias,
+	}
+	for _, a := range Actions {
+		t.actions[string(a)] = a
+	}
+	for a, words := range f.Actions {
+		if t.actions[string(a)] != a {
+			return nil, fmt.Errorf("parsing report data: %q is no action of RFC 3464", a)
+		}
+		for _, w := range words {
+			t.actions[w] = a
+		}
+	}
+	for _, label := range f.Charsets.None {
+		t.noCharset[label] = true
+	}
+	for _, fb := range f.Feedback {
+		t.feedback = append(t.feedback, fb.Returned)
+	}
+	return t, nil
+}

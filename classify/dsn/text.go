@@ -1,0 +1,191 @@
+package dsn
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emersion/go-message"
+	"github.com/emersion/go-message/charset"
+	"golang.org/x/net/html"
+	"golang.org/x/text/encoding/japanese"
+)
+
+// maxText bounds the octets of words that are read of one message, after
+// decoding: more than any notice has.
+const maxText = 64 << 10
+
+// decoded returns the body of a part with its transfer encoding (RFC 2045
+// section 6) undone, at most limit octets of it. Without an encoding that is
+// the body itself, no copy.
+func (p *part) decoded(limit int) []byte {
+	enc := strings.ToLower(strings.TrimSpace(string(p.header.raw("Content-Transfer-Encoding"))))
+	if i := strings.IndexAny(enc, " ;("); i >= 0 {
+		enc = enc[:i]
+	}
+	body := p.body
+	switch enc {
+	case "base64", "quoted-printable":
+		// Decoding no more than is wanted: four octets of base64 make three,
+		// a line break of quoted-printable is at least every 76 octets.
+		body = body[:min(len(body), 4*limit)]
+		var h message.Header
+		h.Set("Content-Transfer-Encoding", enc)
+		e, err := message.New(h, bytes.NewReader(body))
+		if err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
+			return body[:min(len(body), limit)]
+		}
+		var out bytes.Buffer
+		out.Grow(min(len(body), limit) + bytes.MinRead)
+		// Whatever was decoded before an error is of use.
+		io.Copy(&out, io.LimitReader(e.Body, int64(limit)))
+		if out.Len() == 0 && len(body) > 0 {
+			// QUIRK: plain text that is labelled base64; spam filters which
+			// rewrote the part and kept its header.
+			return body[:min(len(body), limit)]
+		}
+		return out.Bytes()
+	case "x-uuencode", "uuencode", "x-uue":
+		return nil
+	}
+	return body[:min(len(body), limit)]
+}
+
+// text returns a part as words: UTF-8, lines that end with LF, of HTML only what
+// a reader sees. At most maxText octets are looked at.
+func (p *part) text() string {
+	b := p.decoded(maxText)
+	s := decodeCharset(b, p.kind.charset)
+	if strings.IndexByte(s, '\r') >= 0 {
+		s = strings.ReplaceAll(s, "\r\n", "\n")
+		s = strings.ReplaceAll(s, "\r", "\n")
+	}
+	if p.kind.name == "text/html" || p.kind.text() && startsAsHTML(s) {
+		s = htmlText(s)
+	}
+	return s
+}
+
+// decodeCharset returns b, which is labelled as being in a charset, in UTF-8.
+func decodeCharset(b []byte, label string) string {
+	t := tables()
+	if name, ok := t.charset[label]; ok {
+		label = name
+	}
+	// QUIRK: ISO-2022-JP labelled us-ascii, utf-8 or Shift_JIS, or not at all:
+	// ezweb, docomo, and Postfix with Japanese bounce templates.
+	escaped := bytes.Contains(b, []byte("\x1b$"))
+	if escaped && label != "iso-2022-kr" && label != "hz-gb-2312" && !strings.HasPrefix(label, "iso-2022-cn") {
+		label = "iso-2022-jp"
+	}
+	switch {
+	case !escaped && isASCII(b) && label != "hz-gb-2312" && !strings.HasPrefix(label, "utf-16"):
+		return string(b)
+	case label == "iso-2022-jp":
+		if d, err := japanese.ISO2022JP.NewDecoder().Bytes(b); err == nil {
+			return string(d)
+		}
+	case utf8.Valid(b) && (t.noCharset[label] || strings.HasPrefix(label, "utf-8") || strings.HasPrefix(label, "windows-125") || strings.HasPrefix(label, "iso-8859-")):
+		// QUIRK: UTF-8 labelled us-ascii or with a charset of the locale: qmail,
+		// Exim, scripts. Text of an eight-bit charset is hardly ever valid UTF-8.
+		return string(b)
+	case !t.noCharset[label]:
+		if r, err := charset.Reader(label, bytes.NewReader(b)); err == nil {
+			if d, err := io.ReadAll(io.LimitReader(r, 4*maxText)); err == nil && utf8.Valid(d) {
+				return string(d)
+			}
+		}
+	}
+	return toUTF8(string(b))
+}
+
+// startsAsHTML reports whether a text is HTML although its label says plain.
+//
+// QUIRK: ticket systems and some web hosters' panels.
+func startsAsHTML(s string) bool {
+	s = strings.TrimLeft(s[:min(len(s), 512)], " \t\n\uFEFF")
+	if len(s) < 6 || s[0] != '<' {
+		return false
+	}
+	s = strings.ToLower(s[:min(len(s), 16)])
+	return strings.HasPrefix(s, "<html") || strings.HasPrefix(s, "<!doctype html")
+}
+
+// htmlText returns the words of HTML, a line for every block.
+func htmlText(s string) string {
+	z := html.NewTokenizer(strings.NewReader(s))
+	z.SetMaxBuf(maxText)
+	b := make([]byte, 0, len(s)/2)
+	hidden := 0
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return string(b)
+		case html.TextToken:
+			if hidden == 0 {
+				b = appendWords(b, string(z.Text()))
+			}
+		case html.StartTagToken, html.SelfClosingTagToken:
+			name, _ := z.TagName()
+			switch string(name) {
+			case "script", "style", "title", "head":
+				hidden++
+			case "body":
+				hidden = 0
+			default:
+				b = appendBreak(b, string(name))
+			}
+		case html.EndTagToken:
+			name, _ := z.TagName()
+			switch string(name) {
+			case "script", "style", "title", "head":
+				hidden = max(0, hidden-1)
+			default:
+				b = appendBreak(b, string(name))
+			}
+		}
+	}
+}
+
+// appendWords appends a piece of running text, white space folded.
+func appendWords(b []byte, s string) []byte {
+	for _, r := range s {
+		if r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\u00a0' {
+			if len(b) > 0 && b[len(b)-1] != ' ' && b[len(b)-1] != '\n' {
+				b = append(b, ' ')
+			}
+			continue
+		}
+		b = utf8.AppendRune(b, r)
+	}
+	return b
+}
+
+// appendBreak ends the line where a tag of that name does; paragraphs and
+// tables are set apart by an empty line.
+func appendBreak(b []byte, tag string) []byte {
+	lines := 0
+	switch tag {
+	case "br", "tr", "li", "div", "dt", "dd", "pre", "blockquote", "hr":
+		lines = 1
+	case "p", "table", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6":
+		lines = 2
+	case "td", "th":
+		return appendWords(b, " ")
+	}
+	if lines == 0 || len(b) == 0 {
+		return b
+	}
+	for len(b) > 0 && b[len(b)-1] == ' ' {
+		b = b[:len(b)-1]
+	}
+	have := 0
+	for have < len(b) && b[len(b)-1-have] == '\n' {
+		have++
+	}
+	for ; have < lines; have++ {
+		b = append(b, '\n')
+	}
+	return b
+}
