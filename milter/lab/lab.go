@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -49,7 +50,44 @@ func New() (*Lab, error) {
 	}
 	l := &Lab{Dir: dir}
 	l.Defer(func() { os.RemoveAll(dir) })
+	if err := l.guard(); err != nil {
+		l.Close()
+		return nil, err
+	}
 	return l, nil
+}
+
+// undertaker waits for the end of its input, which comes when this process has
+// ended in whatever way, and clears what is left of the lab: Postfix's master
+// leaves the process group of whoever starts it.
+const undertaker = `
+cat >/dev/null
+for main in "$D"/*/etc/main.cf; do
+  if [ -e "$main" ]; then postfix -c "${main%/main.cf}" stop; fi
+done
+rm -rf "$D"
+`
+
+// guard makes sure that a test that panics or is killed leaves nothing behind.
+func (l *Lab) guard() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("guarding the lab: %w", err)
+	}
+	defer r.Close()
+	cmd := exec.Command("sh", "-c", undertaker)
+	cmd.Env = append(os.Environ(), "D="+l.Dir)
+	cmd.Stdin = r
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		return fmt.Errorf("guarding the lab: %w", err)
+	}
+	l.Defer(func() {
+		w.Close()
+		cmd.Wait() // its exit status says nothing
+	})
+	return nil
 }
 
 // Defer registers f to run at Close, the last registered first.

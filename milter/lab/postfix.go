@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Users is how many mailboxes a private Postfix has; Mailbox hands them out.
@@ -76,8 +77,7 @@ func (l *Lab) StartPostfix(name string, cfg PostfixConfig) (*Postfix, error) {
 	if err := p.write(l, name, cfg); err != nil {
 		return nil, fmt.Errorf("setting up Postfix: %w", err)
 	}
-	// In the foreground master stays our child, so it can be ended by its id
-	// even when everything else has gone wrong.
+	// In the foreground the start script lives as long as the master.
 	p.proc, err = l.Start(Spec{
 		Name: "postfix", Path: "postfix", Args: []string{"-c", p.Dir + "/etc", "start-fg"}, Log: p.Dir + "/start.log",
 	})
@@ -231,8 +231,15 @@ func (p *Postfix) Flush() error {
 	return nil
 }
 
-// Pid is the process id of Postfix's master.
-func (p *Postfix) Pid() int { return p.proc.Pid() }
+// master reads the process id of Postfix's master from its lock file, 0 if it
+// has none.
+func (p *Postfix) master() int {
+	var pid int
+	if b, err := os.ReadFile(p.Dir + "/spool/pid/master.pid"); err == nil {
+		fmt.Sscan(string(b), &pid)
+	}
+	return pid
+}
 
 // Stop ends Postfix and waits until it is gone.
 func (p *Postfix) Stop() {
@@ -242,6 +249,9 @@ func (p *Postfix) Stop() {
 	// "stop" waits for the master to end and kills it when it does not.
 	exec.Command("postfix", "-c", p.Dir+"/etc", "stop").Run()
 	if _, err := p.proc.Wait(Patience); err != nil {
+		if pid := p.master(); pid > 0 {
+			syscall.Kill(-pid, syscall.SIGKILL)
+		}
 		p.proc.Kill()
 	}
 }
@@ -271,6 +281,7 @@ smtp_host_lookup = native
 smtp_tls_security_level = none
 smtputf8_enable = yes
 strict_smtputf8 = no
+smtpd_peername_lookup = no
 message_size_limit = 67108864
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
