@@ -1,0 +1,111 @@
+package dsn
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Octets of a reply's text that are searched for words: people's own words
+// come first, what they answer to follows.
+const maxReplyText = 4 << 10
+
+// isAutoReply reports whether a message is an automatic reply to a person's
+// mail, such as vacation(1) sends (RFC 3834): by its header first, which
+// alone may suffice, by subject and words second. It is asked only of what is
+// no bounce: bounces too are Auto-Submitted.
+func isAutoReply(h fieldSource, text string) bool {
+	d := autoReplies()
+	score := 0
+	values := cueValues{}
+	for i := range d.cues {
+		if d.cues[i].holds(h, values) {
+			score += d.cues[i].Weight
+		}
+	}
+	switch {
+	case score >= d.threshold:
+		return true
+	case score <= 0 || score+d.words < d.threshold:
+		return false
+	}
+	return d.phrases.has(unquoted(text))&1 != 0
+}
+
+// unquoted returns the beginning of a text, folded and in lower case, without
+// the lines that quote another message.
+func unquoted(text string) []byte {
+	var orig, low []byte
+	text = cut(text, maxReplyText)
+	for len(text) > 0 {
+		line := text
+		if i := strings.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i+1], text[i+1:]
+		} else {
+			text = ""
+		}
+		if !strings.HasPrefix(line, ">") {
+			orig, low = foldText(orig, low, line)
+		}
+	}
+	return low
+}
+
+// autoReplyData is what the data say about automatic replies.
+type autoReplyData struct {
+	cues      []noticeCue
+	phrases   *phraseIndex[uint32]
+	threshold int // score from which a message is an automatic reply
+	words     int // what a phrase in the text adds to the score
+}
+
+// autoReplyFile is the form of the data file.
+type autoReplyFile struct {
+	Threshold int         `toml:"threshold"`
+	Words     int         `toml:"words"`
+	Cue       []noticeCue `toml:"cue"`
+	Language  []struct {
+		Name    string   `toml:"name"`
+		Subject []string `toml:"subject"` // the Subject begins so
+		Any     []string `toml:"any"`     // the text says so
+	} `toml:"language"`
+	SubjectWeight int `toml:"subject_weight"`
+}
+
+// autoReplies returns the data, read once; see notices on errors.
+var autoReplies = sync.OnceValue(func() *autoReplyData {
+	d, err := loadAutoReplies()
+	if err != nil {
+		return &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: 1 << 30}
+	}
+	return d
+})
+
+func loadAutoReplies() (*autoReplyData, error) {
+	b, err := noticeFiles.ReadFile("data/autoreply.toml")
+	if err != nil {
+		return nil, fmt.Errorf("reading autoreply data: %w", err)
+	}
+	var f autoReplyFile
+	dec := toml.NewDecoder(strings.NewReader(string(b))).DisallowUnknownFields()
+	if err := dec.Decode(&f); err != nil {
+		return nil, fmt.Errorf("parsing autoreply.toml: %w", err)
+	}
+	d := &autoReplyData{cues: f.Cue, phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words}
+	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.SubjectWeight}
+	for _, l := range f.Language {
+		subject.Begin = append(subject.Begin, l.Subject...)
+		for _, p := range l.Any {
+			if err := d.phrases.add(p, 1); err != nil {
+				return nil, fmt.Errorf("autoreply.toml: language %s: %w", l.Name, err)
+			}
+		}
+	}
+	d.cues = append(d.cues, subject)
+	for i := range d.cues {
+		d.cues[i].fold()
+	}
+	return d, nil
+}

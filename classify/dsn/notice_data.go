@@ -1,0 +1,170 @@
+package dsn
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+//go:embed data/*.toml
+var noticeFiles embed.FS
+
+// role is what a phrase of a notice tells the reader; a phrase may have several.
+type role uint32
+
+const (
+	roleOpens      role = 1 << iota // a sentence that only this program writes
+	roleSays                        // a sentence that says that mail failed
+	roleList                        // recipients stand in the lines below
+	roleNames                       // the address that comes next is a recipient
+	roleReply                       // the remote server's words come next
+	roleHost                        // the remote server's name comes next
+	roleHostBefore                  // the remote server's name stands before
+	roleReturned                    // a line that begins so begins the returned message
+	roleDelayed                     // the program will try again
+	roleFailed                      // the program has given up
+	roleOther                       // the address that comes next is no recipient
+	roleOriginal                    // the address that comes next is the recipient as the sender wrote it
+	roleStop                        // nothing after this is about a recipient
+	roleTranscript                  // an SMTP dialogue begins, the list of recipients ends
+	roleEnd                         // the remote server's words end before it
+	roleBait                        // spam that imitates a notice says so
+)
+
+// noticeFormat is what the data say of one kind of notice.
+type noticeFormat struct {
+	Name  string `toml:"name"`
+	About string `toml:"about"`
+
+	Opens      []string `toml:"opens"`
+	Says       []string `toml:"says"`
+	List       []string `toml:"list"`
+	Names      []string `toml:"names"`
+	Reply      []string `toml:"reply"`
+	Host       []string `toml:"host"`
+	HostBefore []string `toml:"host_before"`
+	Returned   []string `toml:"returned"`
+	Delayed    []string `toml:"delayed"`
+	Failed     []string `toml:"failed"`
+	Other      []string `toml:"other"`
+	Original   []string `toml:"original"`
+	Stop       []string `toml:"stop"`
+	Transcript []string `toml:"transcript"`
+	End        []string `toml:"end"`
+	Bait       []string `toml:"bait"`
+
+	Example []noticeExample `toml:"example"`
+}
+
+// noticeExample is a notice, or the telling part of one, and what it must be
+// read as.
+type noticeExample struct {
+	From    string   `toml:"from"`
+	Subject string   `toml:"subject"`
+	Failed  string   `toml:"failed_recipients"`
+	Text    string   `toml:"text"`
+	Want    []string `toml:"want"` // one recipient each: address, action, SMTP code, status, the reply's words
+}
+
+func (f *noticeFormat) roles() map[role][]string {
+	return map[role][]string{
+		roleOpens: f.Opens, roleSays: f.Says, roleList: f.List, roleNames: f.Names,
+		roleReply: f.Reply, roleHost: f.Host, roleHostBefore: f.HostBefore,
+		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
+		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
+		roleTranscript: f.Transcript, roleEnd: f.End, roleBait: f.Bait,
+	}
+}
+
+// noticeCue is a sign in the header that a message is, or is not, a bounce.
+type noticeCue struct {
+	Name    string   `toml:"name"`
+	Header  []string `toml:"header"`
+	Local   []string `toml:"local"`   // local part of the address
+	Empty   bool     `toml:"empty"`   // no address: "<>", or nothing
+	Present bool     `toml:"present"` // the field is there
+	Begin   []string `toml:"begin"`   // the value begins so
+	Any     []string `toml:"any"`     // the value contains this
+	Weight  int      `toml:"weight"`
+	Machine bool     `toml:"machine"` // no person wrote the message
+	Delayed bool     `toml:"delayed"` // the program will try again
+}
+
+// noticeData is all that the data files say about notices.
+type noticeData struct {
+	formats []noticeFormat
+	cues    []noticeCue
+	phrases *phraseIndex[role]
+
+	// headerStart names fields that begin a returned message in mid-text.
+	headerStart map[string]bool
+	threshold   int // score from which a message is a bounce
+}
+
+// noticeFile is the form of a data file.
+type noticeFile struct {
+	Format []noticeFormat `toml:"format"`
+	Cue    []noticeCue    `toml:"cue"`
+	Text   struct {
+		Threshold   int      `toml:"threshold"`
+		HeaderStart []string `toml:"header_start"`
+	} `toml:"text"`
+}
+
+// notices returns the data, read once. They are part of the program and a test
+// reads them, so an error cannot be met at run time; should it be, no notice
+// is recognised.
+var notices = sync.OnceValue(func() *noticeData {
+	d, err := loadNotices()
+	if err != nil {
+		return &noticeData{phrases: &phraseIndex[role]{}, threshold: 1 << 30}
+	}
+	return d
+})
+
+func loadNotices() (*noticeData, error) {
+	d := &noticeData{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}}
+	files, err := noticeFiles.ReadDir("data")
+	if err != nil {
+		return nil, fmt.Errorf("reading notice data: %w", err)
+	}
+	for _, file := range files {
+		if !strings.HasPrefix(file.Name(), "notice-") {
+			continue
+		}
+		b, err := noticeFiles.ReadFile("data/" + file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("reading notice data: %w", err)
+		}
+		var f noticeFile
+		dec := toml.NewDecoder(strings.NewReader(string(b))).DisallowUnknownFields()
+		if err := dec.Decode(&f); err != nil {
+			return nil, fmt.Errorf("parsing %s: %w", file.Name(), err)
+		}
+		d.formats = append(d.formats, f.Format...)
+		d.cues = append(d.cues, f.Cue...)
+		if f.Text.Threshold != 0 {
+			d.threshold = f.Text.Threshold
+		}
+		for _, name := range f.Text.HeaderStart {
+			d.headerStart[strings.ToLower(name)] = true
+		}
+	}
+	for i := range d.formats {
+		f := &d.formats[i]
+		for r, phrases := range f.roles() {
+			for _, p := range phrases {
+				if err := d.phrases.add(p, r); err != nil {
+					return nil, fmt.Errorf("format %s: %w", f.Name, err)
+				}
+			}
+		}
+	}
+	for i := range d.cues {
+		d.cues[i].fold()
+	}
+	return d, nil
+}

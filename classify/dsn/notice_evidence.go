@@ -1,0 +1,220 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// exchange is a reply in an SMTP dialogue, or a line that looks like one.
+type exchange struct {
+	rcpt    string // the recipient it answers, "" if it is about all
+	code    int
+	reply   string
+	host    string
+	command string // what it answers, lower case: "rcpt", "data" ..., "" unknown
+	remote  bool   // "<<<": said by the remote server
+	sure    bool   // it names the recipient or answers RCPT TO
+}
+
+// readDialogue reads the dialogue lines of the notice:
+//
+//	... while talking to mx.example.com.:
+//	>>> RCPT TO:<u@example.com>
+//	<<< 550 5.1.1 <u@example.com>... User unknown
+//	550 5.1.1 <u@example.com>... User unknown
+func (n *notice) readDialogue() {
+	var rcpt, host, command string
+	ai, mi := 0, 0
+	for i := range n.lines {
+		l := &n.lines[i]
+		for ai < len(n.addrs) && n.addrs[ai].line < i {
+			ai++
+		}
+		addr := ""
+		if ai < len(n.addrs) && n.addrs[ai].line == i {
+			addr = n.text(n.addrs[ai])
+		}
+		for ; mi < len(n.marks) && n.marks[mi].line <= i; mi++ {
+			if n.marks[mi].bits&roleHost != 0 {
+				if h := n.hostAt(n.marks[mi].end); h != "" {
+					host = h
+				}
+			}
+		}
+		line := n.low[l.start:l.end]
+		switch {
+		case bytes.HasPrefix(line, []byte(">>>")):
+			word := bytes.TrimLeft(line[3:], " ")
+			command = firstWord(word)
+			if command == "rcpt" {
+				rcpt = addr
+			}
+		case bytes.HasPrefix(line, []byte("<<<")):
+			from := l.start + 3
+			for from < l.end && n.low[from] == ' ' {
+				from++
+			}
+			text := n.words(from, l.end)
+			code := leadingCode(text)
+			if k := len(n.dialogue) - 1; k >= 0 && n.dialogue[k].remote && n.dialogue[k].code == code && n.dialogue[k].command == command &&
+				len(n.dialogue[k].reply) < maxEvidence && i > 0 && bytes.HasPrefix(n.low[n.lines[i-1].start:], []byte("<<<")) {
+				n.dialogue[k].reply += "\n" + text // the next line of one reply
+				continue
+			}
+			e := exchange{code: code, reply: text, host: host, command: command, remote: true}
+			if command == "rcpt" {
+				e.rcpt, e.sure = rcpt, true
+			} else if addr != "" && n.find(addr) != nil {
+				e.rcpt, e.sure = addr, true
+			}
+			n.dialogue = append(n.dialogue, e)
+		case startsWithCode(line):
+			// "554 <u@example.com>... 550 Host unknown": the program's own
+			// code, the address, then what it met with.
+			e := exchange{code: leadingCode(string(line[:3])), host: host, rcpt: addr, sure: addr != ""}
+			from := l.start
+			if addr != "" {
+				rest := n.low[n.addrs[ai].to:l.end]
+				if k := bytes.IndexFunc(rest, func(r rune) bool { return r != ' ' && r != '.' && r != ':' }); k >= 0 && startsWithCode(rest[k:]) {
+					from = n.addrs[ai].to + k
+				}
+			}
+			e.reply = n.words(from, n.replyEnd(from, n.end))
+			e.code = leadingCode(e.reply)
+			n.dialogue = append(n.dialogue, e)
+		}
+	}
+}
+
+// said returns what the dialogue holds for a recipient, nil if nothing.
+func (n *notice) said(f *foundRecipient) *exchange {
+	var best *exchange
+	rank := 0
+	for i := range n.dialogue {
+		e := &n.dialogue[i]
+		if e.code < 400 {
+			continue
+		}
+		r := 0
+		switch {
+		case strings.EqualFold(e.rcpt, f.address) && e.sure && e.remote:
+			r = 6
+		case strings.EqualFold(e.rcpt, f.address) && e.sure:
+			r = 5
+		case e.rcpt != "" && n.find(e.rcpt) != nil: // about another recipient
+		case e.remote && e.code != 503:
+			r = 4
+		case e.remote:
+			r = 2
+		default:
+			r = 3
+		}
+		if r > rank {
+			best, rank = e, r
+		}
+	}
+	return best
+}
+
+// evidence gathers what the notice says about one recipient.
+func (n *notice) evidence(f *foundRecipient) Recipient {
+	r := Recipient{Address: f.address, Original: f.original, Action: f.action}
+	own := f.line >= 0 && n.hasWords(f.from, f.to)
+	from, to := f.from, f.to
+	if !own {
+		from, to = 0, n.end
+	}
+	alone := len(n.found) <= 1
+	at, end, strength := -1, -1, 0
+	if own {
+		at, end, strength = n.findReply(from, to)
+	}
+	e := n.said(f)
+	switch {
+	case e != nil && (e.remote || strength < 2) && (alone || e.sure || !own):
+		r.Diagnostic, r.RemoteMTA = ParseReply(e.reply).Text, e.host
+	case strength > 0:
+		r.Diagnostic = ParseReply(n.words(at, end)).Text
+	case alone || !own:
+		if at, end, strength = n.findReply(0, n.end); strength > 0 {
+			r.Diagnostic = ParseReply(n.words(at, end)).Text
+		}
+	}
+	r.Diagnostic = trimReply(r.Diagnostic)
+	if r.RemoteMTA == "" {
+		r.RemoteMTA = n.hostIn(from, to, at)
+	}
+	r.Notice = n.noticeWords(f, own, at)
+	reply := ParseReply(r.Diagnostic)
+	r.SMTPCode, r.Status = reply.Code, reply.Status
+	if reply.Status == "" || reply.Code == 0 && r.Diagnostic == "" {
+		words := ParseReply(r.Notice)
+		if own {
+			words = ParseReply(n.words(from, to))
+		}
+		if r.Status == "" {
+			r.Status = words.Status
+		}
+		if r.SMTPCode == 0 && r.Diagnostic == "" {
+			r.SMTPCode = words.Code
+		}
+	}
+	if r.SMTPCode < 400 {
+		r.SMTPCode = 0
+	}
+	if r.Diagnostic != "" {
+		r.DiagnosticType = "smtp"
+	}
+	return r
+}
+
+// hasWords reports whether a stretch of the notice holds more than signs.
+func (n *notice) hasWords(from, to int) bool {
+	for i := max(from, 0); i < to; i++ {
+		if c := n.low[i]; isAlnum(c) || c >= 0x80 {
+			return true
+		}
+	}
+	return false
+}
+
+// noticeWords returns the notice's own words about a recipient: those that
+// stand by its address, or, of a notice about one recipient, all.
+func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
+	if own {
+		to := f.to
+		if reply > f.from && reply < to {
+			to = reply
+		}
+		return strings.Trim(n.words(f.from, to), " :;,>)]")
+	}
+	if len(n.found) > 1 {
+		return ""
+	}
+	if f.line >= 0 {
+		// The sentence that names the recipient, and what follows it.
+		l := f.line
+		for l > 0 && !n.lines[l].para && f.line-l < 3 {
+			l--
+		}
+		if n.hasWords(n.lines[l].start, n.lines[f.line].end) {
+			return n.words(n.lines[l].start, n.end)
+		}
+	}
+	return n.words(0, n.end)
+}
+
+// trimReply takes off what a notice put around a reply.
+func trimReply(s string) string {
+	s = strings.Trim(s, " \"'`|")
+	for len(s) > 0 {
+		last := s[len(s)-1]
+		if last == ')' && strings.Count(s, "(") < strings.Count(s, ")") ||
+			last == ']' && strings.Count(s, "[") < strings.Count(s, "]") {
+			s = strings.TrimRight(s[:len(s)-1], " ")
+			continue
+		}
+		break
+	}
+	return s
+}

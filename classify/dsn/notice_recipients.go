@@ -1,0 +1,306 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// foundRecipient is a recipient and where the notice speaks about it.
+type foundRecipient struct {
+	address  string
+	original string
+	action   Action
+	line     int // the line that names it, -1 if none does
+	from     int // first place after its address
+	to       int // where the next recipient, or the end, is
+}
+
+// recipients returns the recipients of a notice with what it says about each.
+// failed is what the header names; where it names any, they and no others are
+// the recipients.
+func (n *notice) recipients(failed []string, limit int) []Recipient {
+	n.findRecipients(limit)
+	if len(failed) > 0 {
+		n.keepOnly(failed, limit)
+	}
+	if len(n.found) == 0 {
+		n.findElsewhere(limit)
+	}
+	n.bound()
+	n.readDialogue()
+	rs := make([]Recipient, 0, max(1, len(n.found)))
+	for i := range n.found {
+		rs = append(rs, n.evidence(&n.found[i]))
+	}
+	if len(rs) == 0 {
+		rs = append(rs, n.evidence(&foundRecipient{line: -1, to: n.end}))
+	}
+	return rs
+}
+
+// findRecipients goes through phrases and addresses in the order in which they
+// stand, and takes the addresses that a phrase, or their place, makes
+// recipients.
+func (n *notice) findRecipients(limit int) {
+	var (
+		list     bool // recipients stand in the lines here
+		action   Action
+		names    = -1 // where a phrase ended after which a recipient is named
+		other    = -1
+		original = -1
+		verdict  = -1000 // where a phrase ended that says failed or delayed
+		heading  = -1    // line of the last recipient that stands at a line's beginning
+	)
+	m := 0
+	for _, a := range n.addrs {
+		for ; m < len(n.marks) && n.marks[m].start < a.start; m++ {
+			k := &n.marks[m]
+			b := k.bits
+			if b&(roleStop|roleTranscript) != 0 {
+				list = false
+			}
+			if b&(roleDelayed|roleFailed) != 0 {
+				was := action
+				if action = ActionFailed; b&roleDelayed != 0 {
+					action = ActionDelayed
+				}
+				if verdict = k.end; b&roleList == 0 && !n.nearList(m) {
+					action = was
+				}
+			}
+			if b&roleList != 0 {
+				list = true
+				if k.start-verdict > 120 && b&(roleDelayed|roleFailed) == 0 {
+					action = ""
+				}
+			}
+			if b&roleNames != 0 {
+				names = k.end
+			}
+			if b&roleOther != 0 {
+				other = k.end
+			}
+			if b&roleOriginal != 0 {
+				original = k.end
+			}
+		}
+		if n.end <= a.start || n.lines[a.line].quoted {
+			break
+		}
+		switch {
+		case original >= 0 && n.adjoins(original, a):
+			if k := len(n.found) - 1; k >= 0 && n.found[k].original == "" {
+				n.found[k].original = n.text(a)
+			}
+		case other >= 0 && n.adjoins(other, a):
+		case names >= 0 && n.follows(names, a):
+			n.take(a, action, limit)
+			names = a.to
+		case list && n.isHeading(a, heading), n.isQSBMF(a):
+			n.take(a, action, limit)
+			heading = a.line
+		}
+	}
+}
+
+// nearList reports whether a list of recipients is announced close to mark m.
+func (n *notice) nearList(m int) bool {
+	for i := m - 1; i >= 0 && n.marks[m].start-n.marks[i].end < 120; i-- {
+		if n.marks[i].bits&roleList != 0 {
+			return true
+		}
+	}
+	for i := m; i < len(n.marks) && n.marks[i].start-n.marks[m].end < 120; i++ {
+		if n.marks[i].bits&roleList != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *notice) text(a noticeAddr) string { return string(n.orig[a.start:a.end]) }
+
+// take adds a recipient, once.
+func (n *notice) take(a noticeAddr, action Action, limit int) {
+	addr := n.text(a)
+	if n.find(addr) != nil || len(n.found) >= limit {
+		return
+	}
+	n.found = append(n.found, foundRecipient{address: addr, action: action, line: a.line, from: a.to})
+}
+
+func (n *notice) find(addr string) *foundRecipient {
+	// The limit on recipients bounds this; a notice in words names few.
+	for i := range n.found {
+		if strings.EqualFold(n.found[i].address, addr) {
+			return &n.found[i]
+		}
+	}
+	return nil
+}
+
+// adjoins reports whether nothing but signs stands between a phrase and an address.
+func (n *notice) adjoins(end int, a noticeAddr) bool {
+	return a.start >= end && a.start-end <= 24 && len(bytes.Trim(n.orig[end:a.start], " <\"'(:=-")) == 0
+}
+
+// follows reports whether an address is the one that a phrase announces.
+func (n *notice) follows(end int, a noticeAddr) bool {
+	if a.start < end || a.start-end > 80 {
+		return false
+	}
+	between := bytes.Trim(n.low[end:a.start], " <>\"'(:=[]-,;&/*.")
+	between = bytes.TrimSpace(bytes.TrimPrefix(between, []byte("and")))
+	switch string(between) {
+	case "", "smtp", "mailto", "rfc822", "to", "recipient", "address", "user":
+		return true
+	}
+	// A display name: "Recipient: Jane Doe <jane@example.com>".
+	return (a.angle || n.orig[a.from] == '(') && n.lineAt(end) == a.line && len(between) < 60 &&
+		bytes.IndexAny(between, ":.@") < 0
+}
+
+// isHeading reports whether an address stands where a list has its items:
+// first in a line, or last behind a name.
+func (n *notice) isHeading(a noticeAddr, heading int) bool {
+	l := &n.lines[a.line]
+	before := bytes.TrimLeft(n.low[l.word:max(l.word, a.from)], signs+"<\"'([{")
+	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "to:", "local:"} {
+		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
+	}
+	after := bytes.Trim(n.low[a.to:max(a.to, l.end)], signs+"<>\"')]},;…")
+	switch {
+	case len(before) == 0 && len(after) == 0:
+		return true
+	case len(before) == 0:
+		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':'
+	case len(after) == 0 || bytes.HasPrefix(n.low[a.to:l.end], []byte("<mailto:")):
+		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && bytes.IndexAny(before, ":@<") < 0
+	}
+	return false
+}
+
+// isQSBMF reports whether an address opens a paragraph as the qmail-send bounce
+// message format has it: "<address>:" and nothing more in the line.
+func (n *notice) isQSBMF(a noticeAddr) bool {
+	l := &n.lines[a.line]
+	return a.angle && l.start == a.from && l.para &&
+		string(bytes.TrimSpace(n.orig[a.to:max(a.to, l.end)])) == ":"
+}
+
+// keepOnly makes the addresses that the header names the recipients.
+func (n *notice) keepOnly(failed []string, limit int) {
+	text := n.found
+	n.found = nil
+	for _, addr := range failed {
+		if len(n.found) >= limit {
+			break
+		}
+		if n.find(addr) != nil {
+			continue
+		}
+		f := foundRecipient{address: addr, line: -1}
+		for i := range text {
+			t := &text[i]
+			if strings.EqualFold(t.address, addr) || strings.EqualFold(t.original, addr) || len(failed) == 1 && len(text) == 1 {
+				f.line, f.from, f.action, f.original = t.line, t.from, t.action, t.original
+				break
+			}
+		}
+		if f.line < 0 {
+			for _, a := range n.addrs {
+				if strings.EqualFold(n.text(a), addr) {
+					f.line, f.from = a.line, a.to
+					break
+				}
+			}
+		}
+		n.found = append(n.found, f)
+	}
+}
+
+// findElsewhere looks for recipients where no phrase announces them: in the
+// dialogue, in replies, alone on a line, and at last in the summary of the
+// message that some notices give.
+func (n *notice) findElsewhere(limit int) {
+	var replies, alone, any []noticeAddr
+	seen := map[string]bool{}
+	for _, a := range n.addrs {
+		l := &n.lines[a.line]
+		if l.quoted || n.isOther(a) {
+			continue
+		}
+		line := bytes.TrimLeft(n.low[l.start:l.end], "< ")
+		switch {
+		case n.behind(a, "rcpt to") || n.behind(a, "rcpt to:") || startsWithCode(line):
+			replies = append(replies, a)
+		case n.isHeading(a, -1):
+			alone = append(alone, a)
+		}
+		if key := strings.ToLower(n.text(a)); !seen[key] {
+			seen[key] = true
+			any = append(any, a)
+		}
+	}
+	if len(any) > 1 {
+		any = nil
+	}
+	for _, list := range [][]noticeAddr{replies, alone, any} {
+		for _, a := range list {
+			n.take(a, "", limit)
+		}
+		if len(n.found) > 0 {
+			return
+		}
+	}
+	for _, addr := range []string{n.summary, n.returned} {
+		if addr != "" {
+			n.found = append(n.found, foundRecipient{address: addr, line: -1})
+			return
+		}
+	}
+}
+
+// isOther reports whether a phrase says that an address is no recipient.
+func (n *notice) isOther(a noticeAddr) bool {
+	for i := range n.marks {
+		k := &n.marks[i]
+		if k.start > a.start {
+			break
+		}
+		if k.bits&(roleOther|roleOriginal) != 0 && n.adjoins(k.end, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// behind reports whether word stands before an address.
+func (n *notice) behind(a noticeAddr, word string) bool {
+	return bytes.HasSuffix(bytes.TrimRight(n.low[:a.from], " :<"), []byte(strings.TrimRight(word, ":")))
+}
+
+// bound sets where what is said of each recipient ends.
+func (n *notice) bound() {
+	end := n.end
+	for i := len(n.found) - 1; i >= 0; i-- {
+		f := &n.found[i]
+		if f.line < 0 {
+			f.to = end
+			continue
+		}
+		f.to = end
+		for j := range n.found {
+			if g := &n.found[j]; g.line > f.line && n.lines[g.line].start < f.to {
+				f.to = max(f.from, n.lines[g.line].start)
+			}
+		}
+		for _, k := range n.marks {
+			if k.bits&(roleStop|roleTranscript) != 0 && k.start >= f.from && k.start < f.to {
+				f.to = n.lines[k.line].start
+				f.to = max(f.to, f.from)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package dsn
+
+import "bytes"
+
+// findReply returns the remote server's reply in a stretch of the notice, and
+// how sure it is: 3 a phrase announces it and it begins with a code, 2 it
+// begins with a code, 1 a phrase announces it, 0 there is none.
+func (n *notice) findReply(from, to int) (at, end, strength int) {
+	at, end = -1, -1
+	for _, k := range n.marks {
+		if k.start < from || k.bits&roleReply == 0 {
+			continue
+		}
+		if k.start >= to {
+			break
+		}
+		p := k.end
+		for p < to && bytes.IndexByte([]byte(" :\"'`-=>(,*|"), n.low[p]) >= 0 {
+			p++
+		}
+		if p >= to || !n.hasWords(p, min(to, p+64)) {
+			continue
+		}
+		s := 1
+		if startsWithCode(n.low[p:to]) || startsWithStatus(n.low[p:to]) {
+			s = 3
+		}
+		if s > strength {
+			at, strength = p, s
+		}
+	}
+	if strength < 3 {
+		if p := n.findCode(from, to); p >= 0 && (strength == 0 || p >= at) {
+			if strength == 0 || p > at {
+				at = p
+			}
+			strength = 2
+		}
+	}
+	if strength > 0 {
+		end = n.replyEnd(at, to)
+	}
+	return at, end, strength
+}
+
+// findCode returns where a code begins that a reply may begin with, -1 if
+// nowhere.
+func (n *notice) findCode(from, to int) int {
+	line := n.lineAt(from)
+	for i := from; i < to; i++ {
+		for line+1 < len(n.lines) && n.lines[line+1].start <= i {
+			line++
+		}
+		if c := n.low[i]; c != '4' && c != '5' || i > 0 && (isAlnum(n.low[i-1]) || n.low[i-1] == '.') {
+			continue
+		}
+		j := i
+		for j > from && n.low[j-1] == ' ' {
+			j--
+		}
+		begins := len(n.lines) > 0 && (i == n.lines[line].start || i == n.lines[line].word)
+		if !begins && (j == 0 || bytes.IndexByte([]byte(":;<>(\"'|]#"), n.low[j-1]) < 0) {
+			continue
+		}
+		if startsWithCode(n.low[i:to]) {
+			return i
+		}
+		if startsWithStatus(n.low[i:to]) && (begins || n.low[j-1] == ':') {
+			return i
+		}
+	}
+	return -1
+}
+
+// replyEnd returns where the reply that begins at a place ends: with its
+// paragraph, unless the next begins with the same code.
+func (n *notice) replyEnd(at, to int) int {
+	if len(n.lines) == 0 {
+		return to
+	}
+	line := n.lineAt(at)
+	end := min(n.lines[line].end, to)
+	for next := line + 1; next < len(n.lines) && n.lines[next].start < to; next++ {
+		l := &n.lines[next]
+		if end-at > maxEvidence {
+			break
+		}
+		same := len(n.low)-at >= 3 && startsWithCode(n.low[at:]) && bytes.HasPrefix(n.low[l.start:], n.low[at:at+3])
+		if l.para && !same || !same && startsWithCode(n.low[l.start:l.end]) || bytes.HasPrefix(n.low[l.start:], []byte(">>>")) ||
+			bytes.HasPrefix(n.low[l.start:], []byte("<<<")) || bytes.HasPrefix(n.low[l.start:], []byte("... while")) {
+			break
+		}
+		end = min(l.end, to)
+	}
+	for _, k := range n.marks {
+		if k.start > at && k.start < end && k.bits&(roleEnd|roleStop|roleTranscript) != 0 {
+			return k.start
+		}
+	}
+	return end
+}
+
+// startsWithCode reports whether b begins with a reply code that refuses.
+func startsWithCode(b []byte) bool {
+	if len(b) < 3 || b[0] != '4' && b[0] != '5' || !isDigit(b[1]) || !isDigit(b[2]) {
+		return false
+	}
+	if len(b) == 3 {
+		return true
+	}
+	switch b[3] {
+	case '-':
+		return len(b) == 4 || !isDigit(b[4]) || len(b) > 5 && b[5] == '.'
+	case ' ', ',', ':', ';', '<', '[', '#':
+		return true
+	}
+	return false
+}
+
+// startsWithStatus reports whether b begins with an enhanced code that refuses.
+func startsWithStatus(b []byte) bool {
+	if len(b) < 5 || b[0] != '4' && b[0] != '5' || b[1] != '.' {
+		return false
+	}
+	i := 0
+	for i < len(b) && i < 10 && (isDigit(b[i]) || b[i] == '.') {
+		i++
+	}
+	return isEnhanced(string(bytes.TrimRight(b[:i], "."))) && (i == len(b) || !isAlnum(b[i]))
+}
+
+// leadingCode returns the reply code that s begins with, 0 if none.
+func leadingCode(s string) int {
+	if len(s) < 3 || !isDigit(s[0]) || !isDigit(s[1]) || !isDigit(s[2]) || len(s) > 3 && isDigit(s[3]) {
+		return 0
+	}
+	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+}
+
+func firstWord(b []byte) string {
+	for i := range b {
+		if !isAlpha(b[i]) {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}
+
+// hostAt reads a host's name, or its address, at a place; "" if there is none.
+func (n *notice) hostAt(pos int) string {
+	end := min(len(n.orig), pos+maxDomain)
+	for pos < end && bytes.IndexByte([]byte(" :<\"'(["), n.orig[pos]) >= 0 {
+		pos++
+	}
+	i := pos
+	for i < end && (isAlnum(n.orig[i]) || n.orig[i] == '.' || n.orig[i] == '-' || n.orig[i] == '_') {
+		i++
+	}
+	return hostName(n.orig[pos:i])
+}
+
+func hostName(b []byte) string {
+	b = bytes.Trim(b, ".-_")
+	if bytes.IndexByte(b, '.') < 0 || len(b) < 4 {
+		return ""
+	}
+	return string(b)
+}
+
+// hostBefore reads the host's name that ends before a place.
+func (n *notice) hostBefore(pos int) string {
+	for pos > 0 && bytes.IndexByte([]byte(" :<\"'])>"), n.orig[pos-1]) >= 0 {
+		pos--
+	}
+	i := pos
+	for i > 0 && pos-i < maxDomain && (isAlnum(n.orig[i-1]) || n.orig[i-1] == '.' || n.orig[i-1] == '-') {
+		i--
+	}
+	host := hostName(n.orig[i:pos])
+	if i > 1 && n.orig[i-1] == '[' { // "name [192.0.2.1] did not like": the name, if it has one
+		if name := n.hostBefore(i - 1); name != "" {
+			return name
+		}
+	}
+	return host
+}
+
+// hostIn returns the remote server that a stretch of the notice names: the
+// last before the reply, else the first.
+func (n *notice) hostIn(from, to, reply int) string {
+	host := ""
+	for _, k := range n.marks {
+		if k.end < from || k.start >= to || k.bits&(roleHost|roleHostBefore) == 0 {
+			continue
+		}
+		if host != "" && reply >= 0 && k.start > reply {
+			break
+		}
+		h := ""
+		if k.bits&roleHost != 0 {
+			h = n.hostAt(k.end)
+		} else {
+			h = n.hostBefore(k.start)
+		}
+		if h != "" {
+			host = h
+		}
+	}
+	return host
+}

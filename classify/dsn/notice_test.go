@@ -1,0 +1,65 @@
+package dsn
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// fields is a header for tests: name, value, name, value ...
+type fields []string
+
+func (f fields) get(name string) string {
+	if v := f.values(name); len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func (f fields) values(name string) (vs []string) {
+	for i := 0; i+1 < len(f); i += 2 {
+		if strings.EqualFold(f[i], name) {
+			vs = append(vs, f[i+1])
+		}
+	}
+	return vs
+}
+
+// brief writes a recipient as the examples of the data do.
+func brief(r Recipient) string {
+	code := ""
+	if r.SMTPCode != 0 {
+		code = fmt.Sprint(r.SMTPCode)
+	}
+	return strings.Join([]string{r.Address, string(r.Action), code, r.Status, r.Diagnostic}, "|")
+}
+
+// TestNoticeExamples reads the examples of the data files: every format has
+// one, and each is read as the data say.
+func TestNoticeExamples(t *testing.T) {
+	d, err := loadNotices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range d.formats {
+		if len(f.Example) == 0 {
+			t.Errorf("format %s has no example", f.Name)
+		}
+		if f.About == "" {
+			t.Errorf("format %s does not say what it is about", f.Name)
+		}
+		for i, e := range f.Example {
+			h := fields{"From", e.From, "Subject", e.Subject}
+			if e.Failed != "" {
+				h = append(h, "X-Failed-Recipients", e.Failed)
+			}
+			var got []string
+			for _, r := range noticeRecipients(h, e.Text, Limits{}) {
+				got = append(got, brief(r))
+			}
+			if fmt.Sprint(got) != fmt.Sprint(e.Want) {
+				t.Errorf("format %s, example %d:\n got %s\nwant %s", f.Name, i+1, strings.Join(got, "\n     "), strings.Join(e.Want, "\n     "))
+			}
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// notice is the text of a notice, folded and marked.
+type notice struct {
+	d         *noticeData
+	orig, low []byte // folded text, as written and in lower case; same places
+	lines     []noticeLine
+	marks     []mark
+	addrs     []noticeAddr
+	found     []foundRecipient
+	dialogue  []exchange
+
+	summary  string // recipient that the notice's summary of the message names ("To: ...")
+	returned string // recipient that the returned message names, when it stands in the text
+	end      int    // where the last word about a recipient ends
+	opened   bool   // a sentence that only one program writes stands at its beginning
+	says     int    // sentences that say that mail failed
+	bait     int    // sentences that spam writes
+	delayed  bool
+	failed   bool
+}
+
+// noticeLine is a line that is not empty. Places are those of the folded text.
+type noticeLine struct {
+	start, end int
+	word       int  // where its words begin, after dashes, asterisks and the like
+	para       bool // an empty line, a line of signs or nothing goes before
+	indent     int  // columns of white space before it
+	quoted     bool // ">" before it: a person quotes
+}
+
+// mark is a phrase of the data found in the text.
+type mark struct {
+	start, end int
+	line       int
+	bits       role
+}
+
+// signs are what notices draw lines, bullets and frames with.
+const signs = "-=*_#~+|:.•·●◆■─━═＊－ "
+
+// readNotice folds and marks a text, up to where the returned message begins.
+func readNotice(d *noticeData, text string) *notice {
+	n := &notice{d: d}
+	if len(text) > maxNotice {
+		text = text[:maxNotice]
+	}
+	size := min(len(text), maxNotice)
+	n.orig, n.low = make([]byte, 0, size), make([]byte, 0, size)
+	n.fold(text)
+	n.mark()
+	n.end = len(n.orig)
+	n.scanAddresses()
+	return n
+}
+
+// fold fills orig, low and lines. It stops at a line that only a returned
+// message's header has.
+func (n *notice) fold(text string) {
+	para := true
+	run := -1 // first line of the run of header-like lines that is open, -1 if none is
+	for len(text) > 0 && len(n.lines) < maxNoticeLines {
+		line := text
+		if i := strings.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = ""
+		}
+		indent := 0
+		for indent < len(line) && (line[indent] == ' ' || line[indent] == '\t') {
+			indent++
+		}
+		if strings.TrimSpace(line) == "" {
+			para, run = true, -1
+			continue
+		}
+		name := fieldLike(line)
+		switch {
+		case name == "":
+			if indent == 0 {
+				run = -1
+			}
+		case run < 0:
+			run = len(n.lines)
+		}
+		if name != "" && n.d.headerStart[strings.ToLower(name)] {
+			n.cutLines(run)
+			n.returned = fieldAddress(line+"\n"+text, "to:")
+			return
+		}
+		if len(n.orig) > 0 && n.orig[len(n.orig)-1] != ' ' {
+			n.orig, n.low = append(n.orig, ' '), append(n.low, ' ')
+		}
+		l := noticeLine{start: len(n.orig), para: para, indent: indent}
+		n.orig, n.low = foldText(n.orig, n.low, line)
+		l.end = len(n.orig)
+		for l.end > l.start && n.orig[l.end-1] == ' ' {
+			l.end--
+		}
+		l.word = l.start + len(n.low[l.start:l.end]) - len(bytes.TrimLeft(n.low[l.start:l.end], signs))
+		l.quoted = n.low[min(l.start, len(n.low)-1)] == '>' && !bytes.HasPrefix(n.low[l.start:l.end], []byte(">>>"))
+		if l.word == l.end { // nothing but signs
+			para = true
+			n.orig, n.low = n.orig[:l.start], n.low[:l.start]
+			continue
+		}
+		if name != "" && n.summary == "" && strings.EqualFold(name, "to") {
+			n.summary = fieldAddress(line, "to:")
+		}
+		para = false
+		n.lines = append(n.lines, l)
+	}
+}
+
+// cutLines drops the lines from i on.
+func (n *notice) cutLines(i int) {
+	if i < 0 || i >= len(n.lines) {
+		return
+	}
+	n.orig, n.low = n.orig[:n.lines[i].start], n.low[:n.lines[i].start]
+	n.lines = n.lines[:i]
+}
+
+// fieldLike returns the name if line has the form of a header field.
+func fieldLike(line string) string {
+	line = strings.TrimLeft(line, " \t")
+	i := 0
+	for i < len(line) && (isAlnum(line[i]) || line[i] == '-') {
+		i++
+	}
+	if i == 0 || i > 40 || i >= len(line) || line[i] != ':' || !isAlpha(line[0]) {
+		return ""
+	}
+	return line[:i]
+}
+
+// fieldAddress returns the address of the first field of that name (given in
+// lower case, with its colon) among the lines of text, "" if there is none.
+func fieldAddress(text, name string) string {
+	for looked := 0; len(text) > 0 && looked < 200; looked++ {
+		line := text
+		if i := strings.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = ""
+		}
+		line = strings.TrimSpace(line)
+		if len(line) < len(name) || !strings.EqualFold(line[:len(name)], name) {
+			continue
+		}
+		if len(line) > maxSentence {
+			line = line[:maxSentence]
+		}
+		if a := addressesIn([]byte(line), nil); len(a) > 0 {
+			return line[a[0].start:a[0].end]
+		}
+	}
+	return ""
+}
+
+// mark finds the data's phrases and cuts the text where one of them begins the
+// returned message.
+func (n *notice) mark() {
+	line, cut := 0, -1
+	n.d.phrases.find(n.low, func(start, end int, bits role) bool {
+		for line+1 < len(n.lines) && n.lines[line+1].start <= start {
+			line++
+		}
+		l := &n.lines[line]
+		if l.quoted {
+			return true
+		}
+		if bits&roleReturned != 0 {
+			if start == l.word || start == l.start {
+				cut = line
+				return false
+			}
+			bits &^= roleReturned
+		}
+		if bits&roleOpens != 0 && line < 40 {
+			n.opened = true
+		}
+		if bits&roleSays != 0 && n.says < 9 {
+			n.says++
+		}
+		if bits&roleBait != 0 {
+			n.bait++
+		}
+		n.delayed = n.delayed || bits&roleDelayed != 0
+		n.failed = n.failed || bits&roleFailed != 0
+		if bits&^(roleOpens|roleSays|roleBait) != 0 {
+			n.marks = append(n.marks, mark{start, end, line, bits})
+		}
+		return true
+	})
+	if cut >= 0 {
+		if n.returned == "" {
+			n.returned = fieldAddress(string(n.orig[n.lines[cut].end:]), "to:")
+		}
+		n.cutLines(cut)
+	}
+}
+
+// lineAt returns the number of the line that holds a place.
+func (n *notice) lineAt(pos int) int {
+	lo, hi := 0, len(n.lines)
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; n.lines[mid].start <= pos {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// words returns the text between two places, cut to what is kept as evidence.
+func (n *notice) words(start, end int) string {
+	start, end = max(start, 0), min(end, len(n.orig))
+	if start >= end {
+		return ""
+	}
+	b := n.orig[start:end]
+	if len(b) > maxEvidence {
+		b = b[:maxEvidence]
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(string(b)), "")
+}
