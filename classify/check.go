@@ -1,0 +1,237 @@
+package classify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// Problem is one thing wrong with a rule: file, line, and how to mend it.
+type Problem = rules.Problem
+
+// Check is `rules test`: it reads the embedded rules, those of the folder and
+// the files, and returns everything that is wrong with any of them, in the
+// order of files and lines. Every rule must be reached by each of its examples
+// before any other rule, no rule may be unable to match or say what another
+// one says, and no phrase may be one that no text can hold.
+func Check(rulesDir string, files []string) []Problem {
+	set, problems := rules.Load(rulesDir, files...)
+	// What was read of a broken file is checked all the same, so that one
+	// run shows everything.
+	if slices.ContainsFunc(set.Rules, func(r *rules.Rule) bool { return r.Admin }) {
+		// Built-in rules must stand on their own; an administrator's rule
+		// may well take their examples.
+		alone, _ := rules.Load("")
+		problems = append(problems, checkSet(alone, false)...)
+		problems = append(problems, checkSet(set, true)...)
+	} else {
+		problems = append(problems, checkSet(set, false)...)
+	}
+	problems.Sort()
+	return problems
+}
+
+// checkSet checks the rules of a set, or the administrator's alone.
+func checkSet(set *rules.Set, adminOnly bool) []Problem {
+	e := newEngine(set)
+	e.testing = true
+	var problems rules.Problems
+	c := checker{e: e, problems: &problems}
+	for _, r := range e.match.rules {
+		if adminOnly && !r.Admin {
+			continue
+		}
+		c.phrases(r)
+		c.dead(r)
+		c.examples(r)
+	}
+	c.duplicates(adminOnly)
+	problems.Sort()
+	return problems
+}
+
+type checker struct {
+	e        *Engine
+	problems *rules.Problems
+}
+
+func (c checker) complain(file string, line int, format string, args ...any) {
+	*c.problems = append(*c.problems, Problem{File: file, Line: line, Message: fmt.Sprintf(format, args...)})
+}
+
+// phrases looks for phrases that no text can hold.
+func (c checker) phrases(r *rule) {
+	for _, list := range [][]string{r.Any, r.All, r.None, r.Tokens} {
+		for _, p := range list {
+			line := r.PhraseLines[p]
+			if n := normal(p); n != p {
+				c.complain(r.File, line, "rule %q: phrase %q can never match; texts are in lower case with single spaces and plain quotes, write %q", r.ID, p, n)
+				continue
+			}
+			if slices.Contains(r.Tokens, p) {
+				continue
+			}
+			var t text
+			t.set("x " + p + " x")
+			t.mask()
+			if t.maskedWithin(0, len(t.norm)) {
+				c.complain(r.File, line, "rule %q: phrase %q can never match, for it holds an address, a host name or a URL, which are no words; make it a token", r.ID, p)
+			}
+		}
+	}
+}
+
+// dead looks for conditions that exclude each other.
+func (c checker) dead(r *rule) {
+	excluded := func(p string) string {
+		for _, n := range r.None {
+			if strings.Contains(p, n) {
+				return n
+			}
+		}
+		return ""
+	}
+	for _, p := range r.All {
+		if n := excluded(p); n != "" {
+			c.complain(r.File, r.PhraseLines[p], "rule %q is dead: all asks for %q, which holds %q of none", r.ID, p, n)
+		}
+	}
+	for _, p := range append(slices.Clone(r.Any), r.Tokens...) {
+		if n := excluded(p); n != "" {
+			c.complain(r.File, r.PhraseLines[p], "rule %q: phrase %q is dead, for it holds %q of none", r.ID, p, n)
+		}
+	}
+}
+
+// examples sends every example through the engine.
+func (c checker) examples(r *rule) {
+	for _, ex := range r.Examples {
+		ev := Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: ex.Status, SMTPCode: ex.Code,
+			Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA}
+		f, provider := c.e.judgeExample(&ev, exampleProvider(r, ex))
+		switch got := f.match.rule; {
+		case got == r:
+		case got == nil:
+			c.complain(r.File, ex.Line, "rule %q is not reached by its example %s: %s", r.ID, quoteExample(ex), c.missed(r, &ev, exampleProvider(r, ex), provider))
+		default:
+			c.complain(r.File, ex.Line, "rule %q does not get its example %s: rule %q (%s:%d) comes first, with %s",
+				r.ID, quoteExample(ex), got.ID, got.File, got.Line, c.ranks(got, f.match, r))
+		}
+	}
+}
+
+// exampleProvider is the provider that an example is taken to come from: the
+// one it names, or that of the rule where it names neither provider nor host.
+func exampleProvider(r *rule, ex rules.Example) string {
+	if ex.Provider == "" && len(r.Providers) > 0 && ex.RemoteMTA == "" && ex.ReportingMTA == "" {
+		return r.Providers[0]
+	}
+	return ex.Provider
+}
+
+// judgeExample judges with a provider taken as recognised.
+func (e *Engine) judgeExample(ev *Evidence, provider string) (finding, string) {
+	q := e.begin(ev)
+	defer e.end(q)
+	if provider != "" {
+		q.assume(provider)
+	}
+	return q.climb(), q.providerName()
+}
+
+// assume takes a provider as recognised.
+func (q *inquest) assume(provider string) {
+	q.who = [3]int16{-1, -1, -1}
+	for i, p := range q.e.set.Providers {
+		if p.Name == provider {
+			q.who[0] = int16(i)
+		}
+	}
+}
+
+// missed says which condition of a rule its example does not fulfil.
+func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) string {
+	q := c.e.begin(ev)
+	defer c.e.end(q)
+	if provider != "" {
+		q.assume(provider)
+	}
+	q.look(scopeInner)
+	if ev.Notice != "" {
+		q.look(scopeNotice)
+	}
+	t, from := &q.reply, q.reply.inner
+	if ev.Notice != "" && ev.Reply == "" {
+		t, from = &q.notice, 0
+	}
+	words := strings.TrimSpace(string(q.regexText(t, from)))
+	switch {
+	case !q.isFrom(r.providers):
+		return fmt.Sprintf("its provider is recognised as %q", recognised)
+	case !q.codesFit(r):
+		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.statusStr))
+	}
+	if _, ok := q.wordsFit(r, t, from); !ok {
+		return fmt.Sprintf("its words, read as %q, lack a phrase of any or all, or hold one of none", words)
+	}
+	return fmt.Sprintf("the regex does not match its words, read as %q", words)
+}
+
+// ranks says why one match ranks before the rule.
+func (c checker) ranks(got *rule, m match, r *rule) string {
+	phrase := ""
+	if m.phrase >= 0 {
+		phrase = fmt.Sprintf(" and %q", c.e.match.patterns[m.phrase].text)
+	}
+	if got.tier != r.tier {
+		return fmt.Sprintf("tier %s before %s%s", tierNames[got.tier], tierNames[r.tier], phrase)
+	}
+	return fmt.Sprintf("%s against %d%s", plural(got.conds, "condition"), r.conds, phrase)
+}
+
+func quoteExample(ex rules.Example) string {
+	s := ex.Reply
+	if s == "" {
+		s = ex.Notice
+	}
+	if r := []rune(s); len(r) > 100 {
+		s = string(r[:100]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// duplicates looks for a phrase that two rules of one tier hold on the same
+// conditions: the second can never decide by it.
+func (c checker) duplicates(adminOnly bool) {
+	type key struct{ phrase, conditions string }
+	first := map[key]*rule{}
+	for _, r := range c.e.match.rules {
+		if adminOnly && !r.Admin {
+			continue
+		}
+		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Regex)
+		list := append(slices.Clone(r.Any), r.Tokens...)
+		if len(list) == 0 {
+			list = []string{""}
+		}
+		for _, p := range list {
+			k := key{p, conditions}
+			if other := first[k]; other != nil && other != r {
+				what := "has the same conditions as"
+				if p != "" {
+					what = fmt.Sprintf("repeats the phrase %q of", p)
+				}
+				line := r.PhraseLines[p]
+				if line == 0 {
+					line = r.Line
+				}
+				c.complain(r.File, line, "rule %q %s rule %q (%s:%d)", r.ID, what, other.ID, other.File, other.Line)
+				continue
+			}
+			first[k] = r
+		}
+	}
+}

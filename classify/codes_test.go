@@ -1,0 +1,54 @@
+package classify
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// TestBareCodes asks for every pair of the published table: an ambiguous one
+// must give one of its categories, all others exactly theirs.
+func TestBareCodes(t *testing.T) {
+	e := builtIn(t)
+	pairs, ambiguous := 0, 0
+	e.set.Codes.Pairs(func(code int, s rules.Status, p *rules.Pair) {
+		pairs++
+		if len(p.Choices) > 1 {
+			ambiguous++
+		}
+		for _, reply := range []string{p.Name, p.Name + " ", "smtp; " + p.Name} {
+			v := e.Judge(&Evidence{Reply: reply})
+			if code >= 600 && reply != p.Name {
+				continue // no server's reply; only the bare number is read
+			}
+			if string(v.Category) != p.Choices[0].Category {
+				t.Errorf("%q: %s, want %s", reply, v.Category, p.Choices[0].Category)
+			}
+		}
+		v := e.Judge(&Evidence{SMTPCode: code, Status: statusText(s)})
+		if string(v.Category) != p.Choices[0].Category {
+			t.Errorf("codes %d %s: %s, want %s", code, statusText(s), v.Category, p.Choices[0].Category)
+		}
+	})
+	if pairs != 189 || ambiguous != 20 {
+		t.Errorf("%d pairs, %d of them ambiguous; want 189 and 20", pairs, ambiguous)
+	}
+}
+
+func statusText(s rules.Status) string {
+	if s.Class == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", s.Class, s.Subject, s.Detail)
+}
+
+// builtIn is an engine of the embedded rules alone.
+func builtIn(t testing.TB) *Engine {
+	t.Helper()
+	set, problems := rules.Load("")
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return newEngine(set)
+}

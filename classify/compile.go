@@ -1,0 +1,183 @@
+package classify
+
+import (
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// tier orders rules before anything else does: the administrator's, then those
+// for one provider, then general ones; frames come after all others, for they
+// hold when nothing better was said.
+type tier uint8
+
+const (
+	tierAdmin tier = iota
+	tierProvider
+	tierGeneral
+	tierAdminFrame
+	tierProviderFrame
+	tierGeneralFrame
+)
+
+// rule is a text rule ready for matching.
+type rule struct {
+	*rules.Rule
+	index     int // in the order of files and lines
+	tier      tier
+	conds     int
+	category  Category
+	kind      Type
+	providers []int16
+	any       []int32 // patterns of any and token
+	all, none []int32
+}
+
+// matcher is all patterns in one automaton, and what each of them is for.
+type matcher struct {
+	auto     *automaton
+	patterns []pattern
+	rules    []*rule
+	// always holds the rules without a phrase that could set them off.
+	always []*rule
+}
+
+// pattern is a phrase or token and its uses.
+type pattern struct {
+	text     string
+	length   int32 // octets
+	runes    int32
+	inURL    bool    // a token: also matches within URLs, hosts and addresses
+	rules    []int32 // rules that it sets off
+	provider int16   // provider whose reply it marks, -1 if none
+	wrapper  int16   // wrapper it is a marker of, -1 if none
+	witness  uint8
+}
+
+// What a pattern bears witness to.
+const (
+	aboutRecipient = 1 << iota
+	inRCPT
+)
+
+// compiler collects the patterns.
+type compiler struct {
+	m  *matcher
+	id map[patternKey]int32
+}
+
+type patternKey struct {
+	text  string
+	inURL bool
+}
+
+func (c *compiler) pattern(s string, inURL bool) int32 {
+	k := patternKey{s, inURL}
+	id, ok := c.id[k]
+	if !ok {
+		id = int32(len(c.m.patterns))
+		c.id[k] = id
+		c.m.patterns = append(c.m.patterns, pattern{text: s, length: int32(len(s)),
+			runes: int32(utf8.RuneCountInString(s)), inURL: inURL, provider: -1, wrapper: -1})
+	}
+	return id
+}
+
+func (c *compiler) phrases(list []string, inURL bool) []int32 {
+	var out []int32
+	for _, s := range list {
+		out = append(out, c.pattern(s, inURL))
+	}
+	return out
+}
+
+// compile makes the matcher of a set.
+func compile(set *rules.Set, providers map[string]int16) *matcher {
+	m := &matcher{}
+	c := compiler{m, map[patternKey]int32{}}
+	reasons := map[string]rules.Reason{}
+	for _, r := range set.Reasons {
+		reasons[r.ID] = r
+	}
+	for i, r := range set.Rules {
+		c.rule(i, r, reasons[r.Reason], providers)
+	}
+	for i, p := range set.Providers {
+		for _, s := range p.Reply {
+			m.patterns[c.pattern(s, true)].provider = int16(i)
+		}
+	}
+	for i, w := range set.Wrappers {
+		for _, s := range w.Marker {
+			m.patterns[c.pattern(s, false)].wrapper = int16(i)
+		}
+	}
+	for _, s := range set.Witness.Recipient {
+		m.patterns[c.pattern(s, false)].witness |= aboutRecipient
+	}
+	for _, s := range set.Witness.RCPT {
+		m.patterns[c.pattern(s, false)].witness |= aboutRecipient | inRCPT
+	}
+	texts := make([]string, len(m.patterns))
+	for i, p := range m.patterns {
+		texts[i] = p.text
+	}
+	m.auto = newAutomaton(texts)
+	return m
+}
+
+func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map[string]int16) {
+	v := &rule{Rule: r, index: i, category: Category(reason.Category), kind: Type(reason.Type)}
+	if r.Type != "" {
+		v.kind = Type(r.Type)
+	}
+	switch {
+	case r.Admin:
+		v.tier = tierAdmin
+	case len(r.Providers) > 0:
+		v.tier = tierProvider
+	default:
+		v.tier = tierGeneral
+	}
+	if r.Frame {
+		v.tier += tierAdminFrame
+	}
+	for _, p := range r.Providers {
+		v.providers = append(v.providers, providers[p])
+	}
+	v.any = append(c.phrases(r.Any, false), c.phrases(r.Tokens, true)...)
+	v.all, v.none = c.phrases(r.All, false), c.phrases(r.None, false)
+	v.conds = conditions(r)
+	c.m.rules = append(c.m.rules, v)
+
+	set := v.any
+	if len(set) == 0 && len(v.all) > 0 {
+		longest := v.all[0]
+		for _, p := range v.all {
+			if c.m.patterns[p].length > c.m.patterns[longest].length {
+				longest = p
+			}
+		}
+		set = []int32{longest}
+	}
+	for _, p := range set {
+		c.m.patterns[p].rules = append(c.m.patterns[p].rules, int32(i))
+	}
+	if len(set) == 0 {
+		c.m.always = append(c.m.always, v)
+	}
+}
+
+// conditions counts what a rule asks for: one each for code, status, any (with
+// token), none, regex, and every phrase of all. Its provider makes its tier
+// and counts only among the administrator's rules.
+func conditions(r *rules.Rule) int {
+	n := len(r.All)
+	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,
+		len(r.None) > 0, r.Regex != "", r.Admin && len(r.Providers) > 0} {
+		if has {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,159 @@
+package classify
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// Options choose what an [Engine] judges by.
+type Options struct {
+	RulesDir string     // folder of the administrator's rule files *.toml, "" for none
+	Limits   dsn.Limits // bounds on reading a message
+}
+
+// Engine judges. It does not change once made, and serves any number of
+// goroutines; new rules are a new Engine.
+type Engine struct {
+	set         *rules.Set
+	limits      dsn.Limits
+	match       *matcher
+	reasons     map[string]rules.Reason
+	byMX        map[string]int16
+	byReporting map[string]int16
+	hasAdmin    bool
+	testing     bool // shadow rules count as live ones
+	pool        sync.Pool
+}
+
+// New loads the embedded rules and the administrator's, which must pass the
+// checks of `rules test`. The error is [rules.Problems]: every problem there
+// is, each with its file and line.
+func New(opts Options) (*Engine, error) {
+	set, problems := rules.Load(opts.RulesDir)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("reading rules: %w", problems)
+	}
+	e := newEngine(set)
+	e.limits = opts.Limits.WithDefaults()
+	if e.hasAdmin {
+		if problems := rules.Problems(checkSet(set, true)); len(problems) > 0 {
+			return nil, fmt.Errorf("checking rules: %w", problems)
+		}
+	}
+	return e, nil
+}
+
+// newEngine makes an engine of data without problems.
+func newEngine(set *rules.Set) *Engine {
+	e := &Engine{set: set, limits: dsn.DefaultLimits, reasons: map[string]rules.Reason{},
+		byMX: map[string]int16{}, byReporting: map[string]int16{}}
+	for _, r := range set.Reasons {
+		e.reasons[r.ID] = r
+	}
+	names := map[string]int16{rules.OtherProvider: otherProvider}
+	for i, p := range set.Providers {
+		names[p.Name] = int16(i)
+		for _, h := range p.MX {
+			e.byMX[h] = int16(i)
+		}
+		for _, h := range p.Reporting {
+			e.byReporting[h] = int16(i)
+		}
+	}
+	e.match = compile(set, names)
+	e.hasAdmin = slices.ContainsFunc(set.Rules, func(r *rules.Rule) bool { return r.Admin })
+	e.pool.New = func() any {
+		return &inquest{e: e, asked: make([]int32, len(e.match.rules))}
+	}
+	return e
+}
+
+// begin takes an inquest from the pool and reads the evidence.
+func (e *Engine) begin(ev *Evidence) *inquest {
+	q := e.pool.Get().(*inquest)
+	if q.round > 1<<30 {
+		q.round = 0
+		clear(q.asked)
+	}
+	q.explains = false
+	q.prepare(ev)
+	return q
+}
+
+func (e *Engine) end(q *inquest) {
+	q.ev = nil
+	e.pool.Put(q)
+}
+
+// Judge says what a piece of evidence means.
+func (e *Engine) Judge(ev *Evidence) Verdict {
+	q := e.begin(ev)
+	v := q.verdict(q.climb())
+	e.end(q)
+	return v
+}
+
+// verdict makes a finding safe and puts it into words.
+func (q *inquest) verdict(f finding) Verdict {
+	kind, _ := q.safe(f)
+	return Verdict{Category: f.category, Type: kind, Reason: f.reason, Provider: q.providerName(),
+		Rule: f.by, Evidence: f.rung}
+}
+
+func (q *inquest) providerName() string {
+	if q.who[0] < 0 {
+		return rules.OtherProvider
+	}
+	return q.e.set.Providers[q.who[0]].Name
+}
+
+// reasonType is the default type of a reason.
+func (e *Engine) reasonType(id string) Type { return Type(e.reasons[id].Type) }
+
+// Rules lists the rules in force, in the order of files and lines.
+func (e *Engine) Rules() []*rules.Rule { return slices.Clone(e.set.Rules) }
+
+// Rule returns the rule with an id.
+func (e *Engine) Rule(id string) (*rules.Rule, bool) {
+	for _, r := range e.set.Rules {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// RuleIDs lists the ids of all rules, for counters that exist from the start.
+func (e *Engine) RuleIDs() []string {
+	ids := make([]string, len(e.set.Rules))
+	for i, r := range e.set.Rules {
+		ids[i] = r.ID
+	}
+	return ids
+}
+
+// Reasons lists the reasons in the order in which they are defined.
+func (e *Engine) Reasons() []rules.Reason { return slices.Clone(e.set.Reasons) }
+
+// Reason returns the reason with an id.
+func (e *Engine) Reason(id string) (rules.Reason, bool) {
+	r, ok := e.reasons[id]
+	return r, ok
+}
+
+// Providers lists the names of the providers, "other" last.
+func (e *Engine) Providers() []string {
+	names := make([]string, 0, len(e.set.Providers)+1)
+	for _, p := range e.set.Providers {
+		names = append(names, p.Name)
+	}
+	return append(names, rules.OtherProvider)
+}
+
+// Version names the rule set: a hash over all of its data, which changes with
+// every change of it.
+func (e *Engine) Version() string { return e.set.Version }

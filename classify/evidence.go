@@ -1,0 +1,229 @@
+package classify
+
+import (
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// Where words are looked for, in this order.
+type scope uint8
+
+const (
+	scopeInner  scope = iota // the innermost reply
+	scopeReply               // all of the reply, with what was wrapped around it
+	scopeNotice              // what the notice says
+	scopes
+)
+
+// inquest is the evidence about one recipient, prepared for judging, and what
+// the judging finds. It is reused: nothing in it outlives one judgement.
+type inquest struct {
+	e  *Engine
+	ev *Evidence
+
+	reply, notice text
+	looked        [scopes]bool // scopes that were matched against the rules
+	best          [scopes][2 * tierAdminFrame]match
+
+	code      int // SMTP code of the innermost reply that states one
+	statusStr string
+	status    rules.Status
+	class     int // 2, 4 or 5; 0 where nothing says
+	witness   uint8
+	words     bool // the reply says something beyond codes
+
+	who      [3]int16 // providers recognised, the first one is named; -1 where none
+	lower    []byte
+	plain    []byte  // the text as a regular expression sees it
+	asked    []int32 // by rule: the last round in which it was tried
+	round    int32
+	shadows  []match
+	all      []match // every match, collected only when explaining
+	explains bool
+}
+
+// match is a rule that matched, and how strongly.
+type match struct {
+	rule   *rule
+	scope  scope
+	phrase int32 // the longest pattern that matched, -1 where none did
+	rank   uint64
+}
+
+// prepare reads the evidence. It allocates nothing in the common case.
+func (q *inquest) prepare(ev *Evidence) {
+	q.ev = ev
+	q.looked, q.best = [scopes]bool{}, [scopes][2 * tierAdminFrame]match{}
+	q.code, q.statusStr, q.status, q.witness, q.words = 0, "", rules.Status{}, 0, false
+	q.shadows, q.all = q.shadows[:0], q.all[:0]
+
+	r := dsn.ParseReply(bounded(ev.Reply))
+	q.find(&q.reply, r.Text, true)
+	inner := r
+	if q.reply.inner > 0 {
+		inner = dsn.ParseReply(r.Text[q.reply.sourceOffset(r.Text, q.reply.inner):])
+		if inner.Code == 0 && inner.Status == "" {
+			inner.Code, inner.Status = r.Code, r.Status
+		} else if inner.Code == 0 {
+			inner.Code = r.Code
+		}
+	}
+	q.codes(inner, r)
+	q.recogniseProviders()
+}
+
+// find normalises a text and looks for every pattern in it.
+func (q *inquest) find(t *text, s string, isReply bool) {
+	t.set(s)
+	t.mask()
+	if len(t.seen) < len(q.e.match.patterns) {
+		t.seen = make([]span, len(q.e.match.patterns))
+	}
+	if t.epoch++; t.epoch == 0 {
+		clear(t.seen)
+		t.epoch = 1
+	}
+	q.words = q.words || isReply && hasWords(t.norm)
+	patterns := q.e.match.patterns
+	q.e.match.auto.scan(t.norm, func(id int32, end int) {
+		p := &patterns[id]
+		from := end - int(p.length)
+		if !p.inURL && t.maskedWithin(from, end) {
+			return
+		}
+		s := &t.seen[id]
+		if s.epoch != t.epoch {
+			t.hits = append(t.hits, hit{id})
+			s.epoch = t.epoch
+		}
+		s.last = int32(from)
+		q.witness |= p.witness
+		if p.wrapper >= 0 && isReply {
+			t.unwrap(&q.e.set.Wrappers[p.wrapper], end)
+		}
+	})
+}
+
+// maskedWithin reports whether any octet of norm[from:to] is masked.
+func (t *text) maskedWithin(from, to int) bool {
+	for _, m := range t.marks[from:to] {
+		if m&markMasked != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// unwrap notes that a quoted reply may begin at norm[at:], after a marker. The
+// last one that says something is the innermost.
+func (t *text) unwrap(w *rules.Wrapper, at int) {
+	b := t.norm
+	if w.Skip != "" {
+		i := strings.Index(string(b[at:min(len(b), at+reach)]), w.Skip)
+		if i < 0 {
+			return
+		}
+		at += i + len(w.Skip)
+	}
+	for at < len(b) && (b[at] == ' ' || b[at] == '\'' || b[at] == '"') {
+		at++
+	}
+	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !hasWords(b[at:]) {
+		return
+	}
+	t.inner = at
+}
+
+// startsWithCode reports whether b begins with an SMTP reply code.
+func startsWithCode(b []byte) bool {
+	if len(b) < 4 || b[0] != '4' && b[0] != '5' || b[1] < '0' || b[1] > '9' || b[2] < '0' || b[2] > '9' {
+		return false
+	}
+	switch b[3] {
+	case ' ', '-', ',', ':':
+		return true
+	}
+	return false
+}
+
+// hasWords reports whether b holds two letters in a row.
+func hasWords(b []byte) bool {
+	for i := 1; i < len(b); i++ {
+		if isLetter(b[i]) && isLetter(b[i-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }
+
+// codes settles which codes the reply is judged by. The remote server's own
+// reply is the better witness; X.0.0 never beats a code that says something.
+func (q *inquest) codes(inner, whole dsn.Reply) {
+	ev := q.ev
+	q.code = inner.Code
+	reported := ev.Status
+	if reported == whole.Status && inner.Status != whole.Status {
+		reported = "" // the wrapper's
+	}
+	if q.code == 0 {
+		q.code = ev.SMTPCode
+	}
+	if q.code == 0 {
+		q.code = bareCode(q.reply.norm)
+	}
+	own, other := rules.ParseStatus(inner.Status), rules.ParseStatus(reported)
+	q.statusStr, q.status = inner.Status, own
+	switch {
+	case own.Class != 0 && !own.Generic():
+	case other.Class == 0:
+	case !other.Generic():
+		q.statusStr, q.status = reported, other
+	case own.Class == 0 && inner.Code == 0:
+		// Beside a code of the server's own, X.0.0 is what the reporting
+		// MTA puts where the server gave no enhanced code.
+		q.statusStr, q.status = reported, other
+	}
+	switch {
+	case q.code >= 200 && q.code < 600:
+		q.class = q.code / 100
+	case q.status.Class != 0:
+		q.class = int(q.status.Class)
+	default:
+		q.class = 0
+	}
+}
+
+// bareCode reads a text that is nothing but a number of three digits, also one
+// that no server should send; the published table holds some.
+func bareCode(norm []byte) int {
+	if len(norm) != 5 {
+		return 0
+	}
+	n := 0
+	for _, c := range norm[1:4] {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = n*10 + int(c-'0')
+	}
+	if n < 200 {
+		return 0
+	}
+	return n
+}
+
+// permanent reports whether the final reply refuses for good: by its SMTP
+// code, else by the enhanced code, else by the action.
+func (q *inquest) permanent() bool {
+	switch q.class {
+	case 4:
+		return false
+	case 5:
+		return true
+	}
+	return q.ev.Action != dsn.ActionDelayed
+}

@@ -1,0 +1,190 @@
+package classify
+
+import (
+	"strconv"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// rungs is the evidence ladder from top to bottom: the first rung that has an
+// answer decides. Judging stops there; explaining asks them all.
+var rungs = []struct {
+	name   Rung
+	answer func(*inquest) (finding, bool)
+}{
+	{RungAdmin, (*inquest).admin},
+	{RungText, (*inquest).builtin},
+	{RungCode, (*inquest).codePair},
+	{RungStatus, (*inquest).registeredStatus},
+	{RungSMTP, (*inquest).bareSMTP},
+	{RungNone, (*inquest).nothing},
+}
+
+// finding is a rung's answer.
+type finding struct {
+	category Category
+	reason   string
+	kind     Type // by default, before the type is made safe
+	by       string
+	rung     Rung
+	match    match       // of the rungs admin and text
+	pair     *rules.Pair // of the rungs code and smtp, where the seed table decided
+	meaning  *rules.Meaning
+}
+
+// findingFrom is what a rule's match says.
+func (m match) finding(rung Rung) finding {
+	r := m.rule
+	return finding{category: r.category, reason: r.Reason, kind: r.kind, by: r.ID, rung: rung, match: m}
+}
+
+// admin asks the administrator's rules: those that are no frames in all
+// scopes, then the frames.
+func (q *inquest) admin() (finding, bool) {
+	if q.e.hasAdmin {
+		for _, group := range []tier{tierAdmin, tierAdminFrame} {
+			if m, ok := q.first(group); ok {
+				return m.finding(RungAdmin), true
+			}
+		}
+	}
+	return finding{}, false
+}
+
+// builtin asks the built-in rules, frames last.
+func (q *inquest) builtin() (finding, bool) {
+	for _, group := range []tier{tierGeneral, tierGeneralFrame} {
+		if m, ok := q.first(group); ok {
+			return m.finding(RungText), true
+		}
+	}
+	return finding{}, false
+}
+
+// first returns the best match of a group in the first scope that has one.
+func (q *inquest) first(group tier) (match, bool) {
+	for s := scope(0); s < scopes; s++ {
+		if s == scopeReply && group >= tierAdminFrame {
+			continue // the stock phrases of a wrapper say nothing of what is within
+		}
+		q.look(s)
+		if m := q.best[s][group]; m.rule != nil {
+			return m, true
+		}
+	}
+	return match{}, false
+}
+
+// codePair asks the seed table for the exact pair of codes.
+func (q *inquest) codePair() (finding, bool) {
+	if q.status.Class == 0 {
+		return finding{}, false
+	}
+	return q.pair(q.e.set.Codes.Pair(q.code, q.status), RungCode)
+}
+
+func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
+	if p == nil {
+		return finding{}, false
+	}
+	c := p.Choices[0]
+	return finding{category: Category(c.Category), reason: c.Reason, kind: q.e.reasonType(c.Reason),
+		by: p.Name, rung: rung, pair: p}, true
+}
+
+// registeredStatus asks what the enhanced code was registered for.
+func (q *inquest) registeredStatus() (finding, bool) {
+	if q.status.Class == 0 {
+		return finding{}, false
+	}
+	f, ok := q.meaning(q.e.set.Codes.Status(q.status), RungStatus)
+	f.by = q.statusStr
+	return f, ok
+}
+
+func (q *inquest) meaning(m *rules.Meaning, rung Rung) (finding, bool) {
+	if m == nil || m.Reason == rules.Unknown {
+		return finding{}, false
+	}
+	r := q.e.reasons[m.Reason]
+	return finding{category: Category(r.Category), reason: r.ID, kind: Type(r.Type), by: m.Name, rung: rung, meaning: m}, true
+}
+
+// bareSMTP asks the seed table for the bare SMTP code, then what that code was
+// registered for.
+func (q *inquest) bareSMTP() (finding, bool) {
+	if f, ok := q.pair(q.e.set.Codes.Pair(q.code, rules.Status{}), RungSMTP); ok {
+		return f, true
+	}
+	return q.meaning(q.e.set.Codes.SMTP(q.code), RungSMTP)
+}
+
+// nothing is the honest answer where no evidence supports another.
+func (q *inquest) nothing() (finding, bool) {
+	return finding{category: Unclassified, reason: rules.Unknown, kind: Soft, rung: RungNone}, true
+}
+
+// climb asks the rungs until one answers.
+func (q *inquest) climb() finding {
+	for _, r := range rungs {
+		if f, ok := r.answer(q); ok {
+			return f
+		}
+	}
+	f, _ := q.nothing()
+	return f
+}
+
+// safe corrects a finding's type, and says why where it does.
+//
+// A delay is never the end. A reason that is hard is soft while the server
+// only asks to try again and nobody has given up. And codes alone call an
+// address dead only where they, or the words beside them, are about the
+// recipient: a refusal of the sender must never take an address off a list.
+func (q *inquest) safe(f finding) (kind Type, why string) {
+	if q.ev.Action == dsn.ActionDelayed {
+		return Soft, "the message is only delayed"
+	}
+	if f.kind != Hard {
+		return f.kind, ""
+	}
+	if !q.permanent() && q.ev.Action != dsn.ActionFailed {
+		return Soft, "the reply is transient"
+	}
+	if f.rung == RungAdmin || f.rung == RungText || q.namesRecipient() {
+		return Hard, ""
+	}
+	if q.status.Subject == 7 {
+		return Block, "codes of policy do not show that the address is dead"
+	}
+	return Soft, "the words are unknown and the codes do not show that the address is dead"
+}
+
+// namesRecipient reports whether codes and words show that the refusal is
+// about the recipient.
+func (q *inquest) namesRecipient() bool {
+	if s := q.status; s.Class != 0 {
+		if s.Subject == 1 || s.Subject == 2 {
+			return true
+		}
+		if m := q.e.set.Codes.Status(s); m != nil && q.e.reasonType(m.Reason) == Hard {
+			return true
+		}
+		if s.Subject == 7 {
+			return false
+		}
+	}
+	return !q.words || q.witness&aboutRecipient != 0
+}
+
+// codeText writes codes as people do: "550 5.1.1".
+func codeText(code int, status string) string {
+	switch {
+	case code == 0:
+		return status
+	case status == "":
+		return strconv.Itoa(code)
+	}
+	return strconv.Itoa(code) + " " + status
+}

@@ -1,0 +1,209 @@
+package classify
+
+import (
+	"bytes"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// mask marks addresses, host names and URLs. Their letters are no words of
+// anybody: a sender called blocked@spam.example says nothing. It takes linear
+// time: each dotted word, each "@" and each "://" is looked at once, and what
+// it may reach back for is bounded.
+func (t *text) mask() {
+	b := t.norm
+	for i := 1; i < len(b)-1; {
+		switch b[i] {
+		case '.':
+			i = t.maskHost(i)
+		case '@':
+			i = t.maskAddress(i)
+		case ':':
+			i = t.maskURL(i)
+		default:
+			i++
+		}
+	}
+}
+
+// mark masks norm[from:to].
+func (t *text) mark(from, to int) {
+	for i := from; i < to; i++ {
+		t.marks[i] |= markMasked
+	}
+}
+
+// reach bounds how far back an address or a scheme may begin.
+const reach = 320 // RFC 5321 section 4.5.3.1: 64 octets, "@", 255 octets
+
+// maskAddress masks the address around the "@" at i, and returns where to go on.
+func (t *text) maskAddress(i int) int {
+	b := t.norm
+	// "<…@…>": all between the brackets.
+	if open := bytes.LastIndexAny(b[max(0, i-reach):i], "<> "); open >= 0 {
+		open += max(0, i-reach)
+		end := min(len(b), i+reach)
+		if b[open] == '<' {
+			if n := bytes.IndexAny(b[i:end], "<> "); n > 0 && b[i+n] == '>' {
+				t.mark(open+1, i+n)
+				return i + n
+			}
+		}
+	}
+	from, to := i, i+1
+	if b[i-1] == '"' {
+		if n := bytes.LastIndexByte(b[max(0, i-1-reach):i-1], '"'); n >= 0 {
+			from = max(0, i-1-reach) + n
+		}
+	}
+	for from > 0 && i-from < reach && octets[b[from-1]]&octetLocal != 0 {
+		from--
+	}
+	if b[to] == '[' {
+		if n := bytes.IndexByte(b[to:min(len(b), to+64)], ']'); n > 0 {
+			to += n + 1
+		}
+	}
+	for to < len(b) && octets[b[to]]&octetHost != 0 {
+		to++
+	}
+	for to > i+1 && (b[to-1] == '.' || b[to-1] == '-') {
+		to--
+	}
+	if from == i || to == i+1 {
+		return i + 1
+	}
+	t.mark(from, to)
+	return to
+}
+
+// maskURL masks the URL whose scheme ends with the ":" at i.
+func (t *text) maskURL(i int) int {
+	b := t.norm
+	if i+3 >= len(b) || b[i+1] != '/' || b[i+2] != '/' {
+		return i + 1
+	}
+	from := i
+	for from > 0 && i-from < 16 && octets[b[from-1]]&octetAlpha != 0 {
+		from--
+	}
+	to := t.urlEnd(i + 3)
+	if from < i && to > i+3 {
+		t.mark(from, to)
+	}
+	return max(to, i+3)
+}
+
+// urlEnd returns where a URL that has begun before i ends.
+func (t *text) urlEnd(i int) int {
+	b, from := t.norm, i
+	for i < len(b) && b[i] > ' ' && b[i] < 0x80 && bytes.IndexByte(urlStop, b[i]) < 0 {
+		i++
+	}
+	for i > from && bytes.IndexByte(urlTrail, b[i-1]) >= 0 {
+		i--
+	}
+	return i
+}
+
+var (
+	urlStop  = []byte("<>\"'()[]{}|\\^`")
+	urlTrail = []byte(".,;:!?-")
+)
+
+// maskHost masks the host name around the "." at i if it is one, with the path
+// of a URL that lacks its scheme.
+func (t *text) maskHost(i int) int {
+	b := t.norm
+	from, to := i, i
+	for from > 0 && octets[b[from-1]]&octetHost != 0 && i-from < 255 && t.marks[from-1]&markMasked == 0 {
+		from--
+	}
+	for to < len(b) && octets[b[to]]&octetHost != 0 {
+		to++
+	}
+	next := max(to, i+1)
+	if to < len(b) && b[to] == '@' { // the local part of an address
+		return to
+	}
+	for to > from && (b[to-1] == '.' || b[to-1] == '-') {
+		to--
+	}
+	for from < to && (b[from] == '.' || b[from] == '-') {
+		from++
+	}
+	dot := bytes.LastIndexByte(b[from:to], '.')
+	if dot <= 0 || to-from > 255 {
+		return next
+	}
+	last := from + dot + 1
+	// "The mailbox is full.It will …": a new sentence without a space.
+	if t.marks[last]&markUpper != 0 && t.marks[last-2]&markUpper == 0 && octets[b[last-2]]&octetAlpha != 0 {
+		return next
+	}
+	if !isTLD(b[last:to]) {
+		return next
+	}
+	t.hosts = append(t.hosts, host{from, to})
+	if to+1 < len(b) && b[to] == '/' && b[to+1] != ' ' {
+		to = t.urlEnd(to)
+	}
+	t.mark(from, to)
+	return max(to, next)
+}
+
+// isTLD reports whether a label is a top-level domain, or one of those that
+// are set aside for examples and for use at home (RFC 2606, 6761, 6762, 8375).
+func isTLD(label []byte) bool {
+	switch string(label) {
+	case "com", "net", "org", "example", "test", "invalid", "localhost", "local", "localdomain", "internal",
+		"intranet", "lan", "corp", "home", "arpa", "onion", "alt":
+		return true
+	}
+	if len(label) < 2 || len(label) > 24 {
+		return false
+	}
+	for _, c := range label {
+		if octets[c]&octetAlpha == 0 && !(c == '-' || c >= '0' && c <= '9') {
+			return false
+		}
+	}
+	if len(label) == 2 {
+		i, j := label[0]-'a', label[1]-'a'
+		return i < 26 && j < 26 && countryTLD[i][j]
+	}
+	_, icann := publicsuffix.PublicSuffix(string(label))
+	return icann
+}
+
+var countryTLD = func() (t [26][26]bool) {
+	for i := range t {
+		for j := range t[i] {
+			_, t[i][j] = publicsuffix.PublicSuffix(string([]byte{'a' + byte(i), 'a' + byte(j)}))
+		}
+	}
+	return t
+}()
+
+// Classes of octets.
+const (
+	octetAlpha = 1 << iota
+	octetHost  // part of a host name, dots included
+	octetLocal // part of the local part of an address, dots included (RFC 5322 section 3.2.3)
+)
+
+var octets = func() (t [256]byte) {
+	for c := 'a'; c <= 'z'; c++ {
+		t[c] = octetAlpha | octetHost | octetLocal
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] = octetHost | octetLocal
+	}
+	for _, c := range ".-_" {
+		t[c] |= octetHost | octetLocal
+	}
+	for _, c := range "!#$%&*+/=?^{|}~" {
+		t[c] |= octetLocal
+	}
+	return t
+}()

@@ -1,0 +1,168 @@
+package classify
+
+// look tries every rule that the words of one scope set off.
+func (q *inquest) look(s scope) {
+	if q.looked[s] {
+		return
+	}
+	q.looked[s] = true
+	t, from := &q.reply, 0
+	switch s {
+	case scopeInner:
+		from = t.inner
+	case scopeReply:
+		if t.inner == 0 { // nothing is wrapped: the same as the inner reply
+			return
+		}
+	case scopeNotice:
+		if q.ev.Notice == "" {
+			return
+		}
+		t = &q.notice
+		witness := q.witness
+		q.find(t, bounded(q.ev.Notice), false)
+		q.witness = witness // a notice speaks of recipients whatever happened
+	}
+	q.round++
+	m := q.e.match
+	for _, h := range t.hits {
+		if int(t.seen[h.pattern].last) < from {
+			continue
+		}
+		for _, r := range m.patterns[h.pattern].rules {
+			q.try(m.rules[r], s, t, from)
+		}
+	}
+	if s == scopeNotice {
+		return // rules without words are about the reply's codes
+	}
+	for _, r := range m.always {
+		q.try(r, s, t, from)
+	}
+}
+
+// try tests a rule and keeps it if it ranks before what was found.
+func (q *inquest) try(r *rule, s scope, t *text, from int) {
+	if q.asked[r.index] == q.round {
+		return
+	}
+	q.asked[r.index] = q.round
+	if !q.isFrom(r.providers) || !q.codesFit(r) {
+		return
+	}
+	longest, ok := q.wordsFit(r, t, from)
+	if !ok {
+		return
+	}
+	if r.Pattern != nil && !r.Pattern.Match(q.regexText(t, from)) {
+		return
+	}
+	m := match{rule: r, scope: s, phrase: longest, rank: q.e.rank(r, longest)}
+	if q.explains {
+		q.all = append(q.all, m)
+	}
+	if r.Shadow && !q.e.testing {
+		q.shadows = append(q.shadows, m)
+		return
+	}
+	if b := &q.best[s][r.tierGroup()]; b.rule == nil || m.rank > b.rank {
+		*b = m
+	}
+}
+
+// tierGroup folds the tiers of rules that one rung weighs against each other.
+func (r *rule) tierGroup() tier {
+	if r.tier == tierProvider || r.tier == tierProviderFrame {
+		return r.tier + 1
+	}
+	return r.tier
+}
+
+// codesFit reports whether the codes are those that a rule asks for. Where no
+// SMTP code is known, a pattern that names a class only ("5xx") goes by the
+// class of the enhanced code, or else by the action.
+func (q *inquest) codesFit(r *rule) bool {
+	if len(r.CodeMatch) > 0 {
+		ok := false
+		for _, p := range r.CodeMatch {
+			if q.code == 0 {
+				ok = p.Class() == 5 && q.permanent() || p.Class() == 4 && !q.permanent()
+			} else {
+				ok = p.Match(q.code)
+			}
+			if ok {
+				break
+			}
+		}
+		if !ok {
+			return false
+		}
+	}
+	for _, p := range r.StatusMatch {
+		if p.Match(q.status) {
+			return true
+		}
+	}
+	return len(r.StatusMatch) == 0
+}
+
+// wordsFit reports whether a rule's phrases occur as it asks, and the longest
+// that does.
+func (q *inquest) wordsFit(r *rule, t *text, from int) (longest int32, ok bool) {
+	longest = -1
+	runes := int32(-1)
+	better := func(p int32) {
+		if n := q.e.match.patterns[p].runes; n > runes {
+			longest, runes = p, n
+		}
+	}
+	for _, p := range r.any {
+		if t.in(p, from) {
+			better(p)
+		}
+	}
+	if len(r.any) > 0 && longest < 0 {
+		return -1, false
+	}
+	for _, p := range r.all {
+		if !t.in(p, from) {
+			return -1, false
+		}
+		better(p)
+	}
+	for _, p := range r.none {
+		if t.in(p, from) {
+			return -1, false
+		}
+	}
+	return longest, true
+}
+
+// regexText is the text that regular expressions see: that of the phrases,
+// with a single "@" for every address, host name and URL.
+func (q *inquest) regexText(t *text, from int) []byte {
+	q.plain = q.plain[:0]
+	masked := false
+	for i := from; i < len(t.norm); i++ {
+		m := t.marks[i]&markMasked != 0
+		switch {
+		case !m:
+			q.plain = append(q.plain, t.norm[i])
+		case !masked:
+			q.plain = append(q.plain, '@')
+		}
+		masked = m
+	}
+	return q.plain
+}
+
+// rank orders matches: by tier, then conditions, then the longest phrase that
+// matched (in characters), then file and line. The greatest wins.
+func (e *Engine) rank(r *rule, longest int32) uint64 {
+	runes := int32(0)
+	if longest >= 0 {
+		runes = e.match.patterns[longest].runes
+	}
+	return uint64(tierGeneralFrame-r.tier)<<56 | uint64(min(r.conds, 255))<<48 |
+		uint64(runes)<<32 | uint64(^uint32(r.index))
+}

@@ -1,0 +1,87 @@
+package classify
+
+import (
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+// Message reads a message and judges every recipient that it reports. It
+// never fails: a message that is no bounce has no recipients, one that is
+// broken has those that could be read.
+func (e *Engine) Message(raw []byte) Result {
+	rep := dsn.Read(raw, e.limits)
+	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
+		ReturnedMessageID: rep.Returned.MessageID, Dropped: rep.Dropped, Truncated: rep.Truncated}
+	for i := range rep.Recipients {
+		r := &rep.Recipients[i]
+		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
+			Status: r.Status, SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
+		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
+			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA}
+		q := e.begin(&ev)
+		if r.Action == "" || r.Action.Bounced() {
+			f := q.climb()
+			out.set(q.verdict(f))
+			res.Shadowed = append(res.Shadowed, q.shadowed(f)...)
+		} else {
+			out.Provider = q.providerName()
+		}
+		e.end(q)
+		res.Recipients = append(res.Recipients, out)
+	}
+	return res
+}
+
+// Reply judges a bare reply and answers as for a recipient of a report. An
+// action that is not known is told from the reply: a server that refuses for
+// good makes the mail fail, one that asks to try again delays it.
+func (e *Engine) Reply(ev *Evidence) Recipient {
+	q := e.begin(ev)
+	r := q.recipient(q.verdict(q.climb()))
+	e.end(q)
+	return r
+}
+
+func (q *inquest) recipient(v Verdict) Recipient {
+	r := Recipient{Action: q.ev.Action, Status: q.statusStr, SMTPCode: q.code,
+		RemoteMTA: q.ev.RemoteMTA, Diagnostic: q.ev.Reply}
+	if r.Status == "" {
+		r.Status = q.ev.Status
+	}
+	if r.Action == "" {
+		r.Action = dsn.ActionFailed
+		if !q.permanent() {
+			r.Action = dsn.ActionDelayed
+		}
+	}
+	r.set(v)
+	return r
+}
+
+func (r *Recipient) set(v Verdict) {
+	r.Category, r.Type, r.Reason = v.Category, v.Type, v.Reason
+	r.Provider, r.Rule, r.Evidence = v.Provider, v.Rule, v.Evidence
+}
+
+// shadowed lists the ids of shadow rules that would have decided had they been
+// live ones.
+func (q *inquest) shadowed(won finding) []string {
+	var ids []string
+	for _, m := range q.shadows {
+		if won.rung == RungAdmin && !m.before(won.match) {
+			continue
+		}
+		ids = append(ids, m.rule.ID)
+	}
+	return ids
+}
+
+// before reports whether m decides before other, both being administrator's rules.
+func (m match) before(other match) bool {
+	if mf, of := m.rule.tier == tierAdminFrame, other.rule.tier == tierAdminFrame; mf != of {
+		return of
+	}
+	if m.scope != other.scope {
+		return m.scope < other.scope
+	}
+	return m.rank > other.rank
+}

@@ -1,0 +1,219 @@
+package rules
+
+import (
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// builder fills a Set and collects what is wrong with the data.
+type builder struct {
+	set        *Set
+	hash       hash.Hash
+	problems   Problems
+	reasonByID map[string]Reason
+	ruleByID   map[string]*Rule
+	overrides  []override
+}
+
+// override is an administrator's word about a built-in rule.
+type override struct {
+	id       string
+	disabled bool
+	file     string
+	line     int
+}
+
+var types = []string{"hard", "soft", "block"}
+
+// categories are those of package classify, which a test holds this list to.
+var categories = []string{"invalid-address", "mailbox", "mailbox-full", "rate-limit", "recipient-error",
+	"rejection", "dmarc", "sender-reputation", "blocked", "unclassified"}
+
+func (b *builder) complain(file string, line int, format string, args ...any) {
+	b.problems = append(b.problems, Problem{file, line, fmt.Sprintf(format, args...)})
+}
+
+// sections parses a file and calls f for every section with the wanted name.
+func (b *builder) sections(f File, names []string, do func(*section, reader)) {
+	doc, problems := parseDocument(f.Name, f.Data)
+	b.problems = append(b.problems, problems...)
+	if doc == nil {
+		return
+	}
+	for _, s := range doc.sections {
+		switch {
+		case s.name == "" && len(s.fields) == 0:
+		case s.name == "":
+			b.complain(f.Name, s.fields[0].line, "%q stands outside of any section; sections are %s", s.fields[0].key, strings.Join(names, ", "))
+		case slices.Contains(names, s.what()):
+			do(s, reader{f.Name, s.what(), (*[]Problem)(&b.problems)})
+		default:
+			b.complain(f.Name, s.line, "unknown section %s; sections here are %s", s.what(), strings.Join(names, ", "))
+		}
+	}
+}
+
+// what is the section's heading.
+func (s *section) what() string {
+	if s.array {
+		return "[[" + s.name + "]]"
+	}
+	return "[" + s.name + "]"
+}
+
+func (b *builder) reasons(f File) {
+	b.reasonByID = map[string]Reason{}
+	b.sections(f, []string{"[[reason]]"}, func(s *section, r reader) {
+		var v Reason
+		for _, f := range s.fields {
+			switch f.key {
+			case "id":
+				v.ID = r.str(f)
+			case "category":
+				if v.Category = r.str(f); !slices.Contains(categories, v.Category) {
+					r.complain(f.line, "unknown category %q%s", v.Category, didYouMean(v.Category, categories))
+				}
+			case "type":
+				if v.Type = r.str(f); !slices.Contains(types, v.Type) {
+					r.complain(f.line, "unknown type %q%s", v.Type, didYouMean(v.Type, types))
+				}
+			case "meaning":
+				v.Meaning = r.str(f)
+			case "advice":
+				v.Advice = r.str(f)
+			default:
+				r.unknown(f, "id", "category", "type", "meaning", "advice")
+			}
+		}
+		switch _, twice := b.reasonByID[v.ID]; {
+		case !validID(v.ID):
+			r.complain(s.line, "a reason needs an id of lower-case letters, digits and dashes")
+		case twice:
+			r.complain(s.line, "reason %q is there twice", v.ID)
+		case v.Category == "" || v.Type == "" || v.Meaning == "" || v.Advice == "":
+			r.complain(s.line, "reason %q needs category, type, meaning and advice", v.ID)
+		}
+		b.reasonByID[v.ID] = v
+		b.set.Reasons = append(b.set.Reasons, v)
+	})
+	if _, ok := b.reasonByID[Unknown]; !ok {
+		b.complain(f.Name, 0, "reason %q is missing", Unknown)
+	}
+}
+
+func (b *builder) providers(f File) {
+	seen := map[string]bool{OtherProvider: true}
+	mx := map[string]string{}
+	b.sections(f, []string{"[[provider]]"}, func(s *section, r reader) {
+		var v Provider
+		for _, f := range s.fields {
+			switch f.key {
+			case "name":
+				v.Name = r.str(f)
+			case "mx", "reporting":
+				for _, t := range r.texts(f) {
+					host := strings.Trim(strings.ToLower(t.s), ".")
+					if host != t.s {
+						r.complain(t.line, "write %q as %q: lower case, no dot around it", t.s, host)
+					}
+					if f.key == "reporting" {
+						v.Reporting = append(v.Reporting, host)
+						continue
+					}
+					if other := mx[host]; other != "" {
+						r.complain(t.line, "host %q belongs to provider %q already", host, other)
+					}
+					mx[host] = v.Name
+					v.MX = append(v.MX, host)
+				}
+			case "reply":
+				v.Reply = append(v.Reply, plainTexts(r.texts(f))...)
+			default:
+				r.unknown(f, "name", "mx", "reply", "reporting")
+			}
+		}
+		switch {
+		case !validID(v.Name):
+			r.complain(s.line, "a provider needs a name of lower-case letters, digits and dashes")
+		case seen[v.Name]:
+			r.complain(s.line, "provider %q is there twice", v.Name)
+		}
+		seen[v.Name] = true
+		b.set.Providers = append(b.set.Providers, v)
+	})
+}
+
+func (b *builder) wrappers(f File) {
+	b.sections(f, []string{"[[wrapper]]", "[witness]"}, func(s *section, r reader) {
+		if s.name == "witness" {
+			for _, f := range s.fields {
+				switch f.key {
+				case "recipient":
+					b.set.Witness.Recipient = append(b.set.Witness.Recipient, plainTexts(r.texts(f))...)
+				case "rcpt":
+					b.set.Witness.RCPT = append(b.set.Witness.RCPT, plainTexts(r.texts(f))...)
+				default:
+					r.unknown(f, "recipient", "rcpt")
+				}
+			}
+			return
+		}
+		var v Wrapper
+		for _, f := range s.fields {
+			switch f.key {
+			case "marker":
+				v.Marker = plainTexts(r.texts(f))
+			case "code":
+				v.Code = r.boolean(f)
+			case "skip":
+				v.Skip = r.str(f)
+			default:
+				r.unknown(f, "marker", "code", "skip")
+			}
+		}
+		if len(v.Marker) == 0 {
+			r.complain(s.line, "a wrapper needs a marker")
+		}
+		b.set.Wrappers = append(b.set.Wrappers, v)
+	})
+}
+
+func (b *builder) providerNames() []string {
+	names := []string{OtherProvider}
+	for _, p := range b.set.Providers {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func reasonIDs(m map[string]Reason) []string {
+	ids := make([]string, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func plainTexts(ts []text) []string {
+	var out []string
+	for _, t := range ts {
+		out = append(out, t.s)
+	}
+	return out
+}
+
+// integer reads a whole number.
+func (r reader) integer(f field) int {
+	n := 0
+	if f.value.kind != unstable.Integer {
+		r.complain(f.line, "%s must be a number", f.key)
+	} else if _, err := fmt.Sscan(f.value.text, &n); err != nil {
+		r.complain(f.line, "%s must be a number", f.key)
+	}
+	return n
+}

@@ -1,0 +1,114 @@
+// Package rules is what bounce-milter knows about bounces, as data: reasons,
+// text rules, providers, wrappers around replies, and the tables of codes. The
+// files are embedded; an administrator's own rule files join them.
+//
+// Nothing here judges. The package reads the data strictly (a key it does not
+// know is an error), says of every mistake in which file and line it is and
+// how to mend it, and hands plain values to package classify.
+//
+//	reasons.toml      the reasons, with category, type, meaning and advice
+//	providers.toml    who refuses mail: MX suffixes and words of their replies
+//	wrappers.toml     where a quoted reply begins, and which words name whom
+//	text/*.toml       the text rules
+//	codes/seed.tsv    the published table: category by SMTP and enhanced code
+//	codes/status.tsv  registered enhanced status codes
+//	codes/smtp.tsv    registered SMTP reply codes
+//	codes/gists.tsv   the seed table's gists that are no reasons
+package rules
+
+import (
+	"embed"
+	"regexp"
+)
+
+//go:embed reasons.toml providers.toml wrappers.toml text/*.toml codes/*.tsv
+var embedded embed.FS
+
+// Unknown is the reason that says nothing; its category is "unclassified".
+const Unknown = "unknown"
+
+// OtherProvider names every provider that providers.toml does not.
+const OtherProvider = "other"
+
+// Reason is one thing that can have happened.
+type Reason struct {
+	ID       string `json:"id"`
+	Category string `json:"category"`
+	Type     string `json:"type"`    // default type: hard, soft or block
+	Meaning  string `json:"meaning"` // one sentence: what happened
+	Advice   string `json:"advice"`  // what the administrator should do
+}
+
+// Provider is one operator of mail servers.
+type Provider struct {
+	Name      string   `json:"name"`
+	MX        []string `json:"mx"`        // suffixes of the Remote-MTA and of hosts named before a reply
+	Reply     []string `json:"reply"`     // words in its replies
+	Reporting []string `json:"reporting"` // suffixes of the Reporting-MTA, the weakest sign
+}
+
+// Wrapper says after which words another server's reply is quoted.
+type Wrapper struct {
+	Marker []string
+	Code   bool   // only where the quoted reply begins with an SMTP code
+	Skip   string // the quoted reply begins after the next occurrence of this
+}
+
+// Witness lists words that tell whom a refusal is about. They decide no
+// reason; they keep a verdict that rests on codes from calling an address dead
+// when the reply is about the sender.
+type Witness struct {
+	Recipient []string // the reply speaks of a recipient, a user, a mailbox
+	RCPT      []string // the reply answers RCPT TO
+}
+
+// Rule is one text rule. Phrases are in the form in which texts are matched:
+// lower case, single spaces, straight quotes.
+type Rule struct {
+	ID        string    `json:"id"`
+	Reason    string    `json:"reason"`
+	Type      string    `json:"type,omitempty"` // overrides the reason's type
+	Providers []string  `json:"provider,omitempty"`
+	Codes     []string  `json:"code,omitempty"`
+	Statuses  []string  `json:"status,omitempty"`
+	Any       []string  `json:"any,omitempty"`
+	All       []string  `json:"all,omitempty"`
+	None      []string  `json:"none,omitempty"`
+	Tokens    []string  `json:"token,omitempty"`
+	Regex     string    `json:"regex,omitempty"`
+	Frame     bool      `json:"frame,omitempty"`
+	Shadow    bool      `json:"shadow,omitempty"`
+	Admin     bool      `json:"admin,omitempty"` // from the administrator's rules
+	Examples  []Example `json:"examples"`
+	File      string    `json:"file"`
+	Line      int       `json:"line"`
+
+	Pattern     *regexp.Regexp  `json:"-"` // Regex, compiled
+	CodeMatch   []CodePattern   `json:"-"` // Codes, parsed
+	StatusMatch []StatusPattern `json:"-"` // Statuses, parsed
+	PhraseLines map[string]int  `json:"-"` // line of each phrase and token
+}
+
+// Example is a reply that must reach its rule before every other.
+type Example struct {
+	Reply        string `json:"reply"`
+	Notice       string `json:"notice,omitempty"`
+	RemoteMTA    string `json:"remote_mta,omitempty"`
+	ReportingMTA string `json:"reporting_mta,omitempty"`
+	Provider     string `json:"provider,omitempty"` // taken as recognised
+	Status       string `json:"status,omitempty"`
+	Code         int    `json:"code,omitempty"`
+	Action       string `json:"action,omitempty"`
+	Line         int    `json:"line"`
+}
+
+// Set is all of the data.
+type Set struct {
+	Reasons   []Reason
+	Providers []Provider
+	Wrappers  []Wrapper
+	Witness   Witness
+	Rules     []*Rule // in the order of files and lines, the administrator's last
+	Codes     *Codes
+	Version   string // short hash over all files that were read
+}

@@ -1,0 +1,194 @@
+package classify
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText bounds the octets of one text that are judged. Of a longer one the
+// head and the tail count: replies open with the code and often end with the
+// only line that says something.
+const (
+	maxText = 8 << 10
+	maxTail = 2 << 10
+)
+
+// text is a text in the form in which phrases are matched: lower case, single
+// spaces, plain quotes, with a space before and after. Its buffers are reused.
+type text struct {
+	norm  []byte
+	marks []byte // beside norm: markUpper, markMasked
+	hits  []hit
+	seen  []span // by pattern: where it occurs, valid if epoch is current
+	epoch uint32
+	inner int    // where in norm the innermost reply begins, 0 where none is wrapped
+	hosts []host // host names that are masked, in order
+	// shifted is true when an octet of the source became more or fewer, so
+	// that offsets in norm are not those of the source plus one.
+	shifted bool
+}
+
+const (
+	markUpper  = 1 // was a capital letter
+	markMasked = 2 // part of an address, a host name or a URL
+)
+
+// hit is one pattern that occurs in a text.
+type hit struct{ pattern int32 }
+
+// span says where a pattern occurs: its last occurrence, of which alone
+// matters whether it lies within the innermost reply.
+type span struct {
+	epoch uint32
+	last  int32 // where the last occurrence begins
+}
+
+type host struct{ from, to int }
+
+// bounded returns s, or the head and the tail of it if it is too long.
+func bounded(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return s[:maxText-maxTail] + " " + s[len(s)-maxTail:]
+}
+
+// fold maps ASCII: capitals to small letters, control characters to space.
+var fold = func() (t [128]byte) {
+	for i := range t {
+		switch c := byte(i); {
+		case 'A' <= c && c <= 'Z':
+			t[i] = c | 0x20
+		case c < ' ' || c == 0x7f:
+			t[i] = ' '
+		case c == '`':
+			t[i] = '\''
+		default:
+			t[i] = c
+		}
+	}
+	return t
+}()
+
+// set fills norm from s and forgets what was found before.
+func (t *text) set(s string) {
+	t.norm, t.marks = append(t.norm[:0], ' '), append(t.marks[:0], 0)
+	t.hits, t.hosts = t.hits[:0], t.hosts[:0]
+	t.inner, t.shifted = 0, false
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			i++
+			l := fold[c]
+			if l == ' ' {
+				t.space()
+				continue
+			}
+			t.norm = append(t.norm, l)
+			t.marks = append(t.marks, (c^l)>>5&markUpper)
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			r = rune(c) // broken UTF-8 is mostly Latin-1 that nobody declared
+		}
+		i += size
+		t.rune(r, size)
+	}
+	t.space()
+}
+
+// space adds a space unless there is one.
+func (t *text) space() {
+	if t.norm[len(t.norm)-1] == ' ' {
+		t.shifted = true
+		return
+	}
+	t.norm, t.marks = append(t.norm, ' '), append(t.marks, 0)
+}
+
+// rune adds a character beyond ASCII that took size octets.
+func (t *text) rune(r rune, size int) {
+	before := len(t.norm)
+	mark := byte(0)
+	switch plain := plainRune(r); {
+	case plain < 0:
+	case plain == ' ':
+		t.space()
+	default:
+		low := unicode.ToLower(plain)
+		if low != plain {
+			mark = markUpper
+		}
+		t.norm = utf8.AppendRune(t.norm, low)
+	}
+	for range len(t.norm) - len(t.marks) {
+		t.marks = append(t.marks, mark)
+	}
+	if len(t.norm)-before != size {
+		t.shifted = true
+	}
+}
+
+// plainRune maps typographic quotes, dashes and spaces to those of ASCII and
+// full-width forms to their plain ones; -1 is a character without width.
+func plainRune(r rune) rune {
+	switch {
+	case r >= 0x2018 && r <= 0x201b, r == 0x2032, r == 0xb4, r == 0x2bc:
+		return '\''
+	case r >= 0x201c && r <= 0x201f, r == 0x2033, r == 0xab, r == 0xbb:
+		return '"'
+	case r >= 0x2010 && r <= 0x2015, r == 0x2212:
+		return '-'
+	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r == 0xfeff:
+		return -1
+	case r >= 0xff01 && r <= 0xff5e:
+		return r - 0xfee0
+	case r < 0xa0, unicode.IsSpace(r):
+		return ' '
+	}
+	return r
+}
+
+// normal returns s as a text holds it, without the spaces around it.
+func normal(s string) string {
+	var t text
+	t.set(s)
+	from, to := 1, len(t.norm)
+	if s != "" && fold[s[0]&0x7f] == ' ' && s[0] < utf8.RuneSelf {
+		from = 0
+	}
+	if n := len(s); n > 0 && !(s[n-1] < utf8.RuneSelf && fold[s[n-1]] == ' ') {
+		to--
+	}
+	if to < from {
+		return ""
+	}
+	return string(t.norm[from:to])
+}
+
+// sourceOffset returns where in s, from which the text was set, norm[at]
+// comes from.
+func (t *text) sourceOffset(s string, at int) int {
+	if !t.shifted {
+		return min(at-1, len(s))
+	}
+	var again text
+	lo, hi := 0, len(s)
+	for lo < hi { // the shortest prefix that yields more than at octets
+		mid := (lo + hi) / 2
+		again.set(s[:mid])
+		if len(again.norm)-1 >= at {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+// in reports whether the pattern occurs at or after from.
+func (t *text) in(pattern int32, from int) bool {
+	s := t.seen[pattern]
+	return s.epoch == t.epoch && int(s.last) >= from
+}
