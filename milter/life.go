@@ -1,0 +1,65 @@
+package milter
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notify tells systemd how we are, when it asks to be told.
+func (s *Server) notify(what string) {
+	if _, err := daemon.SdNotify(false, what); err != nil {
+		s.logs.warn("notify", "telling systemd", "error", err)
+	}
+}
+
+// notifyReloading says what Type=notify-reload waits for: the state and when.
+func (s *Server) notifyReloading() {
+	s.notify("RELOADING=1\nMONOTONIC_USEC=" + daemon.SdNotifyMonotonicUsec())
+}
+
+// watchdog tells systemd every half of its interval that we are well: that
+// accepting is possible, inspections end, and nothing holds the server's lock.
+func (s *Server) watchdog() (stop func()) {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval <= 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		t := time.NewTicker(interval / 2)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				s.mu.Lock()
+				s.mu.Unlock() //nolint:staticcheck // that it can be had is the test
+				slot := <-s.slots
+				s.slots <- slot
+				s.notify("WATCHDOG=1")
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// SetMemoryLimit makes the Go runtime keep within nine tenths of the cgroup's
+// memory limit, unless GOMEMLIMIT is set. (The number of threads follows the
+// cgroup's CPU limit without our doing.) Without a cgroup nothing changes.
+func SetMemoryLimit(log *slog.Logger) {
+	limit, err := memlimit.Set(memlimit.WithRatio(0.9), memlimit.WithProvider(memlimit.FromCgroup))
+	switch {
+	case errors.Is(err, memlimit.ErrNoCgroup), errors.Is(err, memlimit.ErrCgroupsNotSupported), errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		log.Warn("reading the memory limit of the cgroup", "error", err)
+	case limit < math.MaxInt64:
+		log.Info("memory limit taken from the cgroup", "octets", limit)
+	}
+}

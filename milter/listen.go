@@ -1,0 +1,185 @@
+package milter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// metricsName is the FileDescriptorName of sockets from systemd that serve
+// metrics; all others serve milters.
+const metricsName = "metrics"
+
+// ErrInUse means that another process serves a unix socket.
+var ErrInUse = errors.New("a live process serves it")
+
+// inherited returns the sockets that systemd handed over, once a process.
+var inherited = sync.OnceValues(activation.ListenersWithNames)
+
+// open opens a socket: one listener, or with systemd as many as it has for
+// that name.
+func open(spec Socket, forMetrics bool, mode fs.FileMode, group string) ([]net.Listener, error) {
+	switch spec.Network {
+	case "systemd":
+		return openInherited(spec, forMetrics)
+	case "unix":
+		ln, err := openUnix(spec.Address, mode, group)
+		if err != nil {
+			return nil, fmt.Errorf("listening on %s: %w", spec, err)
+		}
+		return []net.Listener{ln}, nil
+	}
+	ln, err := net.Listen(spec.Network, spec.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", spec, bare(err))
+	}
+	return []net.Listener{ln}, nil
+}
+
+// bare takes off what [net.OpError] repeats of the address.
+func bare(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		err = op.Err
+		var sys *os.SyscallError
+		if errors.As(err, &sys) {
+			return sys.Err
+		}
+	}
+	return err
+}
+
+func openInherited(spec Socket, forMetrics bool) ([]net.Listener, error) {
+	all, err := inherited()
+	if err != nil {
+		return nil, fmt.Errorf("taking sockets from systemd: %w", err)
+	}
+	var lns []net.Listener
+	for name, l := range all {
+		if name == spec.Address || spec.Address == "" && (name == metricsName) == forMetrics {
+			lns = append(lns, l...)
+		}
+	}
+	if len(lns) == 0 {
+		return nil, fmt.Errorf("listening on %s: systemd handed over no such socket", spec)
+	}
+	return lns, nil
+}
+
+// unixListener removes its socket file when closed, if it is still its own.
+type unixListener struct {
+	net.Listener
+	path string
+	file os.FileInfo
+}
+
+func (l *unixListener) Close() error {
+	err := l.Listener.Close()
+	if now, e := os.Lstat(l.path); e == nil && os.SameFile(now, l.file) {
+		os.Remove(l.path)
+	}
+	return err
+}
+
+// openUnix listens on a unix socket with the given rights. A stale socket file
+// is replaced; one that a process serves is not.
+func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error) {
+	if strings.HasPrefix(path, "@") {
+		return net.Listen("unix", path)
+	}
+	gid, err := lookupGroup(group)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkStale(path); err != nil {
+		return nil, err
+	}
+	// The socket gets its rights before it gets its name: nobody can reach
+	// it with others, and there is no moment without one.
+	tmp := filepath.Join(filepath.Dir(path), ".bm-"+strconv.Itoa(os.Getpid()))
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return nil, bare(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	info, err := settle(tmp, path, mode, gid)
+	if err != nil {
+		ln.Close()
+		os.Remove(tmp)
+		return nil, err
+	}
+	return &unixListener{ln, path, info}, nil
+}
+
+func settle(tmp, path string, mode fs.FileMode, gid int) (os.FileInfo, error) {
+	if err := os.Chmod(tmp, mode); err != nil {
+		return nil, err
+	}
+	if gid >= 0 {
+		if err := os.Chown(tmp, -1, gid); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return nil, err
+	}
+	return os.Lstat(path)
+}
+
+// checkStale is content with no file and with a socket that nobody serves.
+func checkStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("no folder for it: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return errors.New("a file that is no socket has its name")
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return ErrInUse
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if isTimeout(err) || errors.Is(err, syscall.EAGAIN) {
+		return ErrInUse // its queue is full
+	}
+	return bare(err)
+}
+
+// lookupGroup returns a group's number, -1 for none.
+func lookupGroup(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if n, err := strconv.Atoi(name); err == nil && n >= 0 {
+		return n, nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1, err
+	}
+	return strconv.Atoi(g.Gid)
+}

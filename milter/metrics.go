@@ -1,0 +1,231 @@
+package milter
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Where something can go wrong: label stage of errors_total.
+const (
+	stageAccept    = "accept"    // a connection could not be taken
+	stageNegotiate = "negotiate" // an MTA's offer is of no use
+	stageFrame     = "frame"     // a peer breaks the protocol
+	stageRead      = "read"      // a connection broke within a command
+	stageTimeout   = "timeout"   // a peer was silent or slow for too long
+	stageWrite     = "write"     // an answer could not be sent
+	stageInspect   = "inspect"   // a message could not be inspected; it passed
+	stageSession   = "session"   // a session panicked and was closed
+	stageListen    = "listen"    // a socket was lost
+	stageReload    = "reload"    // a new configuration was refused
+)
+
+var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageTimeout, stageWrite,
+	stageInspect, stageSession, stageListen, stageReload}
+
+// Why a connection was refused: label reason of sessions_refused_total.
+const (
+	refusedLimit    = "limit"    // as many sessions as allowed were open
+	refusedSilent   = "silent"   // it said nothing, and another one needed its place
+	refusedProtocol = "protocol" // it spoke no milter
+)
+
+var refusals = []string{refusedLimit, refusedSilent, refusedProtocol}
+
+// otherLabel stands for values of a label that the rules in use do not know.
+const otherLabel = "other"
+
+// Build says which program runs, for build_info and the status page.
+type Build struct{ Version, Revision, Ruleset string }
+
+// Labels are the values that the rules in use may give to a label: they are
+// shown from the start, and nothing else is ever shown.
+type Labels struct {
+	Reasons   []string // "unknown" is always there
+	Providers []string // "other" is always there
+	Rules     []string // ids of text rules, the administrator's included
+}
+
+// Metrics are the daemon's counters, on a registry of their own. Create them
+// once a process: they live on when the configuration changes.
+type Metrics struct {
+	registry *prometheus.Registry
+	start    time.Time
+	build    atomic.Pointer[Build]
+	labels   atomic.Pointer[labelSet]
+
+	messages    *prometheus.CounterVec
+	byKind      map[dsn.Kind]prometheus.Counter
+	bounces     *prometheus.CounterVec
+	reasons     *prometheus.CounterVec
+	rules       *prometheus.CounterVec
+	duration    prometheus.Histogram
+	errors      *prometheus.CounterVec
+	forgedTotal prometheus.Counter
+	truncated   prometheus.Counter
+	memory      prometheus.Gauge
+	sessions    prometheus.Gauge
+	opened      prometheus.Counter
+	refused     *prometheus.CounterVec
+	reloaded    prometheus.Gauge
+	reloadTime  prometheus.Gauge
+	buildInfo   *prometheus.GaugeVec
+}
+
+type labelSet struct{ reasons, providers, rules map[string]bool }
+
+// NewMetrics registers the daemon's metrics, and those of the Go runtime and
+// of the process, on reg.
+func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
+	const ns = "bounce_milter"
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help})
+	}
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: name, Help: help})
+	}
+	m := &Metrics{
+		registry: reg,
+		start:    time.Now(),
+		byKind:   map[dsn.Kind]prometheus.Counter{},
+		messages: vec("messages_total", "Messages that reached their end here, by what they are.", "kind"),
+		bounces: vec("bounces_total", "Failed or delayed recipients that reports spoke of, by verdict.",
+			"category", "type", "action", "provider"),
+		reasons: vec("bounce_reasons_total", "Failed or delayed recipients that reports spoke of, by reason.", "reason"),
+		rules:   vec("rule_matches_total", "Verdicts that a text rule gave, or would have given if it were not a shadow rule.", "rule"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Name: "inspect_duration_seconds",
+			Help:    "Time to read and judge one message.",
+			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1}}),
+		errors:      vec("errors_total", "What went wrong, by where; mail passed all the same.", "stage"),
+		forgedTotal: counter("forged_headers_total", "Header fields with our prefix that came from outside."),
+		truncated:   counter("messages_truncated_total", "Messages of which only a part was inspected."),
+		memory:      gauge("message_memory_bytes", "Memory that messages in progress hold."),
+		sessions:    gauge("sessions", "Open milter sessions."),
+		opened:      counter("sessions_total", "Milter sessions opened."),
+		refused:     vec("sessions_refused_total", "Milter sessions refused or closed before they began, by why.", "reason"),
+		reloaded:    gauge("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
+		reloadTime:  gauge("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."),
+		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
+			Help: "Always 1, labelled with what runs."}, []string{"version", "revision", "goversion", "ruleset"}),
+	}
+	reg.MustRegister(m.messages, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.truncated,
+		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, k := range dsn.Kinds {
+		m.byKind[k] = m.messages.WithLabelValues(string(k))
+	}
+	for _, s := range stages {
+		m.errors.WithLabelValues(s)
+	}
+	for _, r := range refusals {
+		m.refused.WithLabelValues(r)
+	}
+	m.SetBuild(b)
+	m.setLabels(Labels{})
+	return m
+}
+
+// SetBuild replaces what build_info says: the rule set changes at a reload.
+func (m *Metrics) SetBuild(b Build) {
+	m.build.Store(&b)
+	m.buildInfo.Reset()
+	m.buildInfo.WithLabelValues(b.Version, b.Revision, runtime.Version(), b.Ruleset).Set(1)
+}
+
+// setLabels makes every series that l allows exist.
+func (m *Metrics) setLabels(l Labels) {
+	set := func(values []string, always ...string) map[string]bool {
+		s := make(map[string]bool, len(values)+1)
+		for _, v := range append(always, values...) {
+			s[v] = true
+		}
+		return s
+	}
+	ls := &labelSet{set(l.Reasons, "unknown"), set(l.Providers, otherLabel), set(l.Rules)}
+	for r := range ls.reasons {
+		m.reasons.WithLabelValues(r)
+	}
+	for r := range ls.rules {
+		m.rules.WithLabelValues(r)
+	}
+	for p := range ls.providers {
+		for _, c := range classify.Categories {
+			for _, t := range classify.Types {
+				m.bounces.WithLabelValues(string(c), string(t), string(dsn.ActionFailed), p)
+			}
+			// A delay is always soft.
+			m.bounces.WithLabelValues(string(c), string(classify.Soft), string(dsn.ActionDelayed), p)
+		}
+	}
+	m.labels.Store(ls)
+}
+
+// failed counts an error at a stage.
+func (m *Metrics) failed(stage string) { m.errors.WithLabelValues(stage).Inc() }
+
+func (m *Metrics) message(k dsn.Kind) {
+	if c := m.byKind[k]; c != nil {
+		c.Inc()
+	}
+}
+
+// result counts the verdicts on one message. Values that the rules in use do
+// not know are counted under a name that they do, so that no label can grow.
+func (m *Metrics) result(res *classify.Result) {
+	ls := m.labels.Load()
+	if res.Truncated {
+		m.truncated.Inc()
+	}
+	for i := range res.Recipients {
+		r := &res.Recipients[i]
+		if !r.Action.Bounced() {
+			continue
+		}
+		category, typ := classify.Unclassified, classify.Soft
+		for _, c := range classify.Categories {
+			if c == r.Category {
+				category = c
+			}
+		}
+		for _, t := range classify.Types {
+			if t == r.Type {
+				typ = t
+			}
+		}
+		provider, reason := r.Provider, r.Reason
+		if !ls.providers[provider] {
+			provider = otherLabel
+		}
+		if !ls.reasons[reason] {
+			reason = "unknown"
+		}
+		m.bounces.WithLabelValues(string(category), string(typ), string(r.Action), provider).Inc()
+		m.reasons.WithLabelValues(reason).Inc()
+		if ls.rules[r.Rule] {
+			m.rules.WithLabelValues(r.Rule).Inc()
+		}
+	}
+	for _, id := range res.Shadowed {
+		if ls.rules[id] {
+			m.rules.WithLabelValues(id).Inc()
+		}
+	}
+}
+
+func (m *Metrics) reload(err error) {
+	if err != nil {
+		m.reloaded.Set(0)
+		m.failed(stageReload)
+		return
+	}
+	m.reloaded.Set(1)
+	m.reloadTime.SetToCurrentTime()
+}

@@ -1,0 +1,394 @@
+// Package milter is the daemon: it speaks the milter protocol with Postfix and
+// Sendmail, inspects the reports among their mail, tags them, and counts.
+//
+// Protocol and replies are go-milter's, one of its servers a connection, above
+// connections of our own (see conn) that check, bound and buffer what a peer
+// sends. Whatever goes wrong in here, mail passes: it is counted and logged,
+// never refused.
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+)
+
+var (
+	// ErrServerClosed is what Serve returns after Shutdown.
+	ErrServerClosed = errors.New("milter: server closed")
+
+	errVersion = errors.New("no common protocol")
+	errLost    = errors.New("the session ended within")
+)
+
+// Server serves milter connections, and metrics beside them.
+type Server struct {
+	metrics *Metrics
+	log     *slog.Logger
+	logs    *logLimit
+
+	state    atomic.Pointer[state]
+	limits   atomic.Pointer[Limits] // of the state, for connections
+	memory   budget
+	slots    chan []byte // inspections at a time, each with its scratch space
+	draining atomic.Bool
+	serving  atomic.Bool
+
+	reload sync.Mutex // one reload or shutdown at a time
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	milter map[Socket][]net.Listener
+	web    *webServer
+	empty  chan struct{} // closed when draining and no session is left
+	closed chan struct{} // closed when Shutdown is done
+	loops  sync.WaitGroup
+}
+
+// New builds a server. It opens nothing yet.
+func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if rules.Inspector == nil {
+		return nil, errors.New("no rules to inspect by")
+	}
+	s := &Server{
+		metrics: m,
+		log:     log,
+		logs:    newLogLimit(log),
+		conns:   map[*conn]struct{}{},
+		milter:  map[Socket][]net.Listener{},
+		empty:   make(chan struct{}),
+		closed:  make(chan struct{}),
+		slots:   make(chan []byte, max(2, runtime.GOMAXPROCS(0))),
+	}
+	for range cap(s.slots) {
+		s.slots <- nil
+	}
+	s.use(newState(cfg, rules))
+	m.reload(nil)
+	return s, nil
+}
+
+// use puts a state in force.
+func (s *Server) use(st *state) {
+	s.metrics.setLabels(st.rules.Labels)
+	if b := *s.metrics.build.Load(); st.rules.Version != "" && b.Ruleset != st.rules.Version {
+		b.Ruleset = st.rules.Version
+		s.metrics.SetBuild(b)
+	}
+	s.memory.max.Store(st.cfg.Limits.MemoryOctets)
+	s.limits.Store(&st.cfg.Limits)
+	s.state.Store(st)
+}
+
+// Listen opens the configured sockets. Serve does so itself unless it was done.
+func (s *Server) Listen() error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.draining.Load() {
+		return ErrServerClosed
+	}
+	s.mu.Lock()
+	done := len(s.milter) > 0
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	change, err := s.openFor(s.state.Load().cfg)
+	if err != nil {
+		return err
+	}
+	s.apply(change)
+	return nil
+}
+
+// Serve serves until Shutdown, or until ctx is done, when it shuts down by
+// itself within the configured bound. It returns ErrServerClosed then, or why
+// it could not begin.
+func (s *Server) Serve(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	s.serving.Store(true)
+	s.log.Info("serving", "listen", addrs(s.Addrs()), "metrics", addrs(s.MetricsAddrs()))
+	s.notify("READY=1")
+	stop := s.watchdog()
+	defer stop()
+	select {
+	case <-ctx.Done():
+		bound, cancel := context.WithTimeout(context.Background(), s.state.Load().cfg.DrainTimeout)
+		defer cancel()
+		if err := s.Shutdown(bound); err != nil {
+			s.log.Warn("shut down before every message had ended", "error", err)
+		}
+	case <-s.closed:
+	}
+	<-s.closed
+	return ErrServerClosed
+}
+
+// Shutdown ends the server: no new session, idle sessions closed, messages in
+// progress until ctx is done; then their sessions are closed too, and the
+// error says so.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.draining.Swap(true) {
+		return nil
+	}
+	defer close(s.closed)
+	s.serving.Store(false)
+	s.notify("STOPPING=1")
+	s.mu.Lock()
+	for spec, lns := range s.milter {
+		closeAll(lns)
+		delete(s.milter, spec)
+	}
+	n := len(s.conns)
+	if n == 0 {
+		close(s.empty)
+	}
+	for c := range s.conns {
+		c.interrupt()
+	}
+	s.mu.Unlock()
+	s.log.Info("stopping", "sessions", n)
+	var err error
+	select {
+	case <-s.empty:
+	case <-ctx.Done():
+		s.mu.Lock()
+		err = fmt.Errorf("%d sessions closed: %w", len(s.conns), ctx.Err())
+		for c := range s.conns {
+			c.Conn.Close()
+		}
+		s.mu.Unlock()
+	}
+	s.loops.Wait()
+	s.mu.Lock()
+	web := s.web
+	s.web = nil
+	s.mu.Unlock()
+	web.close()
+	return err
+}
+
+// Reload puts another configuration and other rules in force: all of them, or
+// with an error none. Sessions go on, messages in progress under what they
+// began with.
+func (s *Server) Reload(cfg Config, rules Rules) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.draining.Load() {
+		return ErrServerClosed
+	}
+	s.notifyReloading()
+	defer s.notify("READY=1")
+	err := cfg.Validate()
+	if err == nil && rules.Inspector == nil {
+		err = errors.New("no rules to inspect by")
+	}
+	var change sockets
+	if err == nil {
+		change, err = s.openFor(cfg)
+	}
+	if err != nil {
+		s.ReloadFailed(err)
+		return err
+	}
+	s.use(newState(cfg, rules))
+	s.apply(change)
+	s.metrics.reload(nil)
+	s.log.Info("reloaded", "listen", addrs(s.Addrs()), "rules", rules.Version)
+	return nil
+}
+
+// ReloadFailed tells metrics and log that a new configuration never got as
+// far as Reload: a file that cannot be read, rules that are wrong.
+func (s *Server) ReloadFailed(err error) {
+	s.metrics.reload(err)
+	s.log.Error("reload refused, the old configuration stays in force", "error", err)
+}
+
+// Addrs returns where milters are served.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var a []net.Addr
+	for _, lns := range s.milter {
+		for _, ln := range lns {
+			a = append(a, ln.Addr())
+		}
+	}
+	return a
+}
+
+// MetricsAddrs returns where metrics are served.
+func (s *Server) MetricsAddrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.web.addrs()
+}
+
+func addrs(a []net.Addr) []string {
+	t := make([]string, len(a))
+	for i := range a {
+		t[i] = a[i].Network() + ":" + a[i].String()
+	}
+	return t
+}
+
+// admit begins a session, unless there are too many.
+func (s *Server) admit(nc net.Conn) {
+	ses := &session{srv: s}
+	c := newConn(nc, ses, &s.limits, &s.draining, s.ended)
+	ses.conn = c
+	s.mu.Lock()
+	full := len(s.conns) >= s.limits.Load().Sessions
+	if full && s.evict() {
+		full = false
+	}
+	if full || s.draining.Load() {
+		s.mu.Unlock()
+		c.onClose = nil
+		c.Close() // nothing was read, nothing waits to be sent
+		if full {
+			s.metrics.refused.WithLabelValues(refusedLimit).Inc()
+			s.logs.warn("limit", "session refused, as many as allowed are open", "sessions", s.limits.Load().Sessions)
+		}
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.metrics.opened.Inc()
+	s.metrics.sessions.Inc()
+	one := &oneConn{conn: c}
+	srv := &gomilter.Server{NewMilter: func() gomilter.Milter { return ses }}
+	_ = srv.Serve(one) // begins the session, then fails to accept another
+}
+
+// evict closes the oldest connection that never said anything, so that idle
+// ones cannot keep mail servers out. It is called with mu held.
+func (s *Server) evict() bool {
+	var oldest *conn
+	for c := range s.conns {
+		if !c.spoke.Load() && (oldest == nil || c.opened.Before(oldest.opened)) {
+			oldest = c
+		}
+	}
+	if oldest == nil || oldest.evicted.Swap(true) {
+		return false
+	}
+	delete(s.conns, oldest)
+	oldest.Conn.Close()
+	return true
+}
+
+// ended is called once a session, when its connection is closed.
+func (s *Server) ended(c *conn) {
+	s.metrics.sessions.Dec()
+	ses := c.h.(*session)
+	s.report(ses, c.err)
+	ses.endMessage()
+	s.mu.Lock()
+	delete(s.conns, c)
+	if s.draining.Load() && len(s.conns) == 0 {
+		select {
+		case <-s.empty:
+		default:
+			close(s.empty)
+		}
+	}
+	s.mu.Unlock()
+}
+
+// report counts and logs why a session ended.
+func (s *Server) report(ses *session, err error) {
+	c := ses.conn
+	silent := !c.spoke.Load()
+	refuse := func(reason string) { s.metrics.refused.WithLabelValues(reason).Inc() }
+	stage := ""
+	var p *panicError
+	switch {
+	case c.evicted.Load():
+		refuse(refusedSilent)
+		return
+	case err == nil, errors.Is(err, errDraining):
+		return
+	case errors.As(err, &p):
+		s.metrics.failed(stageSession)
+		s.logs.error(stageSession, "session panicked and was closed", "error", p, "peer", ses.peer(), "stack", string(p.stack))
+		return
+	case errors.Is(err, errLost):
+		stage = stageSession
+	case errors.Is(err, errVersion):
+		stage = stageNegotiate
+		refuse(refusedProtocol)
+	case errors.Is(err, errFrame):
+		stage = stageFrame
+		if silent {
+			refuse(refusedProtocol)
+		}
+	case errors.Is(err, errWrite):
+		stage = stageWrite
+	case errors.Is(err, errTimeout):
+		stage = stageTimeout
+		if silent {
+			refuse(refusedSilent)
+		}
+	default:
+		stage = stageRead
+	}
+	s.metrics.failed(stage)
+	s.logs.warn(stage, "session closed", "stage", stage, "error", err, "peer", ses.peer(), "queue_id", ses.queueID())
+}
+
+// oneConn is a listener with one connection, so that go-milter serves it.
+type oneConn struct{ conn net.Conn }
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if c := l.conn; c != nil {
+		l.conn = nil
+		return c, nil
+	}
+	return nil, io.EOF
+}
+
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
+
+// accept takes connections until ln is closed. Errors pass: a process that is
+// out of file descriptors gets them back as sessions end.
+func (s *Server) accept(ln net.Listener) {
+	const first, last = 5 * time.Millisecond, time.Second
+	wait := first
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			wait = first
+			s.admit(nc)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || s.draining.Load() {
+			return
+		}
+		s.metrics.failed(stageAccept)
+		s.logs.error(stageAccept, "taking a connection", "error", err)
+		select {
+		case <-time.After(wait):
+		case <-s.closed:
+			return
+		}
+		wait = min(2*wait, last)
+	}
+}

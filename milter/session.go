@@ -1,0 +1,325 @@
+package milter
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/textproto"
+	"runtime/debug"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	gomilter "github.com/emersion/go-milter"
+)
+
+// Optional parts of the protocol that we ask for where they are offered.
+const (
+	wantActions = gomilter.OptAddHeader | gomilter.OptChangeHeader
+
+	// Recipients, DATA and unknown commands tell us nothing, so they are not
+	// asked for. Replies are left out only where the MTA does not wait for
+	// its client: elsewhere, over TCP, two small writes in a row would meet
+	// Nagle's algorithm.
+	wantProtocol = gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
+		gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply | gomilter.OptSkip
+)
+
+// session is one milter connection: what is known of its client across
+// messages, and the message in progress. It belongs to one goroutine.
+type session struct {
+	srv  *Server
+	conn *conn
+
+	actions  gomilter.OptAction
+	protocol gomilter.OptProtocol
+
+	client netip.Addr // invalid where there is none
+	host   string
+	helo   string
+	macro  map[byte][]byte // macros by the command that they came with
+
+	msg message
+}
+
+// message is what is known of the message in progress.
+type message struct {
+	st        *state // the configuration that it began under
+	from      string
+	utf8      bool // SMTPUTF8 was asked for, or raw UTF-8 was seen
+	trusted   bool // the client's headers with our prefix stay
+	suspect   bool // to be inspected: a report, by its sender or header
+	discard   bool // nothing is kept of the body
+	fields    int
+	octets    buffer
+	forged    forged
+	inMessage bool
+}
+
+var (
+	_ gomilter.Milter = (*session)(nil)
+	_ handler         = (*session)(nil)
+)
+
+// offered answers an MTA's offer: only what it offers is asked for, since
+// Postfix drops a milter that wants more.
+func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProtocol, error) {
+	if o.version < 2 {
+		return 0, 0, 0, fmt.Errorf("%w: protocol version %d", errVersion, o.version)
+	}
+	want := wantProtocol
+	st := s.srv.state.Load()
+	if st.cfg.ForgedHeaders == ForgedKeep {
+		// Whatever gets as far as the end of its header is inspected.
+		want |= gomilter.OptNoEOHReply
+	}
+	s.actions, s.protocol = o.actions&wantActions, o.protocol&want
+	if missing := wantActions &^ s.actions; missing != 0 && st.cfg.Mode == ModeTag {
+		s.srv.logs.warn("actions", "MTA does not let this milter change headers; its mail passes as it is",
+			"offered", uint32(o.actions), "peer", s.peer())
+	}
+	return min(o.version, 6), s.actions, s.protocol, nil
+}
+
+func (s *session) connected(host string, client netip.Addr) {
+	s.host, s.client = host, client
+}
+
+func (s *session) reset() {
+	s.endMessage()
+	s.host, s.client, s.helo = "", netip.Addr{}, ""
+	clear(s.macro)
+}
+
+// macros keeps the macros of a command until it comes again. Only commands
+// of the protocol have any, which bounds them.
+func (s *session) macros(command byte, data []byte) {
+	if !strings.ContainsRune("CHMRTLNE", rune(command)) || len(data) > 4<<10 {
+		return
+	}
+	if s.macro == nil {
+		s.macro = make(map[byte][]byte, 8)
+	}
+	s.macro[command] = append(s.macro[command][:0], data...)
+}
+
+// queueID is the MTA's name for the message, "" where it has none yet.
+func (s *session) queueID() string {
+	for _, command := range [...]byte{'E', 'N', 'L', 'T', 'R', 'M'} {
+		if id := macro(s.macro[command], "i"); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// peer names the connection in logs.
+func (s *session) peer() string {
+	if s.client.IsValid() {
+		return s.client.String()
+	}
+	if a := s.conn.RemoteAddr(); a != nil && a.String() != "" && a.String() != "@" {
+		return a.String()
+	}
+	return "local"
+}
+
+// mail begins a message. Sendmail sends no abort between two, so whatever was
+// kept of the last one ends here.
+func (s *session) mail(from string, utf8 bool) {
+	s.endMessage()
+	st := s.srv.state.Load()
+	m := &s.msg
+	m.st, m.from, m.inMessage = st, from, true
+	m.utf8 = utf8 || !isASCII(from)
+	m.trusted = st.trusts(s.client)
+	m.suspect = from == "" || st.isBounceSender(from)
+	m.octets.reset(&s.srv.memory, st.cfg.Limits.MessageOctets)
+}
+
+// endMessage gives back what the message held; the client stays.
+func (s *session) endMessage() {
+	if !s.msg.inMessage {
+		return
+	}
+	m := &s.msg
+	m.octets.release()
+	m.forged.reset()
+	*m = message{octets: m.octets, forged: m.forged}
+	for _, command := range [...]byte{'M', 'R', 'T', 'L', 'N', 'E'} {
+		if v, ok := s.macro[command]; ok {
+			s.macro[command] = v[:0]
+		}
+	}
+}
+
+// header takes one header field as the MTA has it: unfolded never, without
+// the space behind its colon.
+func (s *session) header(name, value []byte) {
+	m := &s.msg
+	st := m.st
+	if hasPrefixFold(name, st.cfg.HeaderPrefix) {
+		m.forged.add(name)
+	}
+	if !m.utf8 && !isASCII(value) {
+		m.utf8 = isUTF8(value)
+	}
+	m.fields++
+	if m.fields > st.cfg.Limits.HeaderFields || m.octets.size+len(name)+len(value)+4 > st.cfg.Limits.HeaderOctets {
+		return
+	}
+	if !m.suspect {
+		m.suspect = st.suspicious(name, value)
+	}
+	m.octets.write(name)
+	m.octets.writeString(": ")
+	m.octets.write(value)
+	m.octets.writeString("\r\n")
+}
+
+// body returns where the body goes, nil when enough of it was seen.
+func (s *session) body() *buffer {
+	m := &s.msg
+	if m.discard || m.octets.full || m.octets.size >= m.octets.limit {
+		return nil
+	}
+	return &m.octets
+}
+
+// Connect is called once a connection, before any message.
+func (s *session) Connect(string, string, uint16, net.IP, *gomilter.Modifier) (gomilter.Response, error) {
+	return gomilter.RespContinue, nil
+}
+
+// Helo is called once a connection or more often.
+func (s *session) Helo(name string, _ *gomilter.Modifier) (gomilter.Response, error) {
+	s.helo = name
+	return gomilter.RespContinue, nil
+}
+
+// MailFrom lets go of messages of no interest before anything more is sent.
+func (s *session) MailFrom(string, *gomilter.Modifier) (resp gomilter.Response, err error) {
+	defer s.guard(&resp)
+	m := &s.msg
+	if !m.suspect && (m.trusted || m.st.cfg.ForgedHeaders == ForgedKeep) {
+		return s.pass(), nil
+	}
+	return gomilter.RespContinue, nil
+}
+
+// RcptTo is not asked for, but an MTA may send it still.
+func (s *session) RcptTo(string, *gomilter.Modifier) (gomilter.Response, error) {
+	return gomilter.RespContinue, nil
+}
+
+// Header is never called: conn takes header fields.
+func (s *session) Header(string, string, *gomilter.Modifier) (gomilter.Response, error) {
+	return nil, nil
+}
+
+// Headers is called at the end of the header and decides: ordinary mail goes
+// its way, a report shows its body, and a message with forged headers waits
+// for its end, since only there may it be changed.
+func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (resp gomilter.Response, err error) {
+	defer s.guard(&resp)
+	m := &s.msg
+	noReply := s.protocol&gomilter.OptNoEOHReply != 0
+	if m.trusted && m.forged.count > 0 {
+		m.suspect = false // a relay before us did our work
+	}
+	switch {
+	case m.suspect:
+		m.octets.writeString("\r\n")
+	case noReply, m.removes():
+		m.discard = true
+		m.octets.release()
+	default:
+		return s.pass(), nil
+	}
+	if noReply {
+		return nil, nil
+	}
+	return gomilter.RespContinue, nil
+}
+
+// BodyChunk is never called: conn takes the body.
+func (s *session) BodyChunk([]byte, *gomilter.Modifier) (gomilter.Response, error) {
+	return nil, nil
+}
+
+// Body is called at the end of the message: it is inspected, its changes go
+// out, it passes.
+func (s *session) Body(mod *gomilter.Modifier) (resp gomilter.Response, err error) {
+	defer s.guard(&resp)
+	m := &s.msg
+	kind := dsn.KindNone
+	var add []field
+	if m.suspect {
+		if res, ok := s.srv.inspect(m); ok {
+			kind = res.Kind
+			s.srv.metrics.result(&res)
+			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.utf8)
+			s.logResult(&res)
+		}
+	}
+	s.change(mod, add)
+	s.srv.metrics.message(kind)
+	s.endMessage()
+	return gomilter.RespAccept, nil
+}
+
+// Abort ends a message that is not to be delivered, or not now.
+func (s *session) Abort(*gomilter.Modifier) error {
+	s.endMessage()
+	return nil
+}
+
+// pass lets the rest of an ordinary message go by.
+func (s *session) pass() gomilter.Response {
+	s.srv.metrics.message(dsn.KindNone)
+	s.endMessage()
+	s.conn.setPhase(phaseIdle)
+	return gomilter.RespAccept
+}
+
+// removes reports whether the message has headers that are to go.
+func (m *message) removes() bool {
+	return m.forged.count > 0 && !m.trusted && m.st.cfg.ForgedHeaders == ForgedRemove
+}
+
+// change deletes forged headers and inserts ours. A message that is tagged
+// keeps no older tags, so that one who reads them finds one answer.
+func (s *session) change(mod *gomilter.Modifier, add []field) {
+	m := &s.msg
+	del := m.removes() || m.forged.count > 0 && len(add) > 0
+	if del {
+		s.srv.metrics.forgedTotal.Add(float64(m.forged.count))
+	}
+	if m.st.cfg.Mode != ModeTag {
+		return
+	}
+	if del && s.actions&gomilter.OptChangeHeader != 0 {
+		m.forged.each(func(name string, index int) {
+			_ = mod.ChangeHeader(index, name, "")
+		})
+	}
+	if s.actions&gomilter.OptAddHeader != 0 {
+		// Each goes to the very top, the last one first: no MTA's way of
+		// counting its own headers matters then.
+		for i := len(add) - 1; i >= 0; i-- {
+			_ = mod.InsertHeader(0, add[i].name, add[i].value)
+		}
+	}
+}
+
+// guard ends the session, and only it, when something in it panics.
+func (s *session) guard(resp *gomilter.Response) {
+	if v := recover(); v != nil {
+		s.conn.end(&panicError{v, debug.Stack()})
+		*resp = nil
+	}
+}
+
+// logAttrs say which message a line is about.
+func (s *session) logAttrs() []any {
+	return []any{"queue_id", s.queueID(), "client", s.peer(), "from", s.msg.from}
+}
