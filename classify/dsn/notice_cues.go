@@ -59,7 +59,8 @@ func (c *noticeCue) matches(v string) bool {
 	switch {
 	case c.Present:
 		return true
-	case c.Empty && (v == "<>" || strings.HasSuffix(v, " <>")):
+	// QUIRK: Courier's sender is "<@>".
+	case c.Empty && (v == "<>" || strings.HasSuffix(v, " <>") || strings.HasSuffix(v, "<@>")):
 		return true
 	}
 	if len(c.Local) > 0 {

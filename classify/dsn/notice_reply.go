@@ -30,7 +30,11 @@ func (n *notice) findReply(from, to int) (at, end, strength int) {
 		}
 	}
 	if strength < 3 {
-		if p := n.findCode(from, to); p >= 0 && (strength == 0 || p >= at) {
+		begin := from
+		if strength > 0 {
+			begin = at
+		}
+		if p := n.findCode(begin, to, strength > 0); p >= 0 && (strength == 0 || p >= at) {
 			if strength == 0 || p > at {
 				at = p
 			}
@@ -45,7 +49,7 @@ func (n *notice) findReply(from, to int) (at, end, strength int) {
 
 // findCode returns where a code begins that a reply may begin with, -1 if
 // nowhere.
-func (n *notice) findCode(from, to int) int {
+func (n *notice) findCode(from, to int, announced bool) int {
 	line := n.lineAt(from)
 	for i := from; i < to; i++ {
 		for line+1 < len(n.lines) && n.lines[line+1].start <= i {
@@ -59,7 +63,7 @@ func (n *notice) findCode(from, to int) int {
 			j--
 		}
 		begins := len(n.lines) > 0 && (i == n.lines[line].start || i == n.lines[line].word)
-		if !begins && (j == 0 || bytes.IndexByte([]byte(":;<>(\"'|]#"), n.low[j-1]) < 0) {
+		if !begins && (j == 0 || bytes.IndexByte([]byte(":;<>(\"'|]#"), n.low[j-1]) < 0 && !(announced && n.low[j-1] == ',')) {
 			continue
 		}
 		if startsWithCode(n.low[i:to]) {
@@ -169,6 +173,17 @@ func hostName(b []byte) string {
 
 // hostBefore reads the host's name that ends before a place.
 func (n *notice) hostBefore(pos int) string {
+	host, at := n.hostEnding(pos)
+	if at > 1 && n.orig[at-1] == '[' { // "name [192.0.2.1] did not like": the name, if it has one
+		if name, _ := n.hostEnding(at - 1); name != "" {
+			return name
+		}
+	}
+	return host
+}
+
+// hostEnding returns a host's name that ends before a place, and where it begins.
+func (n *notice) hostEnding(pos int) (host string, at int) {
 	for pos > 0 && bytes.IndexByte([]byte(" :<\"'])>"), n.orig[pos-1]) >= 0 {
 		pos--
 	}
@@ -176,13 +191,7 @@ func (n *notice) hostBefore(pos int) string {
 	for i > 0 && pos-i < maxDomain && (isAlnum(n.orig[i-1]) || n.orig[i-1] == '.' || n.orig[i-1] == '-') {
 		i--
 	}
-	host := hostName(n.orig[i:pos])
-	if i > 1 && n.orig[i-1] == '[' { // "name [192.0.2.1] did not like": the name, if it has one
-		if name := n.hostBefore(i - 1); name != "" {
-			return name
-		}
-	}
-	return host
+	return hostName(n.orig[i:pos]), i
 }
 
 // hostIn returns the remote server that a stretch of the notice names: the
