@@ -168,8 +168,9 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 		t, from = &q.notice, 0
 	}
 	words := strings.TrimSpace(string(q.regexText(t, from)))
+	_, isFrom := q.isFrom(r)
 	switch {
-	case !q.isFrom(r.providers):
+	case !isFrom:
 		return fmt.Sprintf("its provider is recognised as %q", recognised)
 	case !q.codesFit(r):
 		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.statusStr))
@@ -186,8 +187,8 @@ func (c checker) ranks(got *rule, m match, r *rule) string {
 	if m.phrase >= 0 {
 		phrase = fmt.Sprintf(" and %q", c.e.match.patterns[m.phrase].text)
 	}
-	if got.tier != r.tier {
-		return fmt.Sprintf("tier %s before %s%s", tierNames[got.tier], tierNames[r.tier], phrase)
+	if m.tier < r.tier {
+		return fmt.Sprintf("tier %s before %s%s", tierNames[m.tier], tierNames[r.tier], phrase)
 	}
 	return fmt.Sprintf("%s against %d%s", plural(got.conds, "condition"), r.conds, phrase)
 }

@@ -169,12 +169,13 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 }
 
 // conditions counts what a rule asks for: one each for code, status, any (with
-// token), none, regex, and every phrase of all. Its provider makes its tier
+// token), regex, and every phrase of all. What it excludes (none) is no evidence
+// and counts nothing, or a guard would lift a rule. Its provider makes its tier
 // and counts only among the administrator's rules.
 func conditions(r *rules.Rule) int {
 	n := len(r.All)
 	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,
-		len(r.None) > 0, r.Regex != "", r.Admin && len(r.Providers) > 0} {
+		r.Regex != "", r.Admin && len(r.Providers) > 0} {
 		if has {
 			n++
 		}

@@ -48,6 +48,7 @@ type inquest struct {
 type match struct {
 	rule   *rule
 	scope  scope
+	tier   tier
 	phrase int32 // the longest pattern that matched, -1 where none did
 	rank   uint64
 }

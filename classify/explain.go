@@ -121,7 +121,7 @@ func (q *inquest) ruleMatches(won finding) []RuleMatch {
 	out := make([]RuleMatch, 0, len(all))
 	for _, m := range all {
 		rm := RuleMatch{ID: m.rule.ID, File: m.rule.File, Line: m.rule.Line, Reason: m.rule.Reason,
-			Tier: tierNames[m.rule.tier], Where: scopeNames[m.scope], Conditions: m.rule.conds, Shadow: m.rule.Shadow,
+			Tier: tierNames[m.tier], Where: scopeNames[m.scope], Conditions: m.rule.conds, Shadow: m.rule.Shadow,
 			Won: m.rule == won.match.rule && m.scope == won.match.scope}
 		if m.phrase >= 0 {
 			rm.Phrase = q.e.match.patterns[m.phrase].text

@@ -47,7 +47,8 @@ func (q *inquest) try(r *rule, s scope, t *text, from int) {
 		return
 	}
 	q.asked[r.index] = q.round
-	if !q.isFrom(r.providers) || !q.codesFit(r) {
+	t0, ok := q.isFrom(r)
+	if !ok || !q.codesFit(r) {
 		return
 	}
 	longest, ok := q.wordsFit(r, t, from)
@@ -57,7 +58,8 @@ func (q *inquest) try(r *rule, s scope, t *text, from int) {
 	if r.Pattern != nil && !r.Pattern.Match(q.regexText(t, from)) {
 		return
 	}
-	m := match{rule: r, scope: s, phrase: longest, rank: q.e.rank(r, longest)}
+	m := match{rule: r, scope: s, tier: t0, phrase: longest}
+	m.rank = q.e.rank(m)
 	if q.explains {
 		q.all = append(q.all, m)
 	}
@@ -158,11 +160,11 @@ func (q *inquest) regexText(t *text, from int) []byte {
 
 // rank orders matches: by tier, then conditions, then the longest phrase that
 // matched (in characters), then file and line. The greatest wins.
-func (e *Engine) rank(r *rule, longest int32) uint64 {
+func (e *Engine) rank(m match) uint64 {
 	runes := int32(0)
-	if longest >= 0 {
-		runes = e.match.patterns[longest].runes
+	if m.phrase >= 0 {
+		runes = e.match.patterns[m.phrase].runes
 	}
-	return uint64(tierGeneralFrame-r.tier)<<56 | uint64(min(r.conds, 255))<<48 |
-		uint64(runes)<<32 | uint64(^uint32(r.index))
+	return uint64(tierGeneralFrame-m.tier)<<56 | uint64(min(m.rule.conds, 255))<<48 |
+		uint64(runes)<<32 | uint64(^uint32(m.rule.index))
 }

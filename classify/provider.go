@@ -80,22 +80,23 @@ func lookUpSuffix(host []byte, index map[string]int16) int16 {
 	}
 }
 
-// isFrom reports whether one of the recognised providers is among those of a rule.
-func (q *inquest) isFrom(providers []int16) bool {
-	if len(providers) == 0 {
-		return true
+// isFrom reports whether a rule holds for the recognised providers. A rule that
+// holds because no provider was recognised ("other") is general to this reply.
+func (q *inquest) isFrom(r *rule) (t tier, ok bool) {
+	if len(r.providers) == 0 {
+		return r.tier, true
 	}
-	for _, p := range providers {
-		if p == otherProvider && q.who[0] < 0 {
-			return true
-		}
+	for _, p := range r.providers {
 		for _, w := range q.who {
 			if w >= 0 && w == p {
-				return true
+				return r.tier, true
 			}
 		}
+		if p == otherProvider && q.who[0] < 0 {
+			t, ok = r.tierGroup(), true
+		}
 	}
-	return false
+	return t, ok
 }
 
 // otherProvider stands in a rule for "no provider that is known".
