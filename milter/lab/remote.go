@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,13 +86,13 @@ func (r *Remote) Messages() []Received {
 	return append([]Received(nil), r.got...)
 }
 
-// Wait waits for n messages whose first recipient is to, and returns them.
+// Wait waits for n messages to a recipient, and returns them.
 func (r *Remote) Wait(to string, n int) ([]Received, error) {
 	var out []Received
 	err := Until(fmt.Sprintf("%d messages to %s at the remote server", n, to), func() (bool, error) {
 		out = out[:0]
 		for _, m := range r.Messages() {
-			if m.To[0] == to {
+			if slices.Contains(m.To, to) {
 				out = append(out, m)
 			}
 		}

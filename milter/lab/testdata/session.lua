@@ -1,15 +1,19 @@
 -- One session with several messages, as an MTA of protocol version VER sends
 -- them, without an Abort between them (as Sendmail does) or with one (as
 -- Postfix does).
+local function fail(what)
+	mt.echo(what) -- miltertest does not print the text of an error
+	error(what)
+end
 local function ok(r, what)
-	if r ~= nil then error(what .. ": " .. tostring(r)) end
+	if r ~= nil then fail(what .. ": " .. tostring(r)) end
 end
 local function expect(got, want, what)
-	if got ~= want then error(what .. ": got " .. tostring(got) .. ", want " .. tostring(want)) end
+	if got ~= want then fail(what .. ": got " .. tostring(got) .. ", want " .. tostring(want)) end
 end
 
 local conn = mt.connect(SOCK, 40, 0.05)
-if conn == nil then error("no connection") end
+if conn == nil then fail("no connection") end
 local version = VER and tonumber(VER) or nil
 ok(mt.negotiate(conn, version, nil, nil), "negotiate")
 expect(mt.test_action(conn, SMFIF_ADDHDRS), true, "asks to add headers")

@@ -1,0 +1,98 @@
+# What can be done here:
+#
+#   make run      build the daemon and serve on its built-in defaults (needs only Go)
+#   make test     every check there is, real Postfix and Sendmail included (needs root on Debian)
+#   make demo     a private Postfix, the daemon and a handful of bounces, to look at
+#   make build    bin/bounce-milter
+#   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
+#   make fuzz     every fuzz target for five minutes (FUZZTIME)
+#   make soak     eight Postfix clients while the daemon is harmed (DURATION=10m)
+#   make bench    the daemon beside no-op milters, on the wire and under Postfix
+#   make clean    remove what the others made
+#
+# Debian packages that a target needs are installed when they are absent.
+
+.DEFAULT_GOAL := build
+.PHONY: build run test check unit race fuzz-short e2e rules demo fuzz soak bench install clean debs
+
+GO         ?= go
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME   ?= 5m
+DURATION   ?= 10m
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
+
+# A checkout that belongs to somebody else has no version, but it builds.
+BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
+LDFLAGS   = -s -w -X main.version=$(VERSION)
+
+build:
+	$(GO) build $(BUILDVCS) -trimpath -ldflags '$(LDFLAGS)' -o bin/bounce-milter ./cmd/bounce-milter
+
+run: build
+	bin/bounce-milter serve
+
+test: check unit race e2e fuzz-short rules
+	@echo "all tests passed"
+
+debs:
+	@milter/lab/debs.sh postfix miltertest m4
+
+check:
+	@echo "=== gofmt, go vet"
+	@out=$$(gofmt -l cmd classify config milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./milter/lab/...
+
+unit:
+	@echo "=== unit tests"
+	$(GO) test ./...
+
+race:
+	@echo "=== unit tests under the race detector"
+	$(GO) test -race -short ./...
+
+e2e: debs
+	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
+	$(GO) test -tags e2e -count=1 -timeout 10m -v -run . ./milter/lab | sed -u -n '/^=== \(RUN\|PAUSE\|CONT\|NAME\)/!p'
+
+fuzz-short:
+	@echo "=== fuzz targets, ten seconds each"
+	@milter/lab/fuzz.sh 10s
+
+rules: build
+	@echo "=== every rule is reached by its own examples"
+	bin/bounce-milter rules test
+
+demo: build
+	@milter/lab/debs.sh postfix
+	@$(GO) run $(BUILDVCS) ./milter/lab/demo -bin bin/bounce-milter
+
+fuzz:
+	@milter/lab/fuzz.sh $(FUZZTIME)
+
+soak: build
+	@milter/lab/debs.sh postfix
+	@$(GO) run $(BUILDVCS) ./milter/lab/soak -bin bin/bounce-milter -duration $(DURATION)
+
+bench: build
+	@milter/lab/debs.sh postfix libmilter-dev
+	@$(GO) run $(BUILDVCS) ./milter/lab/bench -bin bin/bounce-milter
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/bounce-milter/rules.d
+	install -m 755 bin/bounce-milter $(DESTDIR)$(PREFIX)/bin/bounce-milter
+	for page in packaging/man/*.[158]; do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
+	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
+	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
+	for dir in postfix prometheus sendmail sieve; do for file in packaging/$$dir/*; do \
+		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/$$dir/$${file##*/} || exit 1; done; done
+	# An administrator's configuration stays.
+	test -e $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml || \
+		install -m 644 packaging/config.toml $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml
+
+clean:
+	rm -rf bin

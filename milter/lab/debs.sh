@@ -1,0 +1,34 @@
+#!/bin/sh
+# Installs Debian packages that are absent: debs.sh PACKAGE…
+# Only what the real mail servers of the tests need. Never removes a package: on
+# a machine that has another mail server it stops with apt's own explanation.
+set -eu
+absent=
+for p in "$@"; do
+	if ! dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed; then
+		absent="$absent $p"
+	fi
+done
+if [ -z "$absent" ]; then
+	exit 0
+fi
+echo "installing Debian packages:$absent"
+if [ "$(id -u)" != 0 ]; then
+	echo "that needs root: run again as root, or: apt-get install$absent" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+# No question about, and no start of, a mail system of this machine.
+if command -v debconf-set-selections >/dev/null; then
+	echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+	# shellcheck disable=SC2086 # a list of words
+	apt-get install -q -y --no-install-recommends --no-remove $absent </dev/null >"$log" 2>&1
+}
+if ! install; then
+	apt-get update -q </dev/null >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+	install || { cat "$log" >&2; exit 1; }
+fi
