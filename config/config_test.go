@@ -184,7 +184,7 @@ func TestNearest(t *testing.T) {
 		"lisen": "listen", "lsiten": "listen", "Listen": "listen", "listens": "listen", "mod": "mode",
 		"header-prefix": "header_prefix", "headerprefix": "header_prefix", "limit": "limits", "action": "", "x": "",
 	} {
-		if got := nearest(in, words); got != want {
+		if got := Nearest(in, words); got != want {
 			t.Errorf("nearest to %q is %q, want %q", in, got, want)
 		}
 	}

@@ -208,7 +208,7 @@ func (p *parser) unknown(table, name string, line int, v any) {
 			header, isMap = "[["+name+"]]", true
 		}
 		if isMap {
-			if near := nearest(name, names); near != "" {
+			if near := Nearest(name, names); near != "" {
 				p.bad(line, "unknown table %s: did you mean [%s]?", header, near)
 			} else {
 				p.bad(line, "unknown table %s: there are [%s]", header, strings.Join(names, "], ["))
@@ -224,7 +224,7 @@ func (p *parser) unknown(table, name string, line int, v any) {
 		}
 		return
 	}
-	if near := nearest(name, here); near != "" {
+	if near := Nearest(name, here); near != "" {
 		p.bad(line, "unknown key %q%s: did you mean %q?", name, inTable, near)
 		return
 	}

@@ -41,9 +41,9 @@ func (ps Problems) sort() {
 	slices.SortStableFunc(ps, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
-// nearest returns the word that was most likely meant: the candidate with the
+// Nearest returns the word that was most likely meant: the candidate with the
 // fewest edits, "" where none is near.
-func nearest(word string, candidates []string) string {
+func Nearest(word string, candidates []string) string {
 	best, fewest := "", 1+max(1, len(word)/3)
 	for _, c := range candidates {
 		if d := edits(strings.ToLower(word), c); d < fewest {

@@ -51,7 +51,7 @@ func ParseSocket(s string) (Socket, error) {
 	if host, port, err := net.SplitHostPort(s); err == nil && isNumber(port) {
 		return Socket{}, fmt.Errorf(`says no kind of socket: write "inet:%s@%s"`, port, host)
 	}
-	if near := nearest(kind, []string{"inet", "inet6", "unix", "local", Systemd}); found && near != "" {
+	if near := Nearest(kind, []string{"inet", "inet6", "unix", "local", Systemd}); found && near != "" {
 		return Socket{}, fmt.Errorf(`has an unknown kind %q: write "%s:%s"`, kind, near, rest)
 	}
 	return Socket{}, errors.New(`is no socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`)

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/mailbox"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/config"
+)
+
+var classifyCommand = command{
+	name: "classify", args: "[--format text|json] [--config FILE] [PATH...]",
+	does: "say what the messages in files, mailboxes and folders report",
+	more: `A PATH is a message (.eml), an mbox, a Maildir, or a folder of these; "-" or no
+PATH is standard input. What cannot be read is passed over, and the exit code is 1.
+
+  --format json   one JSON object a line for each message
+  --config FILE   read FILE instead of ` + config.DefaultPath,
+	run: runClassify,
+}
+
+// classified is one line of classify --format json.
+type classified struct {
+	File string `json:"file"`
+	classify.Result
+	Error string `json:"error"`
+}
+
+func runClassify(a *app, fs *flag.FlagSet, args []string) error {
+	format, checkFormat := formatFlag(fs)
+	file := configFlag(fs)
+	paths, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(); err != nil {
+		return err
+	}
+	cfg, engine, err := loadEngine(*file)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		paths = []string{mailbox.Stdin}
+	}
+	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Limits.Report.Octets+1)}
+	var bar *progress
+	if isTerminal(a.stderr) {
+		bar = newProgress(a.stderr, width(a.stderr), src.Size(paths...))
+	}
+	show := classifyJSON(a)
+	var table *classifyTable
+	if *format == "text" {
+		table = newClassifyTable(a)
+		show = table.row
+	}
+	// A bar and rows on one terminal take turns.
+	shared := bar != nil && isTerminal(a.stdout)
+	failed := false
+	for m := range src.Messages(paths...) {
+		var c classified
+		if m.Err != nil {
+			failed = true
+			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
+		} else {
+			c = classified{File: m.Name, Result: engine.Message(m.Raw)}
+		}
+		if c.Recipients == nil {
+			c.Recipients = []classify.Recipient{}
+		}
+		if shared || m.Err != nil {
+			bar.clear()
+		}
+		if err := show(c); err != nil {
+			return fmt.Errorf("writing standard output: %w", err)
+		}
+		if shared {
+			a.out.Flush()
+		}
+		bar.add(m.Octets)
+	}
+	bar.clear()
+	if table != nil {
+		table.summary()
+	}
+	if failed {
+		return errSaid
+	}
+	return nil
+}
+
+// loadEngine reads the configuration and builds the engine that it asks for.
+func loadEngine(file string) (*config.Config, *classify.Engine, error) {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Limits.Report})
+	if err != nil {
+		var problems rules.Problems
+		if errors.As(err, &problems) {
+			return nil, nil, problems // each says for itself where it is
+		}
+		return nil, nil, err
+	}
+	return cfg, engine, nil
+}
+
+func classifyJSON(a *app) func(classified) error {
+	enc := newEncoder(a)
+	return func(c classified) error { return enc.Encode(c) }
+}
+
+func newEncoder(a *app) *json.Encoder {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
+// typeColour paints the types as urgent as they are.
+var typeColour = map[classify.Type]string{classify.Hard: red, classify.Soft: yellow, classify.Block: magenta}
+
+// classifyTable prints one row a recipient, and adds up.
+type classifyTable struct {
+	a     *app
+	style style
+	begun bool
+
+	messages, unreadable, recipients int
+	kinds                            map[dsn.Kind]int
+	categories                       map[classify.Category]int
+	types                            map[classify.Type]int
+}
+
+func newClassifyTable(a *app) *classifyTable {
+	return &classifyTable{a: a, style: newStyle(a.stdout), kinds: map[dsn.Kind]int{},
+		categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
+}
+
+// tableFormat has the columns of fixed width first, so that rows can be printed
+// as they come and long addresses and paths still be whole.
+func (t *classifyTable) columns(category, typ, reason, codes, recipient, file, colour string) error {
+	_, err := fmt.Fprintln(t.a.out, strings.TrimRight(strings.Join([]string{
+		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(codes, 11),
+		pad(recipient, 30), file}, "  "), " "))
+	return err
+}
+
+func (t *classifyTable) row(c classified) error {
+	t.messages++
+	if c.Error != "" {
+		t.unreadable++
+		t.a.complain(fmt.Errorf("%s: %s", clean(c.File), c.Error))
+		return nil
+	}
+	if !t.begun {
+		t.begun = true
+		if t.style.on {
+			t.columns("category", "type", "reason", "code", "recipient", "file", dim)
+		} else {
+			t.columns("CATEGORY", "TYPE", "REASON", "CODE", "RECIPIENT", "FILE", "")
+		}
+	}
+	t.kinds[c.Kind]++
+	file := clean(c.File)
+	if len(c.Recipients) == 0 {
+		what := string(c.Kind)
+		switch c.Kind {
+		case dsn.KindNone:
+			what = "no bounce"
+		case dsn.KindDSN, dsn.KindText:
+			what = "no recipient"
+		}
+		return t.columns(what, "", "", "", "", file, dim)
+	}
+	for _, r := range c.Recipients {
+		t.recipients++
+		category, reason := string(r.Category), r.Reason
+		switch {
+		case !r.Action.Bounced():
+			category = string(r.Action)
+		default:
+			t.categories[r.Category]++
+			t.types[r.Type]++
+			if r.Action == dsn.ActionDelayed {
+				reason += " (delayed)"
+			}
+		}
+		name := r.Recipient
+		if name == "" {
+			name = r.OriginalRecipient
+		}
+		if err := t.columns(category, string(r.Type), reason, codes(r.SMTPCode, r.Status), clean(name), file, typeColour[r.Type]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// codes writes the SMTP and the enhanced code as a reply does.
+func codes(smtp int, status string) string {
+	switch {
+	case smtp == 0:
+		return status
+	case status == "":
+		return fmt.Sprint(smtp)
+	}
+	return fmt.Sprintf("%d %s", smtp, status)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+)
+
+// longestReply is how much of a reply is repeated above its explanation.
+const longestReply = 2000
+
+// explainText prints what there is to know about a verdict: the verdict, the
+// ladder, the rules, why, the other candidates, and what to do.
+func explainText(a *app, reply string, x *classify.Explanation) {
+	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+	r := x.Recipient
+	if len(reply) > longestReply {
+		reply = strings.ToValidUTF8(reply[:longestReply], "") + " …"
+	}
+	for _, line := range wrap(clean(reply), p.columns) {
+		p.print(line)
+	}
+	p.print("")
+	p.print("  " + p.style.paint(bold, p.style.paint(typeColour[r.Type], fmt.Sprintf("%s, %s", r.Category, r.Type))))
+	p.field("reason", r.Reason+": "+x.Meaning)
+	if c := codes(r.SMTPCode, r.Status); c != "" {
+		p.field("codes", c)
+	}
+	p.field("provider", strings.Join(x.Providers, ", "))
+	p.field("evidence", strings.TrimSpace(string(r.Evidence)+" "+r.Rule))
+
+	p.head("Ladder")
+	for _, s := range x.Ladder {
+		mark, colour := "  ", ""
+		text := "–"
+		if s.Category != "" {
+			text = string(s.Category)
+			if s.Reason != "" && s.Reason != text {
+				text += ", " + s.Reason
+			}
+			text += ": " + s.Text
+		} else {
+			colour = dim
+		}
+		if s.Won {
+			mark, colour = "→ ", green
+		}
+		p.hang("  "+p.style.paint(colour, mark+pad(string(s.Rung), 7))+" ", 12, text)
+	}
+
+	if len(x.Matches) > 0 {
+		p.head("Rules that matched, the first one first")
+		for i, m := range x.Matches {
+			p.hang(fmt.Sprintf("  %2d ", i+1), 5, matchText(m, x.Inner))
+		}
+	}
+	if len(x.Choices) > 1 {
+		p.head("Candidates of " + x.Pair)
+		for _, c := range x.Choices {
+			p.print(fmt.Sprintf("  %s %s", pad(string(c.Category), 18), rows(c.Rows)))
+		}
+	}
+	p.head("Why")
+	p.text(x.Why)
+	if x.Advice != "" {
+		p.head("What to do")
+		p.text(x.Advice)
+	}
+}
+
+// matchText says of a rule that matched what it is and how it ranks.
+func matchText(m classify.RuleMatch, quoted bool) string {
+	s := fmt.Sprintf("%s (%s:%d): %s", m.ID, m.File, m.Line, m.Reason)
+	if m.Phrase != "" {
+		s += fmt.Sprintf(" by %q", m.Phrase)
+	}
+	where := m.Where
+	if where == "inner" {
+		where = "reply"
+		if quoted {
+			where = "quoted reply"
+		}
+	}
+	s += fmt.Sprintf(" in the %s; %s rule, %d conditions", where, m.Tier, m.Conditions)
+	if m.Conditions == 1 {
+		s = strings.TrimSuffix(s, "s")
+	}
+	if m.Shadow {
+		s += "; shadow, without effect"
+	}
+	return s
+}
+
+func rows(n int) string {
+	if n == 1 {
+		return "1 row of the code table"
+	}
+	return fmt.Sprintf("%d rows of the code table", n)
+}
+
+// paper is standard output with a width.
+type paper struct {
+	a       *app
+	style   style
+	columns int
+}
+
+func (p paper) print(line string) { fmt.Fprintln(p.a.out, strings.TrimRight(line, " ")) }
+
+func (p paper) head(title string) {
+	p.print("")
+	p.print(p.style.paint(bold, title))
+}
+
+func (p paper) field(name, value string) {
+	p.hang("  "+p.style.paint(dim, pad(name, 9))+" ", 12, value)
+}
+
+func (p paper) text(s string) { p.hang("  ", 2, s) }
+
+// hang prints text behind a lead of so many columns and its further lines below
+// its first.
+func (p paper) hang(lead string, columns int, s string) {
+	for i, line := range wrap(clean(s), max(20, p.columns-columns)) {
+		if i > 0 {
+			lead = strings.Repeat(" ", columns)
+		}
+		p.print(lead + line)
+	}
+}

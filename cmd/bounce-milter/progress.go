@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// progress shows on a terminal how far a long run is. A nil progress shows
+// nothing.
+type progress struct {
+	w        io.Writer
+	columns  int
+	total    int64 // octets, 0 where nobody knows
+	done     int64
+	messages int
+	start    time.Time
+	shown    time.Time
+	visible  bool
+	now      func() time.Time
+}
+
+// Short runs show nothing; long ones are redrawn a few times a second.
+const (
+	progressAfter = 400 * time.Millisecond
+	progressEvery = 100 * time.Millisecond
+)
+
+func newProgress(w io.Writer, columns int, total int64) *progress {
+	p := &progress{w: w, columns: columns, total: total, now: time.Now}
+	p.start = p.now()
+	return p
+}
+
+// add counts one message of so many octets.
+func (p *progress) add(octets int64) {
+	if p == nil {
+		return
+	}
+	p.done += octets
+	p.messages++
+	now := p.now()
+	if now.Sub(p.start) < progressAfter || now.Sub(p.shown) < progressEvery {
+		return
+	}
+	p.shown, p.visible = now, true
+	io.WriteString(p.w, "\r"+p.line(now)+"\x1b[K")
+}
+
+// line draws the bar: "classify ██████▌    41 %  1,204 messages  3 s left".
+func (p *progress) line(now time.Time) string {
+	elapsed := now.Sub(p.start)
+	tail := grouped(p.messages) + " messages"
+	if p.total <= 0 {
+		return "classify  " + tail
+	}
+	share := min(1, float64(p.done)/float64(p.total))
+	if share > 0 {
+		left := time.Duration(float64(elapsed) * (1 - share) / share)
+		tail += fmt.Sprintf("  %s left", left.Round(time.Second))
+	}
+	n := max(5, min(40, p.columns-len(tail)-len("classify    100 %  ")-1))
+	filled := bar(share, n)
+	filled += strings.Repeat(" ", n-len([]rune(filled)))
+	return fmt.Sprintf("classify  %s  %3.0f %%  %s", filled, share*100, tail)
+}
+
+// clear takes the bar away, before something else is printed and at the end.
+func (p *progress) clear() {
+	if p != nil && p.visible {
+		io.WriteString(p.w, "\r\x1b[K")
+		p.visible = false
+	}
+}
+
+// grouped writes a number with a comma between thousands.
+func grouped(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/config"
+)
+
+var rulesCommand = command{
+	name: "rules", args: "list [WORD...] | show ID | test [FILE...]",
+	does: "list, show or test the rules",
+	more: `list prints all rules, or those whose id, reason, provider or file holds every WORD.
+show prints one rule whole, or a reason with the rules that give it.
+test checks the built-in rules, those in rules_dir, and FILEs as if they were there:
+every rule has to be reached by its own examples first, and none may be dead, shadowed
+or there twice. Exit code 1 with file and line otherwise.
+
+  --format json   for list and show: one JSON object a line
+  --config FILE   read FILE instead of ` + config.DefaultPath,
+	run: runRules,
+}
+
+func runRules(a *app, fs *flag.FlagSet, args []string) error {
+	format, checkFormat := formatFlag(fs)
+	file := configFlag(fs)
+	args, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(); err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return usagef("rules: list, show or test? See bounce-milter help rules")
+	}
+	asJSON := *format == "json"
+	switch word, rest := args[0], args[1:]; word {
+	case "list":
+		_, engine, err := loadEngine(*file)
+		if err != nil {
+			return err
+		}
+		return a.listRules(engine, rest, asJSON)
+	case "show":
+		if len(rest) != 1 {
+			return usagef("rules show: which rule? Write one id; see bounce-milter rules list")
+		}
+		_, engine, err := loadEngine(*file)
+		if err != nil {
+			return err
+		}
+		return a.showRule(engine, rest[0], asJSON)
+	case "test":
+		cfg, err := config.Load(*file)
+		if err != nil {
+			return err
+		}
+		return a.testRules(cfg.RulesFolder(), rest)
+	default:
+		return usagef("rules: unknown word %q: write list, show or test", word)
+	}
+}
+
+func (a *app) listRules(engine *classify.Engine, words []string, asJSON bool) error {
+	var list []*rules.Rule
+	for _, r := range engine.Rules() {
+		if holdsAll(r, words) {
+			list = append(list, r)
+		}
+	}
+	if asJSON {
+		enc := newEncoder(a)
+		for _, r := range list {
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	style := newStyle(a.stdout)
+	file := ""
+	for _, r := range list {
+		if r.File != file {
+			if file != "" {
+				fmt.Fprintln(a.out)
+			}
+			file = r.File
+			fmt.Fprintln(a.out, style.paint(bold, file))
+		}
+		reason, _ := engine.Reason(r.Reason)
+		typ := r.Type
+		if typ == "" {
+			typ = reason.Type
+		}
+		marks := ""
+		if r.Frame {
+			marks += " (frame)"
+		}
+		if r.Shadow {
+			marks += " (shadow)"
+		}
+		from := strings.Join(r.Providers, ",")
+		line := fmt.Sprintf("  %s  %s  %s  %s  %s", pad(r.ID, 36), pad(r.Reason, 20), style.paint(typeColour[classify.Type(typ)], pad(typ, 5)),
+			pad(reason.Category, 17), from+marks)
+		fmt.Fprintln(a.out, strings.TrimRight(line, " "))
+	}
+	if len(list) == 0 {
+		return fmt.Errorf("rules list: no rule holds %s", strings.Join(words, " and "))
+	}
+	fmt.Fprintf(a.out, "\n%s of %s rules\n", grouped(len(list)), grouped(len(engine.Rules())))
+	return nil
+}
+
+func holdsAll(r *rules.Rule, words []string) bool {
+	where := strings.ToLower(r.ID + "\n" + r.Reason + "\n" + strings.Join(r.Providers, "\n") + "\n" + r.File)
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(where, strings.ToLower(w)) })
+}
+
+func (a *app) showRule(engine *classify.Engine, id string, asJSON bool) error {
+	r, ok := engine.Rule(id)
+	reason, isReason := engine.Reason(id)
+	switch {
+	case ok && asJSON:
+		return newEncoder(a).Encode(r)
+	case ok:
+		reason, _ = engine.Reason(r.Reason)
+		a.showWhole(r, reason)
+		return nil
+	case isReason && asJSON:
+		return newEncoder(a).Encode(reason)
+	case isReason:
+		a.showReason(engine, reason)
+		return nil
+	}
+	ids := engine.RuleIDs()
+	for _, r := range engine.Reasons() {
+		ids = append(ids, r.ID)
+	}
+	if near := config.Nearest(id, ids); near != "" {
+		return fmt.Errorf("rules show: no rule %q: did you mean %q?", id, near)
+	}
+	return fmt.Errorf("rules show: no rule %q: see bounce-milter rules list", id)
+}
+
+func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
+	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+	p.print(p.style.paint(bold, r.ID) + fmt.Sprintf("  %s:%d", r.File, r.Line))
+	typ, note := reason.Type, ""
+	if r.Type != "" && r.Type != reason.Type {
+		typ, note = r.Type, fmt.Sprintf(" (of the reason: %s)", reason.Type)
+	}
+	p.field("reason", r.Reason+": "+reason.Meaning)
+	p.field("category", reason.Category)
+	p.field("type", typ+note)
+	for _, f := range []struct {
+		name string
+		list []string
+	}{{"provider", r.Providers}, {"code", r.Codes}, {"status", r.Statuses}} {
+		if len(f.list) > 0 {
+			p.field(f.name, strings.Join(f.list, ", "))
+		}
+	}
+	for _, f := range []struct {
+		name string
+		list []string
+	}{{"any", r.Any}, {"all", r.All}, {"none", r.None}, {"token", r.Tokens}} {
+		for i, phrase := range f.list {
+			if i > 0 {
+				f.name = ""
+			}
+			p.field(f.name, fmt.Sprintf("%q", phrase))
+		}
+	}
+	if r.Regex != "" {
+		p.field("regex", r.Regex)
+	}
+	if r.Frame {
+		p.field("frame", "looked at only when no other rule matches")
+	}
+	if r.Shadow {
+		p.field("shadow", "counted and logged, without effect")
+	}
+	for _, ex := range r.Examples {
+		p.field("example", exampleText(ex))
+	}
+	if reason.Advice != "" {
+		p.field("advice", reason.Advice)
+	}
+}
+
+func exampleText(ex rules.Example) string {
+	s := ex.Reply
+	if ex.Notice != "" {
+		s += " notice: " + ex.Notice
+	}
+	for _, more := range [][2]string{{"provider", ex.Provider}, {"remote-mta", ex.RemoteMTA}, {"reporting-mta", ex.ReportingMTA},
+		{"status", ex.Status}, {"action", ex.Action}} {
+		if more[1] != "" {
+			s += fmt.Sprintf(" [%s %s]", more[0], more[1])
+		}
+	}
+	return s
+}
+
+func (a *app) showReason(engine *classify.Engine, reason rules.Reason) {
+	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+	p.print(p.style.paint(bold, reason.ID) + "  a reason")
+	p.field("category", reason.Category)
+	p.field("type", reason.Type)
+	p.field("meaning", reason.Meaning)
+	p.field("advice", reason.Advice)
+	name := "rules"
+	for _, r := range engine.Rules() {
+		if r.Reason == reason.ID {
+			p.field(name, fmt.Sprintf("%s (%s:%d)", r.ID, r.File, r.Line))
+			name = ""
+		}
+	}
+}
+
+func (a *app) testRules(dir string, files []string) error {
+	if problems := classify.Check(dir, files); len(problems) > 0 {
+		return rules.Problems(problems)
+	}
+	set, problems := rules.Load(dir, files...)
+	if len(problems) > 0 {
+		return errors.New(rules.Problems(problems).Error())
+	}
+	examples := 0
+	for _, r := range set.Rules {
+		examples += len(r.Examples)
+	}
+	fmt.Fprintf(a.out, "%s rules, %s examples: good\n", grouped(len(set.Rules)), grouped(examples))
+	return nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/milter"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var serveCommand = command{
+	name: "serve", args: "[--config FILE]",
+	does: "run the daemon",
+	more: `Without --config it reads ` + config.DefaultPath + ` if that exists, else runs on
+built-in defaults. SIGHUP reloads configuration and rules; what is bad keeps the old
+ones running. SIGTERM lets messages in progress finish; a second one does not.`,
+	run: runServe,
+}
+
+func runServe(a *app, fs *flag.FlagSet, args []string) error {
+	file := configFlag(fs)
+	if rest, err := parse(fs, args); err != nil {
+		return err
+	} else if len(rest) > 0 {
+		return usagef("serve: takes no argument: %s", rest[0])
+	}
+	// From the start, for a signal may come at any time.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	d := daemon{file: *file, handler: newLogHandler(a.stderr)}
+	cfg, engine, err := d.load()
+	if err != nil {
+		return err
+	}
+	log := slog.New(d.handler)
+	b := readBuild()
+	log.Info("starting", "config", origin(cfg), "version", b.version, "rules", engine.Version())
+	log.Info("configuration", settings(cfg)...)
+	milter.SetMemoryLimit(log)
+
+	metrics := milter.NewMetrics(prometheus.NewRegistry(),
+		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
+	d.server, err = milter.New(milterConfig(cfg), milterRules(engine), metrics, log)
+	if err != nil {
+		return err
+	}
+	if err := d.server.Listen(); err != nil {
+		return err
+	}
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the program, as it does by default
+	}()
+	go func() {
+		for range hup {
+			d.reload()
+		}
+	}()
+	if err := d.server.Serve(ctx); err != nil && !errors.Is(err, milter.ErrServerClosed) {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// daemon is what a reload needs to know.
+type daemon struct {
+	file    string // "" is the default
+	handler *logHandler
+	server  *milter.Server
+}
+
+// load reads and checks configuration and rules, and sets the log to them.
+func (d *daemon) load() (*config.Config, *classify.Engine, error) {
+	cfg, engine, err := loadEngine(d.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if problems := cfg.CheckHost(); len(problems) > 0 {
+		return nil, nil, problems
+	}
+	d.handler.set(cfg.Log)
+	return cfg, engine, nil
+}
+
+// reload puts a new configuration in force, or says why the old one stays.
+func (d *daemon) reload() {
+	cfg, engine, err := d.load()
+	if err != nil {
+		d.server.ReloadFailed(errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		return
+	}
+	if d.server.Reload(milterConfig(cfg), milterRules(engine)) == nil {
+		slog.New(d.handler).Info("configuration", append([]any{"config", origin(cfg)}, settings(cfg)...)...)
+	}
+}
+
+// settings are all keys with their values, for the log.
+func settings(cfg *config.Config) []any {
+	var attrs []any
+	for _, s := range cfg.Settings() {
+		value := s[1]
+		if text, err := strconv.Unquote(value); err == nil {
+			value = text
+		}
+		attrs = append(attrs, slog.String(s[0], value))
+	}
+	return attrs
+}
+
+// milterConfig translates what the administrator says into what the daemon does.
+func milterConfig(c *config.Config) milter.Config {
+	m := milter.Config{
+		SocketMode:      c.SocketMode,
+		SocketGroup:     c.SocketGroup,
+		Mode:            milter.Mode(c.Mode),
+		HeaderPrefix:    c.HeaderPrefix,
+		ForgedHeaders:   milter.Forged(c.ForgedHeaders),
+		TrustedNetworks: c.TrustedNetworks,
+		BounceSenders:   c.BounceSenders,
+		DrainTimeout:    c.DrainTimeout,
+		Limits: milter.Limits{
+			MessageOctets:    c.Limits.Report.Octets,
+			MemoryOctets:     c.Limits.MaxMemory,
+			HeaderOctets:     c.Limits.MaxHeaderOctets,
+			HeaderFields:     c.Limits.MaxHeaderFields,
+			Sessions:         c.Limits.MaxSessions,
+			NegotiateTimeout: c.Limits.NegotiateTimeout,
+			IdleTimeout:      c.Limits.IdleTimeout,
+			FrameTimeout:     c.Limits.FrameTimeout,
+			WriteTimeout:     c.Limits.WriteTimeout,
+		},
+	}
+	for _, s := range c.Listen {
+		m.Listen = append(m.Listen, milter.Socket{Network: s.Network, Address: s.Address})
+	}
+	if s := c.Metrics.Listen; s.Network != "" {
+		m.Metrics = &milter.Socket{Network: s.Network, Address: s.Address}
+	}
+	return m
+}
+
+// milterRules hands an engine to the daemon, with all that its verdicts may say.
+func milterRules(e *classify.Engine) milter.Rules {
+	var reasons []string
+	for _, r := range e.Reasons() {
+		reasons = append(reasons, r.ID)
+	}
+	return milter.Rules{
+		Inspector: e,
+		Labels:    milter.Labels{Reasons: reasons, Providers: e.Providers(), Rules: e.RuleIDs()},
+		Version:   e.Version(),
+	}
+}

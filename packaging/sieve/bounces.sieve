@@ -1,0 +1,54 @@
+# Sorts tagged bounces into folders (RFC 5228; mailbox is RFC 5490).
+#
+# Headers that begin with X-Bounce- are bounce-milter's own: it takes forged ones
+# off. That holds only for mail that came through it.
+require ["fileinto", "mailbox"];
+
+# Abuse reports, receipts and automatic replies have this header alone.
+if header :is "X-Bounce-Kind" "feedback" {
+    fileinto :create "Reports.Abuse";
+    stop;
+}
+if header :is "X-Bounce-Kind" ["auto-reply", "disposition"] {
+    fileinto :create "Reports.Automatic";
+    stop;
+}
+
+# Nothing failed: a delivery receipt.
+if header :is "X-Bounce-Action" ["delivered", "relayed", "expanded"] {
+    fileinto :create "Bounces.Delivered";
+    stop;
+}
+
+# The MTA is still trying.
+if header :is "X-Bounce-Action" "delayed" {
+    fileinto :create "Bounces.Delayed";
+    stop;
+}
+
+# hard: stop mailing this address.
+if header :is "X-Bounce-Type" "hard" {
+    fileinto :create "Bounces.Hard";
+    stop;
+}
+
+# The recipient is over quota: keep the address, try later.
+if header :is "X-Bounce-Category" "mailbox-full" {
+    fileinto :create "Bounces.Full";
+    stop;
+}
+
+# block: the sender was refused. These want somebody's attention.
+if header :is "X-Bounce-Category" ["sender-reputation", "dmarc", "blocked"] {
+    fileinto :create "Bounces.Reputation";
+    stop;
+}
+if header :is "X-Bounce-Type" "block" {
+    fileinto :create "Bounces.Refused";
+    stop;
+}
+
+if exists "X-Bounce-Category" {
+    fileinto :create "Bounces.Soft";
+    stop;
+}
