@@ -52,12 +52,21 @@ func (q *inquest) admin() (finding, bool) {
 	return finding{}, false
 }
 
-// builtin asks the built-in rules, frames last.
+// builtin asks the built-in rules, frames last. Words of which a rule says that
+// they say nothing leave the word to an enhanced code that says something; a
+// bare SMTP code beside them, or a code of policy, is no better than they are.
 func (q *inquest) builtin() (finding, bool) {
 	for _, group := range []tier{tierGeneral, tierGeneralFrame} {
-		if m, ok := q.first(group); ok {
-			return m.finding(RungText), true
+		m, ok := q.first(group)
+		if !ok {
+			continue
 		}
+		if m.rule.Reason == rules.Unknown && !q.status.Generic() && q.status.Subject != 7 {
+			if _, ok := q.registeredStatus(); ok {
+				return finding{}, false
+			}
+		}
+		return m.finding(RungText), true
 	}
 	return finding{}, false
 }

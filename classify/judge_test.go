@@ -1,0 +1,128 @@
+package classify
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+// A reply of 300 octets, as a large provider writes them.
+const longReply = "550-5.7.26 The MAIL FROM domain [example.org] has an SPF record with a hard fail\r\n" +
+	"550-5.7.26 policy (-all) but it fails to pass SPF checks with the ip: [192.0.2.7].\r\n" +
+	"550-5.7.26 To best protect our users from spam and phishing, the message has\r\n" +
+	"550 5.7.26 been blocked. See https://support.google.com/mail/?p=MailFrom - gsmtp"
+
+const oneLineReply = "host mx1.mail.example.com[192.0.2.7] said: 550 5.1.1 <somebody@example.com>: Recipient address rejected: " +
+	"User unknown in virtual mailbox table; please check the spelling of the address and try to send your message again later, " +
+	"see https://postmaster.example.com/errors?code=5.1.1 for more information (in reply to RCPT TO command)"
+
+func TestJudgeAllocates(t *testing.T) {
+	e := builtIn(t)
+	for _, reply := range []string{longReply, oneLineReply, "550 5.1.1 User unknown", "554 5.9.9", ""} {
+		ev := Evidence{Reply: reply, RemoteMTA: "mx.example.com", ReportingMTA: "mail.example.org"}
+		e.Judge(&ev)
+		if n := testing.AllocsPerRun(200, func() { e.Judge(&ev) }); n > 2 {
+			t.Errorf("%.0f allocations for %q", n, reply)
+		}
+	}
+}
+
+func BenchmarkJudge(b *testing.B) {
+	e := builtIn(b)
+	for _, c := range []struct{ name, reply string }{{"lines", longReply}, {"line", oneLineReply},
+		{"short", "550 5.1.1 User unknown"}, {"bare", "550 5.1.1"}} {
+		b.Run(c.name, func(b *testing.B) {
+			ev := Evidence{Reply: c.reply, RemoteMTA: "mx.example.com", ReportingMTA: "mail.example.org"}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(c.reply)))
+			for b.Loop() {
+				e.Judge(&ev)
+			}
+		})
+	}
+}
+
+// TestHostile gives replies that nobody should send: each is answered, soon.
+func TestHostile(t *testing.T) {
+	e := builtIn(t)
+	for name, reply := range map[string]string{
+		"a megabyte of words":   "550 5.1.1 User unknown " + strings.Repeat("user unknown but mailbox full ", 35000),
+		"a megabyte of at":      strings.Repeat("@", 1<<20),
+		"a megabyte of dots":    strings.Repeat("a.", 1<<19),
+		"a megabyte of schemes": strings.Repeat("http://", 150000),
+		"brackets":              strings.Repeat("<", 1<<19) + strings.Repeat("@>", 1<<18),
+		"10,000 codes":          strings.Repeat("550 5.1.1 ", 10000),
+		"10,000 wrappers":       strings.Repeat("said: 550 ", 10000),
+		"NUL and control":       "550\x00 5.1.1\x01 user\x00unknown\x1b[31m\x7f",
+		"broken UTF-8":          "550 5.1.1 Empf\xe4nger \xff\xfe\xc3 unbekannt",
+		"only code-like":        strings.Repeat("5.1.1.1 554.30 4.16.55.1 ", 4000),
+		"one long word":         strings.Repeat("x", 1<<20),
+		"astral":                strings.Repeat("𝕌𝕊𝔼ℝ", 50000),
+	} {
+		start := time.Now()
+		x := e.Explain(&Evidence{Reply: reply, Notice: reply, RemoteMTA: reply[:min(len(reply), 5000)]})
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("%s: %v", name, took)
+		}
+		wellFormed(t, e, x.Recipient)
+	}
+}
+
+// wellFormed holds a verdict to what every verdict promises.
+func wellFormed(t *testing.T, e *Engine, r Recipient) {
+	t.Helper()
+	if !slices.Contains(Categories, r.Category) || !slices.Contains(Types, r.Type) || !slices.Contains(Rungs, r.Evidence) {
+		t.Errorf("verdict out of bounds: %+v", r)
+	}
+	if _, ok := e.Reason(r.Reason); !ok {
+		t.Errorf("unknown reason %q", r.Reason)
+	}
+	if !slices.Contains(e.Providers(), r.Provider) {
+		t.Errorf("unknown provider %q", r.Provider)
+	}
+}
+
+// FuzzJudge: whatever is thrown at it, the engine answers within its bounds,
+// says the same thing twice, and explains what it judged.
+func FuzzJudge(f *testing.F) {
+	for _, s := range []string{longReply, oneLineReply, "550 5.0.350 Remote server returned an error -> 552 5.2.2 full",
+		"550 permanent failure for one or more recipients (u@example.com:blocked)", "<@>", "@[", "\"@\"", "://", "a.b.",
+		"550-5.1.1 x\r\n550 5.1.1 y", "said: '550", "５５０ Ｕｓｅｒ", "«550» “user” ‘unknown’"} {
+		f.Add(s, "notice "+s, "mx.example.com", "5.1.1", 550)
+	}
+	e := builtIn(f)
+	f.Fuzz(func(t *testing.T, reply, notice, host, status string, code int) {
+		ev := Evidence{Reply: reply, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: status, SMTPCode: code}
+		r := e.Reply(&ev)
+		wellFormed(t, e, r)
+		if again := e.Judge(&ev); again != (Verdict{r.Category, r.Type, r.Reason, r.Provider, r.Rule, r.Evidence}) {
+			t.Fatalf("%+v, then %+v", r, again)
+		}
+		x := e.Explain(&ev)
+		if !reflect.DeepEqual(x.Recipient, r) {
+			t.Fatalf("explained as %+v, judged %+v", x.Recipient, r)
+		}
+		won := 0
+		for _, s := range x.Ladder {
+			if s.Won {
+				won++
+			}
+		}
+		if won != 1 || x.Why == "" || x.Advice == "" || utf8.ValidString(reply) && !utf8.ValidString(x.Words) {
+			t.Fatalf("explanation %+v", x)
+		}
+		if _, err := json.Marshal(x); err != nil {
+			t.Fatal(err)
+		}
+		ev.Action = dsn.ActionDelayed
+		if v := e.Judge(&ev); v.Type != Soft {
+			t.Fatalf("a delay is %s", v.Type)
+		}
+	})
+}
