@@ -24,6 +24,7 @@ type exchange struct {
 //	550 5.1.1 <u@example.com>... User unknown
 func (n *notice) readDialogue() {
 	var rcpt, host, command string
+	cause := -1 // reply that no recipient has been blamed on yet
 	ai, mi := 0, 0
 	for i := range n.lines {
 		l := &n.lines[i]
@@ -37,7 +38,7 @@ func (n *notice) readDialogue() {
 		for ; mi < len(n.marks) && n.marks[mi].line <= i; mi++ {
 			if n.marks[mi].bits&roleHost != 0 {
 				if h := n.hostAt(n.marks[mi].end); h != "" {
-					host = h
+					host, cause = h, -1
 				}
 			}
 		}
@@ -68,6 +69,9 @@ func (n *notice) readDialogue() {
 				e.rcpt, e.sure = addr, true
 			}
 			n.dialogue = append(n.dialogue, e)
+			if cause = -1; code >= 400 && e.rcpt == "" {
+				cause = len(n.dialogue) - 1
+			}
 		case startsWithCode(line):
 			// "554 <u@example.com>... 550 Host unknown": the program's own
 			// code, the address, then what it met with.
@@ -81,6 +85,11 @@ func (n *notice) readDialogue() {
 			}
 			e.reply = n.words(from, n.replyEnd(from, n.end))
 			e.code = leadingCode(e.reply)
+			if cause >= 0 && addr != "" {
+				// Refused before RCPT TO or after DATA, then the program names
+				// whom it cost the message.
+				n.dialogue[cause].rcpt, n.dialogue[cause].sure, cause = addr, true, -1
+			}
 			n.dialogue = append(n.dialogue, e)
 		}
 	}

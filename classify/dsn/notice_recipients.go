@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"sort"
 	"strings"
 )
 
@@ -74,7 +75,7 @@ func (n *notice) findRecipients(limit int) {
 					action = ""
 				}
 			}
-			if b&roleNames != 0 {
+			if b&roleNames != 0 && !n.isSummary(k) {
 				names = k.end
 			}
 			if b&roleOther != 0 {
@@ -84,15 +85,16 @@ func (n *notice) findRecipients(limit int) {
 				original = k.end
 			}
 		}
-		if n.end <= a.start || n.lines[a.line].quoted {
-			break
+		if n.lines[a.line].quoted || n.inDialogue(a.line) {
+			continue
 		}
 		switch {
 		case original >= 0 && n.adjoins(original, a):
 			if k := len(n.found) - 1; k >= 0 && n.found[k].original == "" {
 				n.found[k].original = n.text(a)
 			}
-		case other >= 0 && n.adjoins(other, a):
+		case other >= 0 && n.adjoins(other, a), n.others[strings.ToLower(n.text(a))]:
+			n.addOther(a)
 		case names >= 0 && n.follows(names, a):
 			n.take(a, action, limit)
 			names = a.to
@@ -101,6 +103,25 @@ func (n *notice) findRecipients(limit int) {
 			heading = a.line
 		}
 	}
+}
+
+// isSummary reports whether a phrase that announces a recipient only seems to:
+//
+//	Your message
+//	  To: u@example.com
+func (n *notice) isSummary(k *mark) bool {
+	last := k.end - 1
+	if k.end < len(n.low) && n.low[k.end] == ':' {
+		last = k.end
+	}
+	l := &n.lines[n.lineAt(last)]
+	return n.low[last] == ':' && l.start > k.start && bytes.Equal(n.low[l.start:last], []byte("to"))
+}
+
+// inDialogue reports whether a line belongs to an SMTP dialogue.
+func (n *notice) inDialogue(line int) bool {
+	b := n.low[n.lines[line].start:n.lines[line].end]
+	return bytes.HasPrefix(b, []byte("<<<")) || bytes.HasPrefix(b, []byte(">>> rcpt")) || bytes.HasPrefix(b, []byte(">>> mail")) || startsWithCode(b)
 }
 
 // nearList reports whether a list of recipients is announced close to mark m.
@@ -165,7 +186,7 @@ func (n *notice) follows(end int, a noticeAddr) bool {
 func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	l := &n.lines[a.line]
 	before := bytes.TrimLeft(n.low[l.word:max(l.word, a.from)], signs+"<\"'([{")
-	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "to:", "local:"} {
+	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "local:"} {
 		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
 	}
 	after := bytes.Trim(n.low[a.to:max(a.to, l.end)], signs+"<>\"')]},;…")
@@ -175,17 +196,29 @@ func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	case len(before) == 0:
 		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':'
 	case len(after) == 0 || bytes.HasPrefix(n.low[a.to:l.end], []byte("<mailto:")):
-		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && bytes.IndexAny(before, ":@<") < 0
+		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && bytes.IndexAny(before, ":@<,;!?。、，") < 0
 	}
 	return false
 }
 
+// addOther notes that an address is no recipient.
+func (n *notice) addOther(a noticeAddr) {
+	if n.others == nil {
+		n.others = map[string]bool{}
+	}
+	n.others[strings.ToLower(n.text(a))] = true
+}
+
 // isQSBMF reports whether an address opens a paragraph as the qmail-send bounce
-// message format has it: "<address>:" and nothing more in the line.
+// message format has it, and Postfix's: "<address>:", maybe with what it was
+// expanded from before the colon.
 func (n *notice) isQSBMF(a noticeAddr) bool {
 	l := &n.lines[a.line]
-	return a.angle && l.start == a.from && l.para &&
-		string(bytes.TrimSpace(n.orig[a.to:max(a.to, l.end)])) == ":"
+	if !a.angle || l.start != a.from || !l.para {
+		return false
+	}
+	after := bytes.TrimLeft(n.low[a.to:max(a.to, l.end)], " ")
+	return len(after) > 0 && after[0] == ':' || bytes.HasPrefix(after, []byte("(expanded from"))
 }
 
 // keepOnly makes the addresses that the header names the recipients.
@@ -230,9 +263,8 @@ func (n *notice) findElsewhere(limit int) {
 		if l.quoted || n.isOther(a) {
 			continue
 		}
-		line := bytes.TrimLeft(n.low[l.start:l.end], "< ")
 		switch {
-		case n.behind(a, "rcpt to") || n.behind(a, "rcpt to:") || startsWithCode(line):
+		case n.behind(a, "rcpt to") || n.behindCode(a, l):
 			replies = append(replies, a)
 		case n.isHeading(a, -1):
 			alone = append(alone, a)
@@ -263,21 +295,28 @@ func (n *notice) findElsewhere(limit int) {
 
 // isOther reports whether a phrase says that an address is no recipient.
 func (n *notice) isOther(a noticeAddr) bool {
-	for i := range n.marks {
-		k := &n.marks[i]
-		if k.start > a.start {
-			break
-		}
-		if k.bits&(roleOther|roleOriginal) != 0 && n.adjoins(k.end, a) {
+	if n.others[strings.ToLower(n.text(a))] {
+		return true
+	}
+	i := sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= a.start })
+	for i--; i >= 0 && a.start-n.marks[i].start < 100; i-- {
+		if k := &n.marks[i]; k.bits&(roleOther|roleOriginal) != 0 && n.adjoins(k.end, a) {
 			return true
 		}
 	}
 	return false
 }
 
-// behind reports whether word stands before an address.
-func (n *notice) behind(a noticeAddr, word string) bool {
-	return bytes.HasSuffix(bytes.TrimRight(n.low[:a.from], " :<"), []byte(strings.TrimRight(word, ":")))
+// behind reports whether words stand right before an address.
+func (n *notice) behind(a noticeAddr, words string) bool {
+	return bytes.HasSuffix(bytes.TrimRight(n.low[:a.from], " :<"), []byte(words))
+}
+
+// behindCode reports whether an address follows the code that its line begins
+// with: "550 5.1.1 <u@example.com>... User unknown".
+func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
+	line := bytes.TrimLeft(n.low[l.start:max(l.start, a.from)], "< ")
+	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
 }
 
 // bound sets where what is said of each recipient ends.

@@ -1,6 +1,9 @@
 package dsn
 
-import "bytes"
+import (
+	"bytes"
+	"sort"
+)
 
 // findReply returns the remote server's reply in a stretch of the notice, and
 // how sure it is: 3 a phrase announces it and it begins with a code, 2 it
@@ -94,6 +97,9 @@ func (n *notice) replyEnd(at, to int) int {
 			bytes.HasPrefix(n.low[l.start:], []byte("<<<")) || bytes.HasPrefix(n.low[l.start:], []byte("... while")) {
 			break
 		}
+		if n.hostBegins(next) {
+			break
+		}
 		end = min(l.end, to)
 	}
 	for _, k := range n.marks {
@@ -102,6 +108,18 @@ func (n *notice) replyEnd(at, to int) int {
 		}
 	}
 	return end
+}
+
+// hostBegins reports whether a line begins with words that name the next host.
+func (n *notice) hostBegins(line int) bool {
+	at := n.lines[line].word
+	i := sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= at })
+	for ; i < len(n.marks) && n.marks[i].start == at; i++ {
+		if n.marks[i].bits&roleHost != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // startsWithCode reports whether b begins with a reply code that refuses.

@@ -14,6 +14,7 @@ type notice struct {
 	addrs     []noticeAddr
 	found     []foundRecipient
 	dialogue  []exchange
+	others    map[string]bool // addresses that are no recipients, lower case
 
 	summary  string // recipient that the notice's summary of the message names ("To: ...")
 	returned string // recipient that the returned message names, when it stands in the text
