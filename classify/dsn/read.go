@@ -25,8 +25,8 @@ type reader struct {
 
 	top    header
 	walker walker // the leaves of the message
-	words  string // the notice's words, see notice
-	read_  bool   // words were read
+	words  string // see notice
+	known  bool   // words was read
 }
 
 // normalize makes a lone CR a line end like the others, takes what an mbox puts
@@ -38,22 +38,32 @@ type reader struct {
 func normalize(raw []byte) []byte {
 	raw = bytes.TrimLeft(raw, "\r\n\uFEFF")
 	if loneCR(raw) {
-		out := make([]byte, 0, len(raw))
-		for i := 0; i < len(raw); i++ {
-			switch {
-			case raw[i] != '\r':
-				out = append(out, raw[i])
-			case i+1 >= len(raw) || raw[i+1] != '\n' && raw[i+1] != '\r':
-				out = append(out, '\n')
-			}
-			// CR before LF, and the first of "\r\r\n", say nothing.
-		}
-		raw = out
+		raw = replaceCR(raw)
 	}
 	for bytes.HasPrefix(raw, []byte("From ")) || bytes.HasPrefix(raw, []byte(">From ")) {
 		_, raw = cutLine(raw)
 	}
 	return raw
+}
+
+// replaceCR returns a copy of b in which every line ends with LF.
+//
+// QUIRK: "\r\r\n" at every line: text that was translated to CRLF twice, by
+// Windows mailers with a spool directory. Elsewhere it is an empty line.
+func replaceCR(b []byte) []byte {
+	doubled := bytes.Count(b, []byte("\r\r\n")) == bytes.Count(b, []byte("\n"))
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] != '\r':
+			out = append(out, b[i])
+		case i+1 < len(b) && b[i+1] == '\n':
+		case doubled && i+2 < len(b) && b[i+1] == '\r' && b[i+2] == '\n':
+		default:
+			out = append(out, '\n')
+		}
+	}
+	return out
 }
 
 // loneCR reports whether b has a CR that no LF follows.
@@ -209,7 +219,7 @@ func (r *reader) statusInWords(body []byte) bool {
 		inner.walk(h, body, 0, false)
 		for i := range inner.parts {
 			if inner.parts[i].kind.status() {
-				r.walker.parts, r.read_ = inner.parts, false
+				r.walker.parts, r.known = inner.parts, false
 				return r.statusParts()
 			}
 		}
@@ -232,7 +242,7 @@ func (r *reader) statusInWords(body []byte) bool {
 		if len(sr.groups) == 0 || !sr.groups[0].named() {
 			continue
 		}
-		r.words, r.read_ = string(text[:start]), true
+		r.words, r.known = string(text[:start]), true
 		r.returnedAfter(text[end:], i)
 		r.fill(&sr)
 		return true
@@ -303,7 +313,7 @@ func (r *reader) nested() bool {
 		inner.walk(h, body, 1, false)
 		for j := range inner.parts {
 			if inner.parts[j].kind.status() {
-				r.walker, r.read_ = inner, false
+				r.walker, r.known = inner, false
 				return r.statusParts()
 			}
 		}
@@ -325,9 +335,6 @@ func (r *reader) inWords() {
 		r.rep.Kind = KindText
 		r.rep.Recipients = rs
 		r.returnedAfter([]byte(text), 0)
-		if r.walker.reports == "delivery-status" {
-			r.rep.Kind = KindDSN
-		}
 	case isAutoReply(r.top, text):
 		r.rep.Kind = KindAutoReply
 	case r.walker.reports == "delivery-status":
@@ -338,10 +345,10 @@ func (r *reader) inWords() {
 // notice returns the words of the message, without the returned message and
 // attachments: the plain text, of HTML only when there is no other.
 func (r *reader) notice() string {
-	if r.read_ {
+	if r.known {
 		return r.words
 	}
-	r.read_ = true
+	r.known = true
 	var b strings.Builder
 	for _, wantHTML := range []bool{false, true} {
 		for i := range r.walker.parts {

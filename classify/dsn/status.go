@@ -130,6 +130,7 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 				return pos
 			}
 			sr.extend(pos + len(line))
+			sr.gap = sr.gap && sr.last == nil
 		default:
 			// QUIRK: fields indented as a block: reports pasted into words by
 			// help desks; Novell GroupWise.
@@ -302,5 +303,5 @@ func readMTA(value string) string {
 			name = name[:i]
 		}
 	}
-	return strings.TrimRight(name, " ,;")
+	return strings.TrimRight(name, " ,;.")
 }
