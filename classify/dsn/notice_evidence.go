@@ -140,7 +140,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	}
 	e := n.said(f)
 	switch {
-	case e != nil && (e.remote || strength < 2) && (alone || e.sure || !own):
+	case e != nil && (e.remote || strength < 2 || f.line >= 0 && n.inDialogue(f.line)) && (alone || e.sure || !own):
 		r.Diagnostic, r.RemoteMTA = ParseReply(e.reply).Text, e.host
 	case strength > 0:
 		r.Diagnostic = ParseReply(n.words(at, end)).Text
@@ -195,7 +195,7 @@ func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
 		if reply > f.from && reply < to {
 			to = reply
 		}
-		return strings.Trim(n.words(f.from, to), " :;,>)]")
+		return strings.Trim(n.words(f.from, to), " .:;,>)]")
 	}
 	if len(n.found) > 1 {
 		return ""

@@ -329,6 +329,10 @@ func (n *notice) bound() {
 			continue
 		}
 		f.to = end
+		if n.inDialogue(f.line) {
+			f.to = max(f.from, n.lines[f.line].end)
+			continue
+		}
 		for j := range n.found {
 			if g := &n.found[j]; g.line > f.line && n.lines[g.line].start < f.to {
 				f.to = max(f.from, n.lines[g.line].start)

@@ -92,7 +92,8 @@ func (n *notice) replyEnd(at, to int) int {
 		if end-at > maxEvidence {
 			break
 		}
-		same := len(n.low)-at >= 3 && startsWithCode(n.low[at:]) && bytes.HasPrefix(n.low[l.start:], n.low[at:at+3])
+		last := n.low[max(at, n.lines[next-1].start):]
+		same := startsWithCode(last) && len(last) > 3 && last[3] == '-' && bytes.HasPrefix(n.low[l.start:], last[:3])
 		if l.para && !same || !same && startsWithCode(n.low[l.start:l.end]) || bytes.HasPrefix(n.low[l.start:], []byte(">>>")) ||
 			bytes.HasPrefix(n.low[l.start:], []byte("<<<")) || bytes.HasPrefix(n.low[l.start:], []byte("... while")) {
 			break
