@@ -159,10 +159,9 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	if provider != "" {
 		q.assume(provider)
 	}
-	q.look(scopeInner)
-	if ev.Notice != "" {
-		q.look(scopeNotice)
-	}
+	q.look(scopeInner, r.frame())
+	q.look(scopeNotice, r.frame())
+	q.plainOf = nil
 	t, from := &q.reply, q.reply.inner
 	if ev.Notice != "" && ev.Reply == "" {
 		t, from = &q.notice, 0

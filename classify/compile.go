@@ -38,8 +38,8 @@ type matcher struct {
 	auto     *automaton
 	patterns []pattern
 	rules    []*rule
-	// always holds the rules without a phrase that could set them off.
-	always []*rule
+	// always holds the rules without words that could set them off.
+	always [2][]int32
 }
 
 // pattern is a phrase or token and its uses.
@@ -47,10 +47,10 @@ type pattern struct {
 	text     string
 	length   int32 // octets
 	runes    int32
-	inURL    bool    // a token: also matches within URLs, hosts and addresses
-	rules    []int32 // rules that it sets off
-	provider int16   // provider whose reply it marks, -1 if none
-	wrapper  int16   // wrapper it is a marker of, -1 if none
+	inURL    bool       // a token: also matches within URLs, hosts and addresses
+	rules    [2][]int32 // rules that it sets off, frames apart
+	provider int16      // provider whose reply it marks, -1 if none
+	wrapper  int16      // wrapper it is a marker of, -1 if none
 	witness  uint8
 }
 
@@ -160,12 +160,24 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 		}
 		set = []int32{longest}
 	}
+	if len(set) == 0 && r.Regex != "" {
+		set = c.phrases(literals(r.Regex), false)
+	}
+	frame := v.frame()
 	for _, p := range set {
-		c.m.patterns[p].rules = append(c.m.patterns[p].rules, int32(i))
+		c.m.patterns[p].rules[frame] = append(c.m.patterns[p].rules[frame], int32(i))
 	}
 	if len(set) == 0 {
-		c.m.always = append(c.m.always, v)
+		c.m.always[frame] = append(c.m.always[frame], int32(i))
 	}
+}
+
+// frame is 1 for a frame, else 0.
+func (r *rule) frame() int {
+	if r.Frame {
+		return 1
+	}
+	return 0
 }
 
 // conditions counts what a rule asks for: one each for code, status, any (with

@@ -24,7 +24,7 @@ type inquest struct {
 	ev *Evidence
 
 	reply, notice text
-	looked        [scopes]bool // scopes that were matched against the rules
+	looked        [scopes][2]bool // scopes that were matched against the rules, frames apart
 	best          [scopes][2 * tierAdminFrame]match
 
 	code      int // SMTP code of the innermost reply that states one
@@ -34,14 +34,17 @@ type inquest struct {
 	witness   uint8
 	words     bool // the reply says something beyond codes
 
-	who      [3]int16 // providers recognised, the first one is named; -1 where none
-	lower    []byte
-	plain    []byte  // the text as a regular expression sees it
-	asked    []int32 // by rule: the last round in which it was tried
-	round    int32
-	shadows  []match
-	all      []match // every match, collected only when explaining
-	explains bool
+	who       [3]int16 // providers recognised, the first one is named; -1 where none
+	lower     []byte
+	plain     []byte // the text as a regular expression sees it
+	plainOf   *text  // from which text plain was made, nil if it is stale
+	plainFrom int
+	pending   []match // matches but for their expression
+	asked     []int32 // by rule: the last round in which it was tried
+	round     int32
+	shadows   []match
+	all       []match // every match, collected only when explaining
+	explains  bool
 }
 
 // match is a rule that matched, and how strongly.
@@ -56,9 +59,9 @@ type match struct {
 // prepare reads the evidence. It allocates nothing in the common case.
 func (q *inquest) prepare(ev *Evidence) {
 	q.ev = ev
-	q.looked, q.best = [scopes]bool{}, [scopes][2 * tierAdminFrame]match{}
+	q.looked, q.best = [scopes][2]bool{}, [scopes][2 * tierAdminFrame]match{}
 	q.code, q.statusStr, q.status, q.witness, q.words = 0, "", rules.Status{}, 0, false
-	q.shadows, q.all = q.shadows[:0], q.all[:0]
+	q.shadows, q.all, q.plainOf = q.shadows[:0], q.all[:0], nil
 
 	r := dsn.ParseReply(bounded(ev.Reply))
 	q.find(&q.reply, r.Text, true)

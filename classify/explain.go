@@ -65,7 +65,8 @@ func (e *Engine) Explain(ev *Evidence) *Explanation {
 	defer e.end(q)
 	q.explains = true
 	for s := scope(0); s < scopes; s++ {
-		q.look(s)
+		q.look(s, 0)
+		q.look(s, 1)
 	}
 	won := q.climb()
 	kind, safer := q.safe(won)

@@ -73,11 +73,15 @@ func (q *inquest) builtin() (finding, bool) {
 
 // first returns the best match of a group in the first scope that has one.
 func (q *inquest) first(group tier) (match, bool) {
+	frame := 0
+	if group >= tierAdminFrame {
+		frame = 1
+	}
 	for s := scope(0); s < scopes; s++ {
-		if s == scopeReply && group >= tierAdminFrame {
+		if s == scopeReply && frame == 1 {
 			continue // the stock phrases of a wrapper say nothing of what is within
 		}
-		q.look(s)
+		q.look(s, frame)
 		if m := q.best[s][group]; m.rule != nil {
 			return m, true
 		}

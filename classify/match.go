@@ -1,11 +1,12 @@
 package classify
 
-// look tries every rule that the words of one scope set off.
-func (q *inquest) look(s scope) {
-	if q.looked[s] {
+// look tries the rules that the words of one scope set off: those that are no
+// frames (0), or the frames (1).
+func (q *inquest) look(s scope, frame int) {
+	if q.looked[s][frame] {
 		return
 	}
-	q.looked[s] = true
+	q.looked[s][frame] = true
 	t, from := &q.reply, 0
 	switch s {
 	case scopeInner:
@@ -19,29 +20,37 @@ func (q *inquest) look(s scope) {
 			return
 		}
 		t = &q.notice
-		witness := q.witness
-		q.find(t, bounded(q.ev.Notice), false)
-		q.witness = witness // a notice speaks of recipients whatever happened
+		if !q.looked[s][1-frame] {
+			witness := q.witness
+			q.find(t, bounded(q.ev.Notice), false)
+			q.witness = witness // a notice speaks of recipients whatever happened
+		}
 	}
 	q.round++
+	q.plainOf, q.pending = nil, q.pending[:0]
 	m := q.e.match
 	for _, h := range t.hits {
 		if int(t.seen[h.pattern].last) < from {
 			continue
 		}
-		for _, r := range m.patterns[h.pattern].rules {
+		for _, r := range m.patterns[h.pattern].rules[frame] {
 			q.try(m.rules[r], s, t, from)
 		}
 	}
-	if s == scopeNotice {
-		return // rules without words are about the reply's codes
+	if s != scopeNotice { // rules without words are about the reply's codes
+		for _, r := range m.always[frame] {
+			q.try(m.rules[r], s, t, from)
+		}
 	}
-	for _, r := range m.always {
-		q.try(r, s, t, from)
+	// Expressions are dear: they run last, and only where they could win.
+	for _, p := range q.pending {
+		if q.wins(p) && p.rule.Pattern.Match(q.regexText(t, from)) {
+			q.keep(p)
+		}
 	}
 }
 
-// try tests a rule and keeps it if it ranks before what was found.
+// try tests everything but the expression of a rule.
 func (q *inquest) try(r *rule, s scope, t *text, from int) {
 	if q.asked[r.index] == q.round {
 		return
@@ -55,19 +64,31 @@ func (q *inquest) try(r *rule, s scope, t *text, from int) {
 	if !ok {
 		return
 	}
-	if r.Pattern != nil && !r.Pattern.Match(q.regexText(t, from)) {
-		return
-	}
 	m := match{rule: r, scope: s, tier: t0, phrase: longest}
 	m.rank = q.e.rank(m)
+	if r.Pattern != nil {
+		q.pending = append(q.pending, m)
+		return
+	}
+	q.keep(m)
+}
+
+// wins reports whether keeping m could change anything.
+func (q *inquest) wins(m match) bool {
+	b := &q.best[m.scope][m.rule.tierGroup()]
+	return q.explains || m.rule.Shadow || b.rule == nil || m.rank > b.rank
+}
+
+// keep notes a match if it ranks before what was found.
+func (q *inquest) keep(m match) {
 	if q.explains {
 		q.all = append(q.all, m)
 	}
-	if r.Shadow && !q.e.testing {
+	if m.rule.Shadow && !q.e.testing {
 		q.shadows = append(q.shadows, m)
 		return
 	}
-	if b := &q.best[s][r.tierGroup()]; b.rule == nil || m.rank > b.rank {
+	if b := &q.best[m.scope][m.rule.tierGroup()]; b.rule == nil || m.rank > b.rank {
 		*b = m
 	}
 }
@@ -143,7 +164,10 @@ func (q *inquest) wordsFit(r *rule, t *text, from int) (longest int32, ok bool) 
 // regexText is the text that regular expressions see: that of the phrases,
 // with a single "@" for every address, host name and URL.
 func (q *inquest) regexText(t *text, from int) []byte {
-	q.plain = q.plain[:0]
+	if q.plainOf == t && q.plainFrom == from {
+		return q.plain
+	}
+	q.plain, q.plainOf, q.plainFrom = q.plain[:0], t, from
 	masked := false
 	for i := from; i < len(t.norm); i++ {
 		m := t.marks[i]&markMasked != 0
