@@ -35,8 +35,9 @@ func noticeRecipients(h fieldSource, text string, lim Limits) []Recipient {
 	if !n.isBounce(head) {
 		return nil
 	}
+	n.addressee = strings.ToLower(h.get("To"))
 	rs := n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
-	if len(rs) == 1 && n.addressedTo(h, rs[0].Address) && !n.opened {
+	if len(rs) == 1 && n.addressedTo(rs[0].Address) && !n.opened && head.score < enoughHeader-2 {
 		// Spam tells its reader about his own mailbox; a bounce tells the
 		// sender about another's.
 		return nil

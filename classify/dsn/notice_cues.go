@@ -94,9 +94,16 @@ func (c *noticeCue) matches(v string) bool {
 
 // Weights of what the text says. The threshold is the data's.
 const (
-	weightOpens = 4
-	weightSays  = 2
-	weightBait  = -4
+	weightOpens    = 4
+	weightSays     = 2 // a sentence; two count
+	weightReply    = 2 // a server's refusal is quoted
+	weightReturned = 1 // the returned message follows in the text
+	weightBait     = -4
+
+	// enoughHeader is the score of a header from which the text need say
+	// nothing that the data know, if only it names an address: a notice in a
+	// language or of a program that they do not know.
+	enoughHeader = 7
 )
 
 // isBounce weighs the header's cues and the text's together.
@@ -105,15 +112,21 @@ func (n *notice) isBounce(head headScore) bool {
 	if n.opened {
 		body += weightOpens
 	}
-	if body == 0 {
+	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || ParseReply(n.words(0, n.end)).Status != "") {
+		body += weightReply
+	}
+	if body == 0 && (head.score < enoughHeader || len(n.addrs) == 0) {
 		return false
+	}
+	if n.cut {
+		body += weightReturned
 	}
 	return head.score+body+weightBait*n.bait >= n.d.threshold
 }
 
 // addressedTo reports whether the message was sent to addr itself.
-func (n *notice) addressedTo(h fieldSource, addr string) bool {
-	return addr != "" && strings.Contains(strings.ToLower(h.get("To")), strings.ToLower(addr))
+func (n *notice) addressedTo(addr string) bool {
+	return addr != "" && strings.Contains(n.addressee, strings.ToLower(addr))
 }
 
 func cut(s string, n int) string {

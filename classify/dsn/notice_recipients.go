@@ -269,7 +269,7 @@ func (n *notice) findElsewhere(limit int) {
 		case n.isHeading(a, -1):
 			alone = append(alone, a)
 		}
-		if key := strings.ToLower(n.text(a)); !seen[key] {
+		if key := strings.ToLower(n.text(a)); !seen[key] && !strings.Contains(n.addressee, key) {
 			seen[key] = true
 			any = append(any, a)
 		}

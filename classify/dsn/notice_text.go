@@ -16,9 +16,12 @@ type notice struct {
 	dialogue  []exchange
 	others    map[string]bool // addresses that are no recipients, lower case
 
+	addressee string // To of the message, lower case
+
 	summary  string // recipient that the notice's summary of the message names ("To: ...")
 	returned string // recipient that the returned message names, when it stands in the text
 	end      int    // where the last word about a recipient ends
+	cut      bool   // the returned message follows in the text
 	opened   bool   // a sentence that only one program writes stands at its beginning
 	says     int    // sentences that say that mail failed
 	bait     int    // sentences that spam writes
@@ -91,6 +94,7 @@ func (n *notice) fold(text string) {
 		}
 		if name != "" && n.d.headerStart[strings.ToLower(name)] {
 			n.cutLines(run)
+			n.cut = true
 			n.returned = fieldAddress(line+"\n"+text, "to:")
 			return
 		}
@@ -200,6 +204,7 @@ func (n *notice) mark() {
 		return true
 	})
 	if cut >= 0 {
+		n.cut = true
 		if n.returned == "" {
 			n.returned = fieldAddress(string(n.orig[n.lines[cut].end:]), "to:")
 		}
