@@ -116,7 +116,7 @@ func split(spec string) (network, addr string) {
 // Reload sends SIGHUP and waits until the daemon has tried its configuration.
 // It reports whether the new one was taken.
 func (d *Daemon) Reload() (bool, error) {
-	before := strings.Count(d.Log(), "\n")
+	before := strings.Count(d.Log(), "ERROR")
 	old, err := Scrape(d.Metrics)
 	if err != nil {
 		return false, err
@@ -133,7 +133,7 @@ func (d *Daemon) Reload() (bool, error) {
 			return false, err
 		}
 		taken = now.Sum(good) == 1 && now.Sum(stamp) > old.Sum(stamp)
-		refused := now.Sum(good) == 0 && strings.Count(d.Log(), "\n") > before
+		refused := now.Sum(good) == 0 && strings.Count(d.Log(), "ERROR") > before
 		return taken || refused, nil
 	})
 	return taken, err
