@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,3 +212,12 @@ func goodMessage(t testing.TB, ts *testServer) []mod {
 	c.send(frame('Q', ""))
 	return mods
 }
+
+// countConn counts calls.
+type countConn struct {
+	net.Conn
+	reads, writes atomic.Int32
+}
+
+func (c *countConn) Read(p []byte) (int, error)  { c.reads.Add(1); return c.Conn.Read(p) }
+func (c *countConn) Write(p []byte) (int, error) { c.writes.Add(1); return c.Conn.Write(p) }

@@ -155,9 +155,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		delete(s.milter, spec)
 	}
 	n := len(s.conns)
-	if n == 0 {
-		close(s.empty)
-	}
+	s.checkEmpty()
 	for c := range s.conns {
 		c.interrupt()
 	}
@@ -302,14 +300,21 @@ func (s *Server) ended(c *conn) {
 	ses.endMessage()
 	s.mu.Lock()
 	delete(s.conns, c)
-	if s.draining.Load() && len(s.conns) == 0 {
-		select {
-		case <-s.empty:
-		default:
-			close(s.empty)
-		}
-	}
+	s.checkEmpty()
 	s.mu.Unlock()
+}
+
+// checkEmpty tells Shutdown when the last session has ended. It is called with
+// mu held.
+func (s *Server) checkEmpty() {
+	if !s.draining.Load() || len(s.conns) > 0 {
+		return
+	}
+	select {
+	case <-s.empty:
+	default:
+		close(s.empty)
+	}
 }
 
 // report counts and logs why a session ended.

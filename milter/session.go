@@ -163,12 +163,12 @@ func (s *session) header(name, value []byte) {
 	if !m.utf8 && !isASCII(value) {
 		m.utf8 = isUTF8(value)
 	}
+	if !m.suspect {
+		m.suspect = st.suspicious(name, value)
+	}
 	m.fields++
 	if m.fields > st.cfg.Limits.HeaderFields || m.octets.size+len(name)+len(value)+4 > st.cfg.Limits.HeaderOctets {
 		return
-	}
-	if !m.suspect {
-		m.suspect = st.suspicious(name, value)
 	}
 	m.octets.write(name)
 	m.octets.writeString(": ")

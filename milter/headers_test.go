@@ -1,0 +1,185 @@
+package milter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+func TestTagFields(t *testing.T) {
+	full := classify.Recipient{Recipient: "u@example.com", Action: dsn.ActionFailed, Category: classify.MailboxFull, Type: classify.Soft,
+		Reason: "mailbox-full", Status: "5.2.2", SMTPCode: 552, Provider: "google", Rule: "google-over-quota",
+		RemoteMTA: "gmail-smtp-in.l.google.com"}
+	hard := full
+	hard.Recipient, hard.Category, hard.Type, hard.Reason, hard.RemoteMTA = "gone@example.com", classify.InvalidAddress, classify.Hard, "unknown-recipient", ""
+	hard.Rule, hard.SMTPCode, hard.Status, hard.Provider = "550 5.1.1", 550, "5.1.1", "other"
+	delayed := hard
+	delayed.Action, delayed.Type = dsn.ActionDelayed, classify.Soft
+	delivered := classify.Recipient{Recipient: "ok@example.com", Action: dsn.ActionDelivered, Status: "2.0.0"}
+	bare := classify.Recipient{Action: dsn.ActionFailed, Category: classify.Unclassified, Type: classify.Soft, Reason: "unknown", Provider: "other"}
+
+	tests := []struct {
+		name string
+		res  classify.Result
+		want string
+	}{
+		{"one recipient, as in the contract", classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{full}}, `
+X-Bounce-Category: mailbox-full
+X-Bounce-Type: soft
+X-Bounce-Reason: mailbox-full
+X-Bounce-Action: failed
+X-Bounce-Result: u@example.com; category=mailbox-full; type=soft; reason=mailbox-full;
+	action=failed; status=5.2.2; smtp-code=552; provider=google; rule=google-over-quota;
+	remote-mta=gmail-smtp-in.l.google.com
+`},
+		{"the hard one speaks for the message", classify.Result{Kind: dsn.KindText, Recipients: []classify.Recipient{delivered, delayed, full, hard}}, `
+X-Bounce-Category: invalid-address
+X-Bounce-Type: hard
+X-Bounce-Reason: unknown-recipient
+X-Bounce-Action: failed
+X-Bounce-Result: ok@example.com; action=delivered; status=2.0.0
+X-Bounce-Result: gone@example.com; category=invalid-address; type=soft; reason=unknown-recipient;
+	action=delayed; status=5.1.1; smtp-code=550; provider=other; rule=550 5.1.1
+X-Bounce-Result: u@example.com; category=mailbox-full; type=soft; reason=mailbox-full;
+	action=failed; status=5.2.2; smtp-code=552; provider=google; rule=google-over-quota;
+	remote-mta=gmail-smtp-in.l.google.com
+X-Bounce-Result: gone@example.com; category=invalid-address; type=hard; reason=unknown-recipient;
+	action=failed; status=5.1.1; smtp-code=550; provider=other; rule=550 5.1.1
+`},
+		{"success", classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{delivered}}, `
+X-Bounce-Action: delivered
+X-Bounce-Result: ok@example.com; action=delivered; status=2.0.0
+`},
+		{"next to nothing known", classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{bare}}, `
+X-Bounce-Category: unclassified
+X-Bounce-Type: soft
+X-Bounce-Reason: unknown
+X-Bounce-Action: failed
+X-Bounce-Result: unknown; category=unclassified; type=soft; reason=unknown;
+	action=failed; provider=other
+`},
+		{"no recipient that could be read", classify.Result{Kind: dsn.KindDSN}, `
+X-Bounce-Category: unclassified
+X-Bounce-Type: soft
+X-Bounce-Reason: unknown
+`},
+		{"feedback", classify.Result{Kind: dsn.KindFeedback}, "\nX-Bounce-Kind: feedback\n"},
+		{"receipt", classify.Result{Kind: dsn.KindDisposition}, "\nX-Bounce-Kind: disposition\n"},
+		{"automatic reply", classify.Result{Kind: dsn.KindAutoReply}, "\nX-Bounce-Kind: auto-reply\n"},
+		{"ordinary", classify.Result{Kind: dsn.KindNone}, "\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := "\n"
+			for _, f := range tagFields("X-Bounce-", &tt.res, false) {
+				got += f.name + ": " + f.value + "\n"
+			}
+			if got != tt.want {
+				t.Errorf("got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestManyRecipients(t *testing.T) {
+	var rcpts []string
+	for i := range 60 {
+		rcpts = append(rcpts, fmt.Sprintf("u%d@example.com", i))
+	}
+	for n, want := range map[int]string{49: "", 50: "", 51: "1 more", 60: "10 more"} {
+		res := bounce(rcpts[:n]...)
+		fields := tagFields("X-Bounce-", &res, false)
+		last := fields[len(fields)-1].value
+		if want == "" {
+			if len(fields) != 4+n || !strings.HasPrefix(last, rcpts[n-1]) {
+				t.Errorf("%d recipients: %d fields, last %q", n, len(fields), last)
+			}
+		} else if len(fields) != 4+50+1 || last != want {
+			t.Errorf("%d recipients: %d fields, last %q, want %q", n, len(fields), last, want)
+		}
+	}
+	res := bounce(rcpts...)
+	res.Dropped = 900
+	if fields := tagFields("X-Bounce-", &res, false); fields[len(fields)-1].value != "910 more" {
+		t.Errorf("dropped recipients: %q", fields[len(fields)-1].value)
+	}
+}
+
+// hostileValues are what a stranger may have written into a report.
+var hostileValues = []string{
+	"a@example.com; category=mailbox", "a@example.com\r\nX-Bounce-Category: mailbox", "a@example.com\n\tcategory=x",
+	"\x00\x01\x7f", "a\u0085b", "a\u2028b", "\u202egnp.exe", "\xff\xfe", strings.Repeat("x", 5000), strings.Repeat("ü", 5000),
+	strings.Repeat("\x01", 5000), strings.Repeat("; ", 3000), `a\x{3B}b`, " ", "", "   a   b   ", "jürgen@exämple.com", "\ufeffa",
+}
+
+func TestValuesAreClean(t *testing.T) {
+	for _, v := range hostileValues {
+		checkClean(t, v, v)
+	}
+	for in, want := range map[string]string{
+		"a;b":    `a\x{3B}b`,
+		`a\b`:    `a\x{5C}b`,
+		"a b":    "a b",
+		"a  b":   `a \x{20}b`,
+		"ü":      `\x{FC}`,
+		"\xff":   "?",
+		"a\r\nb": `a\x{D}\x{A}b`,
+	} {
+		if got := clean(in, maxToken, false); got != want {
+			t.Errorf("clean(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzValuesAreClean(f *testing.F) {
+	for _, v := range hostileValues {
+		f.Add(v, "mx.example.com")
+	}
+	f.Fuzz(func(t *testing.T, addr, mta string) { checkClean(t, addr, mta) })
+}
+
+// checkClean puts values that a stranger wrote everywhere he can and checks
+// what comes of them.
+func checkClean(t *testing.T, addr, mta string) {
+	t.Helper()
+	for _, raw := range []bool{false, true} {
+		res := bounce(addr)
+		r := &res.Recipients[0]
+		r.RemoteMTA, r.Status, r.Rule, r.Diagnostic = mta, mta, addr, addr
+		fields := tagFields(strings.Repeat("X-", 32), &res, raw)
+		if len(fields) != 5 {
+			t.Fatalf("%d fields", len(fields))
+		}
+		value := fields[4].value
+		for _, line := range strings.Split(fields[4].name+": "+value, "\n") {
+			if len(line) > 998 {
+				t.Errorf("a line of %d octets", len(line))
+			}
+			for i, c := range line {
+				if c < ' ' && !(c == '\t' && i == 0) || c == 0x7f {
+					t.Errorf("control character %q in %q", c, line)
+				}
+			}
+		}
+		if raw && !utf8.ValidString(value) || !raw && !isASCII(value) {
+			t.Errorf("characters that the message may not have: %q", value)
+		}
+		// Fields are what we made them, whatever the values hold.
+		seen := map[string]int{}
+		for i, part := range strings.Split(strings.ReplaceAll(value, "\n\t", " "), "; ") {
+			key, _, ok := strings.Cut(part, "=")
+			if i > 0 && ok {
+				seen[key]++
+			}
+		}
+		for key, n := range seen {
+			if n != 1 || !strings.Contains(" category type reason action status smtp-code provider rule remote-mta ", " "+key+" ") {
+				t.Errorf("field %q %d times in %q", key, n, value)
+			}
+		}
+	}
+}
