@@ -30,6 +30,7 @@ const (
 	roleOriginal                    // the address that comes next is the recipient as the sender wrote it
 	roleStop                        // nothing after this is about a recipient
 	roleTranscript                  // an SMTP dialogue begins, the list of recipients ends
+	roleSummary                     // a summary of the message follows, all about recipients is said
 	roleEnd                         // the remote server's words end before it
 	roleBait                        // spam that imitates a notice says so
 )
@@ -53,6 +54,7 @@ type noticeFormat struct {
 	Original   []string `toml:"original"`
 	Stop       []string `toml:"stop"`
 	Transcript []string `toml:"transcript"`
+	Summary    []string `toml:"summary"`
 	End        []string `toml:"end"`
 	Bait       []string `toml:"bait"`
 
@@ -75,7 +77,7 @@ func (f *noticeFormat) roles() map[role][]string {
 		roleReply: f.Reply, roleHost: f.Host, roleHostBefore: f.HostBefore,
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
 		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
-		roleTranscript: f.Transcript, roleEnd: f.End, roleBait: f.Bait,
+		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleBait: f.Bait,
 	}
 }
 

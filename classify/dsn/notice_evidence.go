@@ -75,7 +75,7 @@ func (n *notice) readDialogue() {
 		case startsWithCode(line):
 			// "554 <u@example.com>... 550 Host unknown": the program's own
 			// code, the address, then what it met with.
-			e := exchange{code: leadingCode(string(line[:3])), host: host, rcpt: addr, sure: addr != ""}
+			e := exchange{code: leadingCode(string(line[:3])), rcpt: addr, sure: addr != ""}
 			from := l.start
 			if addr != "" {
 				rest := n.low[n.addrs[ai].to:l.end]
@@ -128,7 +128,7 @@ func (n *notice) said(f *foundRecipient) *exchange {
 // evidence gathers what the notice says about one recipient.
 func (n *notice) evidence(f *foundRecipient) Recipient {
 	r := Recipient{Address: f.address, Original: f.original, Action: f.action}
-	own := f.line >= 0 && n.hasWords(f.from, f.to)
+	own := f.line >= 0 && n.hasWords(f.from, f.to) && n.stopBefore(f.from) < 0
 	from, to := f.from, f.to
 	if !own {
 		from, to = 0, n.end
@@ -151,6 +151,9 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	}
 	r.Diagnostic = trimReply(r.Diagnostic)
 	if r.RemoteMTA == "" {
+		if own {
+			from = min(from, f.start)
+		}
 		r.RemoteMTA = n.hostIn(from, to, at)
 	}
 	r.Notice = n.noticeWords(f, own, at)
@@ -171,7 +174,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	if r.SMTPCode < 400 {
 		r.SMTPCode = 0
 	}
-	if r.Diagnostic != "" {
+	if reply.Code != 0 || reply.Status != "" {
 		r.DiagnosticType = "smtp"
 	}
 	return r
@@ -187,30 +190,44 @@ func (n *notice) hasWords(from, to int) bool {
 	return false
 }
 
+// stopBefore returns where the notice has said all about recipients before a
+// place, -1 if it has not: what follows is the summary of the message.
+func (n *notice) stopBefore(pos int) int {
+	for i := range n.marks {
+		if n.marks[i].start >= pos {
+			break
+		}
+		if n.marks[i].bits&roleSummary != 0 {
+			return n.marks[i].start
+		}
+	}
+	return -1
+}
+
 // noticeWords returns the notice's own words about a recipient: those that
-// stand by its address, or, of a notice about one recipient, all.
+// stand by its address, or, of a notice about one recipient that quotes no
+// reply, all.
 func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
-	if own {
+	switch {
+	case own:
 		to := f.to
 		if reply > f.from && reply < to {
 			to = reply
 		}
-		return strings.Trim(n.words(f.from, to), " .:;,>)]")
-	}
-	if len(n.found) > 1 {
+		for l := f.line + 1; l < len(n.lines) && n.lines[l].start < to; l++ {
+			if n.inDialogue(l) {
+				to = n.lines[l].start
+			}
+		}
+		return trimReply(strings.Trim(n.words(f.start, to), " .:;,>"))
+	case len(n.found) > 1 || reply >= 0:
 		return ""
 	}
-	if f.line >= 0 {
-		// The sentence that names the recipient, and what follows it.
-		l := f.line
-		for l > 0 && !n.lines[l].para && f.line-l < 3 {
-			l--
-		}
-		if n.hasWords(n.lines[l].start, n.lines[f.line].end) {
-			return n.words(n.lines[l].start, n.end)
-		}
+	to := n.end
+	if stop := n.stopBefore(n.end); stop > 0 && n.hasWords(0, stop) {
+		to = stop
 	}
-	return n.words(0, n.end)
+	return n.words(0, to)
 }
 
 // trimReply takes off what a notice put around a reply.

@@ -12,6 +12,7 @@ type foundRecipient struct {
 	original string
 	action   Action
 	line     int // the line that names it, -1 if none does
+	start    int // where the sentence that names it begins
 	from     int // first place after its address
 	to       int // where the next recipient, or the end, is
 }
@@ -97,6 +98,9 @@ func (n *notice) findRecipients(limit int) {
 			n.addOther(a)
 		case names >= 0 && n.follows(names, a):
 			n.take(a, action, limit)
+			if k := len(n.found) - 1; k >= 0 && n.found[k].from == a.to && n.lines[a.line].start < n.found[k].start {
+				n.found[k].start = n.lines[a.line].start
+			}
 			names = a.to
 		case list && n.isHeading(a, heading), n.isQSBMF(a):
 			n.take(a, action, limit)
@@ -147,7 +151,7 @@ func (n *notice) take(a noticeAddr, action Action, limit int) {
 	if n.find(addr) != nil || len(n.found) >= limit {
 		return
 	}
-	n.found = append(n.found, foundRecipient{address: addr, action: action, line: a.line, from: a.to})
+	n.found = append(n.found, foundRecipient{address: addr, action: action, line: a.line, start: a.to, from: a.to})
 }
 
 func (n *notice) find(addr string) *foundRecipient {
@@ -236,14 +240,14 @@ func (n *notice) keepOnly(failed []string, limit int) {
 		for i := range text {
 			t := &text[i]
 			if strings.EqualFold(t.address, addr) || strings.EqualFold(t.original, addr) || len(failed) == 1 && len(text) == 1 {
-				f.line, f.from, f.action, f.original = t.line, t.from, t.action, t.original
+				f.line, f.start, f.from, f.action, f.original = t.line, t.start, t.from, t.action, t.original
 				break
 			}
 		}
 		if f.line < 0 {
 			for _, a := range n.addrs {
 				if strings.EqualFold(n.text(a), addr) {
-					f.line, f.from = a.line, a.to
+					f.line, f.start, f.from = a.line, a.to, a.to
 					break
 				}
 			}

@@ -45,6 +45,10 @@ func (n *notice) findReply(from, to int) (at, end, strength int) {
 		}
 	}
 	if strength > 0 {
+		// A phrase may stand within a reply of many lines ("550-Reason: ...").
+		if p := n.findCode(from, at, false); p >= 0 && n.replyEnd(p, to) > at {
+			at, strength = p, max(strength, 2)
+		}
 		end = n.replyEnd(at, to)
 	}
 	return at, end, strength
@@ -66,7 +70,7 @@ func (n *notice) findCode(from, to int, announced bool) int {
 			j--
 		}
 		begins := len(n.lines) > 0 && (i == n.lines[line].start || i == n.lines[line].word)
-		if !begins && (j == 0 || bytes.IndexByte([]byte(":;<>(\"'|]#"), n.low[j-1]) < 0 && !(announced && n.low[j-1] == ',')) {
+		if !begins && (j == 0 || bytes.IndexByte([]byte(":;<>([\"'|]#"), n.low[j-1]) < 0 && !(announced && n.low[j-1] == ',')) {
 			continue
 		}
 		if startsWithCode(n.low[i:to]) {
@@ -94,7 +98,7 @@ func (n *notice) replyEnd(at, to int) int {
 		}
 		last := n.low[max(at, n.lines[next-1].start):]
 		same := startsWithCode(last) && len(last) > 3 && last[3] == '-' && bytes.HasPrefix(n.low[l.start:], last[:3])
-		if l.para && !same || !same && startsWithCode(n.low[l.start:l.end]) || bytes.HasPrefix(n.low[l.start:], []byte(">>>")) ||
+		if !same && (l.para || leadsWithCode(n.low[l.start:l.end])) || bytes.HasPrefix(n.low[l.start:], []byte(">>>")) ||
 			bytes.HasPrefix(n.low[l.start:], []byte("<<<")) || bytes.HasPrefix(n.low[l.start:], []byte("... while")) {
 			break
 		}
@@ -140,6 +144,11 @@ func startsWithCode(b []byte) bool {
 	return false
 }
 
+// leadsWithCode reports whether b begins with any reply code.
+func leadsWithCode(b []byte) bool {
+	return len(b) > 3 && isCode(string(b[:3])) && (b[3] == ' ' || b[3] == '-')
+}
+
 // startsWithStatus reports whether b begins with an enhanced code that refuses.
 func startsWithStatus(b []byte) bool {
 	if len(b) < 5 || b[0] != '4' && b[0] != '5' || b[1] != '.' {
@@ -178,6 +187,16 @@ func (n *notice) hostAt(pos int) string {
 	i := pos
 	for i < end && (isAlnum(n.orig[i]) || n.orig[i] == '.' || n.orig[i] == '-' || n.orig[i] == '_') {
 		i++
+	}
+	if by := n.low[i:end]; bytes.HasPrefix(by, []byte(" by ")) { // Google: "for the domain x by mx.x"
+		j := i + len(" by ")
+		k := j
+		for k < end && (isAlnum(n.orig[k]) || n.orig[k] == '.' || n.orig[k] == '-') {
+			k++
+		}
+		if host := hostName(n.orig[j:k]); host != "" {
+			return host
+		}
 	}
 	return hostName(n.orig[pos:i])
 }
