@@ -158,7 +158,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 // RulesFolder returns the folder to read administrator's rules from, "" where
 // there is none: the default folder need not exist.
 func (c *Config) RulesFolder() string {
-	if c.RulesDir == DefaultRulesDir && c.lines["rules_dir"] == 0 {
+	if c.RulesDir == DefaultRulesDir {
 		if _, err := os.Stat(c.RulesDir); errors.Is(err, fs.ErrNotExist) {
 			return ""
 		}

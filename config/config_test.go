@@ -167,14 +167,16 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// The default folder need not exist, any other must.
 func TestRulesFolder(t *testing.T) {
-	c := Default()
-	if _, err := os.Stat(DefaultRulesDir); err != nil && c.RulesFolder() != "" {
-		t.Errorf("the default folder, which is not there, is used")
+	for dir, want := range map[string]string{"": "", "/nowhere/rules.d": "/nowhere/rules.d"} {
+		c, err := Parse("x.toml", []byte("rules_dir = "+quote(dir)))
+		if err != nil || c.RulesFolder() != want {
+			t.Errorf("rules_dir = %q: %v, folder %q", dir, err, c.RulesFolder())
+		}
 	}
-	c, err := Parse("x.toml", []byte(`rules_dir = "`+DefaultRulesDir+`"`))
-	if err != nil || c.RulesFolder() != DefaultRulesDir {
-		t.Errorf("a folder that the file names is passed over: %v", err)
+	if _, err := os.Stat(DefaultRulesDir); err != nil && Default().RulesFolder() != "" {
+		t.Errorf("the default folder, which is not there, is used")
 	}
 }
 

@@ -140,7 +140,7 @@ func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
 
 // flagMessage spells the flag package's errors with two dashes, as help does.
 func flagMessage(err error) string {
-	return strings.NewReplacer("provided but not defined: -", "unknown flag --", "flag needs an argument: -", "flag needs an argument: --",
+	return strings.NewReplacer("flag provided but not defined: -", "unknown flag --", "flag needs an argument: -", "flag needs an argument: --",
 		"for flag -", "for flag --", "for -", "for --").Replace(err.Error())
 }
 

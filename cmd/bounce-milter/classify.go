@@ -143,12 +143,12 @@ func newClassifyTable(a *app) *classifyTable {
 		categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
 }
 
-// tableFormat has the columns of fixed width first, so that rows can be printed
-// as they come and long addresses and paths still be whole.
-func (t *classifyTable) columns(category, typ, reason, codes, recipient, file, colour string) error {
+// columns prints one row, what has a fixed width first: so rows can be printed as
+// they come, and long addresses and paths still be whole.
+func (t *classifyTable) columns(category, typ, reason, action, codes, recipient, file, colour string) error {
 	_, err := fmt.Fprintln(t.a.out, strings.TrimRight(strings.Join([]string{
-		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(codes, 11),
-		pad(recipient, 30), file}, "  "), " "))
+		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(action, 9),
+		pad(codes, 11), pad(recipient, 30), file}, "  "), " "))
 	return err
 }
 
@@ -162,9 +162,9 @@ func (t *classifyTable) row(c classified) error {
 	if !t.begun {
 		t.begun = true
 		if t.style.on {
-			t.columns("category", "type", "reason", "code", "recipient", "file", dim)
+			t.columns("category", "type", "reason", "action", "code", "recipient", "file", dim)
 		} else {
-			t.columns("CATEGORY", "TYPE", "REASON", "CODE", "RECIPIENT", "FILE", "")
+			t.columns("CATEGORY", "TYPE", "REASON", "ACTION", "CODE", "RECIPIENT", "FILE", "")
 		}
 	}
 	t.kinds[c.Kind]++
@@ -177,26 +177,20 @@ func (t *classifyTable) row(c classified) error {
 		case dsn.KindDSN, dsn.KindText:
 			what = "no recipient"
 		}
-		return t.columns(what, "", "", "", "", file, dim)
+		return t.columns(what, "", "", "", "", "", file, dim)
 	}
 	for _, r := range c.Recipients {
 		t.recipients++
-		category, reason := string(r.Category), r.Reason
-		switch {
-		case !r.Action.Bounced():
-			category = string(r.Action)
-		default:
+		if r.Action.Bounced() {
 			t.categories[r.Category]++
 			t.types[r.Type]++
-			if r.Action == dsn.ActionDelayed {
-				reason += " (delayed)"
-			}
 		}
 		name := r.Recipient
 		if name == "" {
 			name = r.OriginalRecipient
 		}
-		if err := t.columns(category, string(r.Type), reason, codes(r.SMTPCode, r.Status), clean(name), file, typeColour[r.Type]); err != nil {
+		if err := t.columns(string(r.Category), string(r.Type), r.Reason, string(r.Action),
+			codes(r.SMTPCode, r.Status), clean(name), file, typeColour[r.Type]); err != nil {
 			return err
 		}
 	}

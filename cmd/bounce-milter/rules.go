@@ -107,7 +107,7 @@ func (a *app) listRules(engine *classify.Engine, words []string, asJSON bool) er
 		}
 		from := strings.Join(r.Providers, ",")
 		line := fmt.Sprintf("  %s  %s  %s  %s  %s", pad(r.ID, 36), pad(r.Reason, 20), style.paint(typeColour[classify.Type(typ)], pad(typ, 5)),
-			pad(reason.Category, 17), from+marks)
+			pad(reason.Category, 17), strings.TrimSpace(from+marks))
 		fmt.Fprintln(a.out, strings.TrimRight(line, " "))
 	}
 	if len(list) == 0 {

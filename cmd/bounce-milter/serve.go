@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -108,15 +107,16 @@ func (d *daemon) reload() {
 	}
 }
 
-// settings are all keys with their values, for the log.
+// settings are all keys with their values, for the log: without TOML's quotes,
+// a list as its items with a space between.
 func settings(cfg *config.Config) []any {
 	var attrs []any
 	for _, s := range cfg.Settings() {
 		value := s[1]
-		if text, err := strconv.Unquote(value); err == nil {
-			value = text
+		if list, ok := strings.CutPrefix(value, "["); ok {
+			value = strings.ReplaceAll(strings.TrimSuffix(list, "]"), ", ", " ")
 		}
-		attrs = append(attrs, slog.String(s[0], value))
+		attrs = append(attrs, slog.String(s[0], strings.ReplaceAll(value, `"`, "")))
 	}
 	return attrs
 }
