@@ -1,7 +1,5 @@
 package classify
 
-import "slices"
-
 // automaton finds every occurrence of many patterns in one pass over a text
 // (Aho and Corasick, 1975), however many patterns there are.
 //
@@ -13,28 +11,33 @@ import "slices"
 type automaton struct {
 	class   [256]uint8 // of each octet; 0 is every octet that no pattern holds
 	classes int
-	nodes   []node
-	rows    []uint32 // full rows, classes entries each; entries are states with flagOut
-	out     []outSet // by node; patterns that end in it
-	found   []int32  // patterns of all nodes
+	// A state is a number: where its row begins in rows or, with flagChain,
+	// its place in chains. Where it is gone to it carries flagOut as well if
+	// a pattern ends there.
+	rows   []uint32
+	chains []chain
+	outs   []outSet // of the states with a row, by number of the row, then of the chains
+	found  []int32  // patterns of all outSets
+	states int
 }
 
-// node is one state. A node with a row has row > 0 (rows begin at row-1).
-type node struct {
-	row   uint32
-	next  uint32 // the only child, with flagOut; 0 if there is none
-	fail  uint32
-	class uint8 // of the octet that leads to next
+// chain is a state with one child at most.
+type chain struct {
+	next  uint32 // the child
+	fail  uint32 // the longest suffix that is a state
+	class uint8  // of the octet that leads to next; 0 where there is no child
 }
 
 // outSet is a range of automaton.found, and the nearest suffix with one.
 type outSet struct {
 	from, to int32
-	suffix   uint32
+	suffix   uint32 // a state; 0 (the root) where there is none
 }
 
-// flagOut marks a transition into a state where some pattern ends.
-const flagOut = 1 << 31
+const (
+	flagOut   = 1 << 31
+	flagChain = 1 << 30
+)
 
 // newAutomaton builds the automaton for patterns, none of which is empty.
 func newAutomaton(patterns []string) *automaton {
@@ -58,6 +61,9 @@ type trie struct {
 	children [][]edge // by node
 	ends     [][]int32
 	order    []uint32 // nodes, shallow ones first
+	state    []uint32 // by node: its number in the automaton
+	fail     []uint32 // by node: another node
+	suffix   []uint32 // by node: the nearest suffix that ends a pattern, 0 if none does
 }
 
 type edge struct {
@@ -97,108 +103,152 @@ func (t *trie) child(at uint32, class uint8) uint32 {
 	return to
 }
 
-// link turns the trie into the automaton: outputs, fall-backs and rows. It
-// visits shallow states first, for a fall-back is always shallower.
+// link turns the trie into the automaton. It visits shallow nodes first, for
+// what a node falls back to is always shallower.
 func (t *trie) link() {
+	n := len(t.children)
+	t.state, t.fail, t.suffix = make([]uint32, n), make([]uint32, n), make([]uint32, n)
+	t.number()
 	a := t.a
-	a.nodes = make([]node, len(t.children))
-	a.out = make([]outSet, len(t.children))
-	rows := 1
-	for n := 1; n < len(t.children); n++ {
-		if len(t.children[n]) > 1 {
-			rows++
-		}
-	}
-	a.rows = make([]uint32, 0, rows*a.classes)
 	for _, n := range t.order {
-		o := &a.out[n]
-		o.from = int32(len(a.found))
-		a.found = append(a.found, t.ends[n]...)
-		o.to = int32(len(a.found))
-		fail := a.nodes[n].fail
+		fail := t.fail[n]
 		if n != 0 {
-			o.suffix = fail
-			if s := a.out[fail]; s.from == s.to {
-				o.suffix = s.suffix
+			t.suffix[n] = fail
+			if len(t.ends[fail]) == 0 {
+				t.suffix[n] = t.suffix[fail]
 			}
 		}
 		for _, e := range t.children[n] {
 			if n != 0 {
-				a.nodes[e.to].fail = a.step(fail, e.class) &^ flagOut
+				t.fail[e.to] = t.follow(fail, e.class)
 			}
 		}
-		if n != 0 && len(t.children[n]) < 2 {
+		o := &a.outs[t.outIndex(n)]
+		o.from = int32(len(a.found))
+		a.found = append(a.found, t.ends[n]...)
+		o.to = int32(len(a.found))
+		o.suffix = t.state[t.suffix[n]]
+		if s := t.state[n]; s&flagChain != 0 {
+			c := &a.chains[s&^flagChain]
+			c.fail = t.state[fail]
 			for _, e := range t.children[n] {
-				a.nodes[n].class, a.nodes[n].next = e.class, e.to
+				c.class, c.next = e.class, t.target(e.to)
 			}
 			continue
 		}
-		// A full row: where this state has no child, that of its fall-back.
-		from := len(a.rows)
-		a.rows = slices.Grow(a.rows, a.classes)[:from+a.classes]
-		row := a.rows[from:]
-		if n != 0 {
-			for c := range row {
-				row[c] = a.step(fail, uint8(c))
-			}
+		row := a.rows[t.state[n]:][:a.classes]
+		if n != 0 { // where this node has no child, that of its fall-back
+			t.fill(row, fail)
 		}
 		for _, e := range t.children[n] {
-			row[e.class] = e.to // flagged below, once its outputs are known
+			row[e.class] = e.to | flagNode
 		}
-		a.nodes[n].row = uint32(from + 1)
 	}
-	t.flag()
+	for i, r := range a.rows {
+		if r&flagNode != 0 {
+			a.rows[i] = t.target(r &^ flagNode)
+		}
+	}
 }
 
-// flag marks every transition whose target ends a pattern.
-func (t *trie) flag() {
+// flagNode marks, while the rows are being made, the number of a node.
+const flagNode = 1 << 29
+
+// number gives every node its state. The root has the first row, so that it is
+// state 0.
+func (t *trie) number() {
 	a := t.a
-	ends := func(n uint32) bool {
-		o := a.out[n]
-		return o.from < o.to || o.suffix != 0
-	}
-	for i, to := range a.rows {
-		if ends(to &^ flagOut) {
-			a.rows[i] = to | flagOut
+	rows, chains := 0, 0
+	for _, n := range t.order {
+		if n != 0 && len(t.children[n]) < 2 {
+			t.state[n] = uint32(chains) | flagChain
+			chains++
+		} else {
+			t.state[n] = uint32(rows * a.classes)
+			rows++
 		}
 	}
-	for i := range a.nodes {
-		if n := &a.nodes[i]; n.next != 0 && ends(n.next) {
-			n.next |= flagOut
+	a.rows = make([]uint32, rows*a.classes)
+	a.chains = make([]chain, chains)
+	a.outs = make([]outSet, rows+chains)
+	a.states = rows + chains
+}
+
+func (t *trie) outIndex(n uint32) int { return t.a.outIndex(t.state[n]) }
+
+// target is a node's state as it stands in a transition. Its suffixes need not
+// be known yet: whether a pattern ends there is told from the node up.
+func (t *trie) target(n uint32) uint32 {
+	s := t.state[n]
+	for m := n; m != 0; m = t.fail[m] {
+		if len(t.ends[m]) > 0 {
+			return s | flagOut
 		}
+	}
+	return s
+}
+
+// follow returns the node that an octet's class leads to from a finished node.
+func (t *trie) follow(n uint32, class uint8) uint32 {
+	for {
+		for _, e := range t.children[n] {
+			if e.class == class {
+				return e.to
+			}
+		}
+		if n == 0 {
+			return 0
+		}
+		n = t.fail[n]
 	}
 }
 
-// step follows one octet's class from a state. While the automaton is built it
-// is called only for states that are finished, which all shallower ones are.
-func (a *automaton) step(state uint32, class uint8) uint32 {
-	for {
-		n := &a.nodes[state]
-		if n.row != 0 {
-			return a.rows[int(n.row-1)+int(class)]
-		}
-		if n.next != 0 && n.class == class {
-			return n.next
-		}
-		state = n.fail
+// fill writes all transitions of a finished node.
+func (t *trie) fill(row []uint32, n uint32) {
+	s := t.state[n]
+	if s&flagChain == 0 {
+		copy(row, t.a.rows[s:][:len(row)])
+		return
 	}
+	t.fill(row, t.fail[n])
+	for _, e := range t.children[n] {
+		row[e.class] = e.to | flagNode
+	}
+}
+
+func (a *automaton) outIndex(state uint32) int {
+	if state&flagChain != 0 {
+		return len(a.rows)/a.classes + int(state&^flagChain)
+	}
+	return int(state) / a.classes
 }
 
 // scan calls found with every pattern and where it ends, for all occurrences.
 func (a *automaton) scan(text []byte, found func(pattern int32, end int)) {
+	rows, chains := a.rows, a.chains
 	state := uint32(0)
-	for i, c := range text {
-		state = a.step(state, a.class[c])
+	for i, octet := range text {
+		class := a.class[octet]
+		for state&flagChain != 0 {
+			c := &chains[state&^flagChain]
+			if c.class == class && class != 0 {
+				state = c.next
+				goto next
+			}
+			state = c.fail
+		}
+		state = rows[state+uint32(class)]
+	next:
 		if state&flagOut == 0 {
 			continue
 		}
 		state &^= flagOut
-		for n := state; ; {
-			o := &a.out[n]
+		for s := state; ; {
+			o := &a.outs[a.outIndex(s)]
 			for _, p := range a.found[o.from:o.to] {
 				found(p, i+1)
 			}
-			if n = o.suffix; n == 0 {
+			if s = o.suffix; s == 0 {
 				break
 			}
 		}
@@ -207,5 +257,5 @@ func (a *automaton) scan(text []byte, found func(pattern int32, end int)) {
 
 // size is the memory in octets that the automaton holds.
 func (a *automaton) size() int {
-	return len(a.nodes)*16 + len(a.rows)*4 + len(a.out)*12 + len(a.found)*4
+	return len(a.rows)*4 + len(a.chains)*12 + len(a.outs)*12 + len(a.found)*4
 }

@@ -103,7 +103,7 @@ func TestAutomatonCost(t *testing.T) {
 	start := time.Now()
 	a := newAutomaton(texts)
 	took := time.Since(start)
-	t.Logf("%d rules, %d patterns, %d states, %d octets, built in %v", len(set.Rules), len(texts), len(a.nodes), a.size(), took)
+	t.Logf("%d rules, %d patterns, %d states, %d octets, built in %v", len(set.Rules), len(texts), a.states, a.size(), took)
 	if a.size() > 30<<20 {
 		t.Errorf("the automaton takes %d octets, more than 30 MB", a.size())
 	}

@@ -11,17 +11,19 @@ import (
 // time: each dotted word, each "@" and each "://" is looked at once, and what
 // it may reach back for is bounded.
 func (t *text) mask() {
-	b := t.norm
-	for i := 1; i < len(b)-1; {
-		switch b[i] {
+	next := 1
+	for _, at := range t.signs {
+		i := int(at)
+		if i < next || i >= len(t.norm)-1 {
+			continue
+		}
+		switch t.norm[i] {
 		case '.':
-			i = t.maskHost(i)
+			next = t.maskHost(i)
 		case '@':
-			i = t.maskAddress(i)
+			next = t.maskAddress(i)
 		case ':':
-			i = t.maskURL(i)
-		default:
-			i++
+			next = t.maskURL(i)
 		}
 	}
 }
@@ -190,6 +192,7 @@ const (
 	octetAlpha = 1 << iota
 	octetHost  // part of a host name, dots included
 	octetLocal // part of the local part of an address, dots included (RFC 5322 section 3.2.3)
+	octetSign  // what no address, host name or URL is without
 )
 
 var octets = func() (t [256]byte) {
@@ -201,6 +204,9 @@ var octets = func() (t [256]byte) {
 	}
 	for _, c := range ".-_" {
 		t[c] |= octetHost | octetLocal
+	}
+	for _, c := range ".@:" {
+		t[c] |= octetSign
 	}
 	for _, c := range "!#$%&*+/=?^{|}~" {
 		t[c] |= octetLocal

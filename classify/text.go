@@ -21,8 +21,9 @@ type text struct {
 	hits  []hit
 	seen  []span // by pattern: where it occurs, valid if epoch is current
 	epoch uint32
-	inner int    // where in norm the innermost reply begins, 0 where none is wrapped
-	hosts []host // host names that are masked, in order
+	inner int     // where in norm the innermost reply begins, 0 where none is wrapped
+	hosts []host  // host names that are masked, in order
+	signs []int32 // where in norm ".", "@" and ":" stand
 	// shifted is true when an octet of the source became more or fewer, so
 	// that offsets in norm are not those of the source plus one.
 	shifted bool
@@ -72,62 +73,77 @@ var fold = func() (t [128]byte) {
 
 // set fills norm from s and forgets what was found before.
 func (t *text) set(s string) {
-	t.norm, t.marks = append(t.norm[:0], ' '), append(t.marks[:0], 0)
-	t.hits, t.hosts = t.hits[:0], t.hosts[:0]
+	t.hits, t.hosts, t.signs = t.hits[:0], t.hosts[:0], t.signs[:0]
 	t.inner, t.shifted = 0, false
+	// A broken octet becomes two at most, a letter in lower case half as
+	// long again: no bounds to check beside the text itself.
+	if need := 2*len(s) + 2*utf8.UTFMax; cap(t.norm) < need {
+		t.norm, t.marks = make([]byte, need), make([]byte, need)
+	}
+	norm, marks := t.norm[:cap(t.norm)], t.marks[:cap(t.marks)]
+	clear(marks[:min(len(marks), 2*len(s)+2*utf8.UTFMax)])
+	norm[0] = ' '
+	n := 1
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c < utf8.RuneSelf {
-			i++
-			l := fold[c]
-			if l == ' ' {
-				t.space()
-				continue
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				r = rune(c) // broken UTF-8 is mostly Latin-1 that nobody declared
 			}
-			t.norm = append(t.norm, l)
-			t.marks = append(t.marks, (c^l)>>5&markUpper)
+			i += size
+			width := t.rune(norm, marks, n, r)
+			t.shifted = t.shifted || width != size
+			n += width
 			continue
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			r = rune(c) // broken UTF-8 is mostly Latin-1 that nobody declared
+		i++
+		l := fold[c]
+		if l <= ' ' {
+			if norm[n-1] == ' ' {
+				t.shifted = true
+				continue
+			}
+		} else if l != c {
+			marks[n] = (c ^ l) >> 5 & markUpper
+		} else if octets[c]&octetSign != 0 {
+			t.signs = append(t.signs, int32(n))
 		}
-		i += size
-		t.rune(r, size)
+		norm[n] = l
+		n++
 	}
-	t.space()
+	if norm[n-1] != ' ' {
+		norm[n] = ' '
+		n++
+	}
+	t.norm, t.marks = norm[:n], marks[:n]
 }
 
-// space adds a space unless there is one.
-func (t *text) space() {
-	if t.norm[len(t.norm)-1] == ' ' {
-		t.shifted = true
-		return
-	}
-	t.norm, t.marks = append(t.norm, ' '), append(t.marks, 0)
-}
-
-// rune adds a character beyond ASCII that took size octets.
-func (t *text) rune(r rune, size int) {
-	before := len(t.norm)
-	mark := byte(0)
-	switch plain := plainRune(r); {
+// rune writes a character beyond ASCII to norm[n:] and returns its width there.
+func (t *text) rune(norm, marks []byte, n int, r rune) int {
+	plain := plainRune(r)
+	switch {
 	case plain < 0:
-	case plain == ' ':
-		t.space()
-	default:
-		low := unicode.ToLower(plain)
-		if low != plain {
-			mark = markUpper
+		return 0
+	case plain < utf8.RuneSelf:
+		l := fold[plain]
+		if l == ' ' && norm[n-1] == ' ' {
+			return 0
 		}
-		t.norm = utf8.AppendRune(t.norm, low)
+		if octets[l]&octetSign != 0 {
+			t.signs = append(t.signs, int32(n))
+		}
+		norm[n] = l
+		return 1
 	}
-	for range len(t.norm) - len(t.marks) {
-		t.marks = append(t.marks, mark)
+	low := unicode.ToLower(plain)
+	width := utf8.EncodeRune(norm[n:n+utf8.UTFMax], low)
+	if low != plain {
+		for i := range width {
+			marks[n+i] = markUpper
+		}
 	}
-	if len(t.norm)-before != size {
-		t.shifted = true
-	}
+	return width
 }
 
 // plainRune maps typographic quotes, dashes and spaces to those of ASCII and
