@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"regexp"
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -31,6 +32,7 @@ type rule struct {
 	providers []int16
 	any       []int32 // patterns of any and token
 	all, none []int32
+	prefilter *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
 }
 
 // matcher is all patterns in one automaton, and what each of them is for.
@@ -148,6 +150,9 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	v.any = append(c.phrases(r.Any, false), c.phrases(r.Tokens, true)...)
 	v.all, v.none = c.phrases(r.All, false), c.phrases(r.None, false)
 	v.conds = conditions(r)
+	if r.Regex != "" {
+		v.prefilter = prefilter(r.Regex)
+	}
 	c.m.rules = append(c.m.rules, v)
 
 	set := v.any

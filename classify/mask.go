@@ -192,7 +192,6 @@ const (
 	octetAlpha = 1 << iota
 	octetHost  // part of a host name, dots included
 	octetLocal // part of the local part of an address, dots included (RFC 5322 section 3.2.3)
-	octetSign  // what no address, host name or URL is without
 )
 
 var octets = func() (t [256]byte) {
@@ -204,9 +203,6 @@ var octets = func() (t [256]byte) {
 	}
 	for _, c := range ".-_" {
 		t[c] |= octetHost | octetLocal
-	}
-	for _, c := range ".@:" {
-		t[c] |= octetSign
 	}
 	for _, c := range "!#$%&*+/=?^{|}~" {
 		t[c] |= octetLocal

@@ -44,7 +44,14 @@ func (q *inquest) look(s scope, frame int) {
 	}
 	// Expressions are dear: they run last, and only where they could win.
 	for _, p := range q.pending {
-		if q.wins(p) && p.rule.Pattern.Match(q.regexText(t, from)) {
+		if !q.wins(p) {
+			continue
+		}
+		words := q.regexText(t, from)
+		if f := p.rule.prefilter; f != nil && !f.Match(words) {
+			continue
+		}
+		if p.rule.Pattern.Match(words) {
 			q.keep(p)
 		}
 	}

@@ -54,22 +54,31 @@ func bounded(s string) string {
 	return s[:maxText-maxTail] + " " + s[len(s)-maxTail:]
 }
 
-// fold maps ASCII: capitals to small letters, control characters to space.
-var fold = func() (t [128]byte) {
+// fold maps ASCII: capitals to small letters, control characters to space. The
+// upper half of an entry holds flags.
+var fold = func() (t [128]uint16) {
 	for i := range t {
 		switch c := byte(i); {
 		case 'A' <= c && c <= 'Z':
-			t[i] = c | 0x20
-		case c < ' ' || c == 0x7f:
-			t[i] = ' '
+			t[i] = uint16(c|0x20) | foldUpper
+		case c <= ' ' || c == 0x7f:
+			t[i] = ' ' | foldSpace
 		case c == '`':
 			t[i] = '\''
+		case c == '.' || c == '@' || c == ':':
+			t[i] = uint16(c) | foldSign
 		default:
-			t[i] = c
+			t[i] = uint16(c)
 		}
 	}
 	return t
 }()
+
+const (
+	foldUpper = 0x100 << iota
+	foldSpace
+	foldSign // what no address, host name or URL is without
+)
 
 // set fills norm from s and forgets what was found before.
 func (t *text) set(s string) {
@@ -99,17 +108,20 @@ func (t *text) set(s string) {
 		}
 		i++
 		l := fold[c]
-		if l <= ' ' {
-			if norm[n-1] == ' ' {
-				t.shifted = true
-				continue
+		if l >= foldUpper {
+			switch l & 0xff00 {
+			case foldUpper:
+				marks[n] = markUpper
+			case foldSpace:
+				if norm[n-1] == ' ' {
+					t.shifted = true
+					continue
+				}
+			case foldSign:
+				t.signs = append(t.signs, int32(n))
 			}
-		} else if l != c {
-			marks[n] = (c ^ l) >> 5 & markUpper
-		} else if octets[c]&octetSign != 0 {
-			t.signs = append(t.signs, int32(n))
 		}
-		norm[n] = l
+		norm[n] = byte(l)
 		n++
 	}
 	if norm[n-1] != ' ' {
@@ -127,13 +139,13 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 		return 0
 	case plain < utf8.RuneSelf:
 		l := fold[plain]
-		if l == ' ' && norm[n-1] == ' ' {
+		if l&foldSpace != 0 && norm[n-1] == ' ' {
 			return 0
 		}
-		if octets[l]&octetSign != 0 {
+		if l&foldSign != 0 {
 			t.signs = append(t.signs, int32(n))
 		}
-		norm[n] = l
+		norm[n] = byte(l)
 		return 1
 	}
 	low := unicode.ToLower(plain)
@@ -166,22 +178,22 @@ func plainRune(r rune) rune {
 	return r
 }
 
-// normal returns s as a text holds it, without the spaces around it.
+// normal returns s as a text holds it; a space at either end is kept, for it
+// may mean the border of a word.
 func normal(s string) string {
 	var t text
 	t.set(s)
 	from, to := 1, len(t.norm)
-	if s != "" && fold[s[0]&0x7f] == ' ' && s[0] < utf8.RuneSelf {
-		from = 0
+	if s != "" && isSpace(s[0]) {
+		from--
 	}
-	if n := len(s); n > 0 && !(s[n-1] < utf8.RuneSelf && fold[s[n-1]] == ' ') {
+	if s != "" && !isSpace(s[len(s)-1]) {
 		to--
 	}
-	if to < from {
-		return ""
-	}
-	return string(t.norm[from:to])
+	return string(t.norm[min(from, to):to])
 }
+
+func isSpace(c byte) bool { return c < utf8.RuneSelf && fold[c]&foldSpace != 0 }
 
 // sourceOffset returns where in s, from which the text was set, norm[at]
 // comes from.
