@@ -89,7 +89,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		clear(t.seen)
 		t.epoch = 1
 	}
-	q.words = q.words || isReply && hasWords(t.norm)
+	q.words = q.words || isReply && t.hasWords(typePrefix(t.norm))
 	patterns := q.e.match.patterns
 	q.e.match.auto.scan(t.norm, func(id int32, end int) {
 		p := &patterns[id]
@@ -134,7 +134,7 @@ func (t *text) unwrap(w *rules.Wrapper, at int) {
 	for at < len(b) && (b[at] == ' ' || b[at] == '\'' || b[at] == '"') {
 		at++
 	}
-	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !hasWords(b[at:]) {
+	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasWords(at) {
 		return
 	}
 	t.inner = at
@@ -152,10 +152,24 @@ func startsWithCode(b []byte) bool {
 	return false
 }
 
-// hasWords reports whether b holds two letters in a row.
-func hasWords(b []byte) bool {
-	for i := 1; i < len(b); i++ {
-		if isLetter(b[i]) && isLetter(b[i-1]) {
+// typePrefix returns where a text begins after the type of a diagnostic, which
+// is no word of the reply: "smtp; 550 …" (RFC 3464 section 2.3.6).
+func typePrefix(norm []byte) int {
+	i := 1
+	for i < len(norm) && (isLetter(norm[i]) || norm[i] == '-') {
+		i++
+	}
+	if i > 1 && i < len(norm) && norm[i] == ';' {
+		return i
+	}
+	return 0
+}
+
+// hasWords reports whether norm[from:] holds two letters in a row outside of
+// addresses, hosts and URLs.
+func (t *text) hasWords(from int) bool {
+	for i := max(1, from+1); i < len(t.norm); i++ {
+		if isLetter(t.norm[i]) && isLetter(t.norm[i-1]) && (t.marks[i]|t.marks[i-1])&markMasked == 0 {
 			return true
 		}
 	}

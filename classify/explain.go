@@ -85,6 +85,9 @@ func (e *Engine) Explain(ev *Evidence) *Explanation {
 	for _, r := range rungs {
 		f, ok := r.answer(q)
 		step := Step{Rung: r.name, Text: "nothing to say"}
+		if !ok && f.note != "" {
+			step.Text = f.note
+		}
 		if ok {
 			step.Category, step.Reason, step.By, step.Text = f.category, f.reason, f.by, q.describe(f)
 			step.Won = r.name == won.rung
@@ -201,7 +204,7 @@ func (q *inquest) why(f finding, kind Type, safer string) string {
 			}
 		}
 	case RungStatus:
-		s = "No rule knows the words and the code table has no such pair, so the registered meaning decides: " + q.describe(f)
+		s = "No rule knows the words and the code table does not decide, so the registered meaning does: " + q.describe(f)
 	default:
 		s = "Neither words nor codes say what happened"
 	}

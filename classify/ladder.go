@@ -21,8 +21,9 @@ var rungs = []struct {
 	{RungNone, (*inquest).nothing},
 }
 
-// finding is a rung's answer.
+// finding is a rung's answer, or, where it has none, perhaps why.
 type finding struct {
+	note     string
 	category Category
 	reason   string
 	kind     Type // by default, before the type is made safe
@@ -90,11 +91,23 @@ func (q *inquest) first(group tier) (match, bool) {
 }
 
 // codePair asks the seed table for the exact pair of codes.
+//
+// The table calls some pairs of policy (x.7.x) an unknown address. Beside
+// words that no rule knows such a pair more often refuses the sender, so the
+// registered meaning of the enhanced code has the word; it never calls an
+// address dead. Without any words the table decides.
 func (q *inquest) codePair() (finding, bool) {
 	if q.status.Class == 0 {
 		return finding{}, false
 	}
-	return q.pair(q.e.set.Codes.Pair(q.code, q.status), RungCode)
+	f, ok := q.pair(q.e.set.Codes.Pair(q.code, q.status), RungCode)
+	if ok && f.kind == Hard && q.words && q.status.Subject == 7 && !q.namesRecipient() {
+		if _, known := q.registeredStatus(); known {
+			return finding{note: "the code table lists " + f.pair.Name + " as " + string(f.category) +
+				", but a code of policy beside unknown words does not show that an address is dead"}, false
+		}
+	}
+	return f, ok
 }
 
 func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
