@@ -84,6 +84,9 @@ type unixListener struct {
 	file os.FileInfo
 }
 
+// Addr is the name that peers know, not the one it was made under.
+func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
 func (l *unixListener) Close() error {
 	err := l.Listener.Close()
 	if now, e := os.Lstat(l.path); e == nil && os.SameFile(now, l.file) {

@@ -1,0 +1,195 @@
+package milter
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestOpenUnix(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "m.sock")
+	ln, err := openUnix(path, 0o617, strconv.Itoa(os.Getgid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o617 || info.Sys().(*syscall.Stat_t).Gid != uint32(os.Getgid()) {
+		t.Errorf("mode %v, group %d", info.Mode(), info.Sys().(*syscall.Stat_t).Gid)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left in the folder: %v", entries)
+	}
+	if _, err := openUnix(path, 0o660, ""); !errors.Is(err, ErrInUse) {
+		t.Errorf("a live socket: %v", err)
+	}
+	ln.Close()
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after Close: %v", err)
+	}
+
+	// What a killed process leaves behind is replaced, and not removed by
+	// one that had the name before.
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	ln, err = openUnix(path, 0o660, "")
+	if err != nil {
+		t.Fatalf("a stale socket: %v", err)
+	}
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("someone else's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("someone else's file is gone: %v", err)
+	}
+
+	for _, tt := range []struct{ name, path, group, want string }{
+		{"a file", path, "", "a file that is no socket has its name"},
+		{"no folder", filepath.Join(dir, "no", "m.sock"), "", "no folder for it"},
+		{"no such group", filepath.Join(dir, "g.sock"), "no-such-group-here", "unknown group no-such-group-here"},
+	} {
+		if _, err := openUnix(tt.path, 0o660, tt.group); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestSeveralListeners(t *testing.T) {
+	ts := start(t, func(c *Config) {
+		c.Listen = append(c.Listen, Socket{"tcp", "127.0.0.1:0"}, Socket{"tcp6", "[::1]:0"}, Socket{"unix", "@bounce-milter-test-" + strconv.Itoa(os.Getpid())})
+		c.TrustedNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	})
+	if n := len(ts.Addrs()); n != 4 {
+		t.Fatalf("%d listeners", n)
+	}
+	for _, a := range ts.Addrs() {
+		nc, err := net.Dial(a.Network(), a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newClient(t, nc, offerAll)
+		c.expect('c', connectFrame("192.0.2.1"))
+		for range 3 {
+			if mods := c.message("", "Content-Type: multipart/report", "", "x"); len(mods) != 5 {
+				t.Errorf("%v: %v", a, mods)
+			}
+		}
+		nc.Close()
+	}
+	ts.quiet(t)
+}
+
+func TestListenErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for spec, want := range map[Socket]string{
+		{"tcp", taken.Addr().String()}: "listening on inet:" + taken.Addr().String() + ": address already in use",
+		{"tcp", "192.0.2.1:8894"}:      "cannot assign requested address",
+		{"systemd", ""}:                "systemd handed over no such socket",
+	} {
+		if _, err := open(spec, false, 0o660, ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", spec, err, want)
+		}
+	}
+}
+
+// TestSystemd runs this test program again as systemd would: with sockets, and
+// with a socket to be told on.
+func TestSystemd(t *testing.T) {
+	if os.Getenv("MILTER_TEST_CHILD") == "1" {
+		systemdChild(t)
+		return
+	}
+	dir := t.TempDir()
+	told, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.Close()
+	file := func(network, addr string) (*os.File, string) {
+		ln, err := net.Listen(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		if u, ok := ln.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+		}
+		f, err := ln.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f, ln.Addr().String()
+	}
+	milterFile, milterAddr := file("unix", filepath.Join(dir, "m.sock"))
+	metricsFile, _ := file("tcp", "127.0.0.1:0")
+
+	// LISTEN_PID is the child's: a shell knows it before it becomes it.
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run='^TestSystemd$' -test.v`, os.Args[0])
+	cmd.Env = append(os.Environ(), "MILTER_TEST_CHILD=1", "LISTEN_FDS=2", "LISTEN_FDNAMES=milter:metrics",
+		"NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=20000")
+	cmd.ExtraFiles = []*os.File{milterFile, metricsFile}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error, 1)
+	go func() { waited <- cmd.Wait() }()
+	var heard []string
+	wait := func(want string) {
+		t.Helper()
+		buf := make([]byte, 4096)
+		told.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for {
+			n, err := told.Read(buf)
+			if err != nil {
+				cmd.Process.Kill()
+				<-waited
+				t.Fatalf("waiting to be told %q: %v; heard %q\n%s", want, err, heard, out.String())
+			}
+			heard = append(heard, string(buf[:n]))
+			if strings.HasPrefix(string(buf[:n]), want) {
+				return
+			}
+		}
+	}
+	wait("READY=1")
+	wait("WATCHDOG=1")
+	ts := &testServer{path: milterAddr}
+	goodMessage(t, ts)
+	cmd.Process.Signal(syscall.SIGHUP)
+	wait("RELOADING=1\nMONOTONIC_USEC=")
+	wait("READY=1")
+	goodMessage(t, ts)
+	cmd.Process.Signal(syscall.SIGTERM)
+	wait("STOPPING=1")
+	if err := <-waited; err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
