@@ -120,7 +120,7 @@ func (r *reader) askNotice(rcpt *Recipient) {
 	if !rcpt.Action.Bounced() && rcpt.Action != "" {
 		return
 	}
-	reply, words := noticeEvidence(r.notice(), rcpt.Address)
+	reply, words := r.evidence(rcpt.Address)
 	if words != rcpt.Diagnostic {
 		rcpt.Notice = words
 	}
@@ -137,6 +137,31 @@ func (r *reader) askNotice(rcpt *Recipient) {
 	} else if rcpt.Notice == "" && said.Text != rcpt.Diagnostic {
 		rcpt.Notice = said.Text
 	}
+}
+
+// maxAsked bounds how often the notice is searched for a recipient whom it does
+// not list; every search costs as much as reading the notice.
+const maxAsked = 4
+
+// evidence returns what the notice quotes and says about an address. What it
+// says of the recipients that it lists is read once, for all of them.
+func (r *reader) evidence(addr string) (reply, words string) {
+	if r.said == nil {
+		r.said = map[string]*Recipient{}
+		rs := readNotice(notices(), r.notice()).recipients(nil, r.lim.Recipients)
+		for i := range rs {
+			if key := strings.ToLower(rs[i].Address); key != "" && r.said[key] == nil {
+				r.said[key] = &rs[i]
+			}
+		}
+	}
+	if rcpt := r.said[strings.ToLower(addr)]; rcpt != nil {
+		return rcpt.Diagnostic, rcpt.Notice
+	}
+	if r.asked++; r.asked > maxAsked {
+		return "", ""
+	}
+	return noticeEvidence(r.notice(), addr)
 }
 
 // guessAction says what a report without an Action field reports: what the

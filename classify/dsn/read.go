@@ -27,6 +27,9 @@ type reader struct {
 	walker walker // the leaves of the message
 	words  string // see notice
 	known  bool   // words was read
+
+	said  map[string]*Recipient // what the notice says, by address; see evidence
+	asked int                   // searches of the notice for one address
 }
 
 // normalize makes a lone CR a line end like the others, takes what an mbox puts

@@ -61,10 +61,23 @@ func (p *part) text() string {
 		s = strings.ReplaceAll(s, "\r\n", "\n")
 		s = strings.ReplaceAll(s, "\r", "\n")
 	}
+	if strings.IndexFunc(s, isNoise) >= 0 {
+		s = strings.Map(func(r rune) rune {
+			if isNoise(r) {
+				return -1
+			}
+			return r
+		}, s)
+	}
 	if p.kind.name == "text/html" || p.kind.text() && startsAsHTML(s) {
 		s = htmlText(s)
 	}
 	return s
+}
+
+// isNoise reports whether r is a control character that no text has.
+func isNoise(r rune) bool {
+	return r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r == 0xfeff
 }
 
 // decodeCharset returns b, which is labelled as being in a charset, in UTF-8.

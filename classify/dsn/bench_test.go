@@ -1,0 +1,73 @@
+package dsn
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/emersion/go-message"
+	_ "github.com/emersion/go-message/charset" // decodes every charset, as Read does
+)
+
+// benchMessages are all messages of testdata, with the words-only ones.
+func benchMessages(b *testing.B) [][]byte {
+	b.Helper()
+	var msgs [][]byte
+	for _, m := range fixtures(b) {
+		msgs = append(msgs, m)
+	}
+	paths, err := filepath.Glob("testdata/notice*/*.eml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, p := range paths {
+		m, err := os.ReadFile(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		msgs = append(msgs, m)
+	}
+	return msgs
+}
+
+// BenchmarkRead reads one fixture after the other.
+func BenchmarkRead(b *testing.B) {
+	msgs := benchMessages(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		Read(msgs[i%len(msgs)], Limits{})
+	}
+}
+
+// BenchmarkWalk is the yardstick: go-message walks the same messages, decodes
+// every part and throws it away.
+func BenchmarkWalk(b *testing.B) {
+	msgs := benchMessages(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		walkMessage(bytes.NewReader(msgs[i%len(msgs)]))
+	}
+}
+
+func walkMessage(r io.Reader) {
+	e, err := message.Read(r)
+	if e == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
+		return
+	}
+	e.Walk(func(path []int, e *message.Entity, err error) error {
+		if err == nil && e.MultipartReader() == nil {
+			io.Copy(io.Discard, e.Body)
+		}
+		return nil
+	})
+}
+
+// BenchmarkParseReply parses the replies of the fixtures.
+func BenchmarkParseReply(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		ParseReply("host mx1.example.com[192.0.2.25] said: 550-5.7.26 The MAIL FROM domain [sender.example] has an SPF record with a 550-5.7.26 hard fail policy (-all) 550 5.7.26 to pass SPF checks (in reply to end of DATA command)")
+	}
+}
