@@ -46,7 +46,9 @@ func checkSet(set *rules.Set, adminOnly bool) []Problem {
 		}
 		c.phrases(r)
 		c.dead(r)
-		c.examples(r)
+		if !r.Broken { // else its examples would only repeat what is wrong
+			c.examples(r)
+		}
 	}
 	c.duplicates(adminOnly)
 	problems.Sort()

@@ -5,6 +5,36 @@
 // The knowledge it judges by is data (package rules): text rules, the code
 // table, registered codes. Nothing here knows a milter, a configuration file
 // or a metric.
+//
+// # What decides
+//
+// The evidence is a ladder; the first rung that has an answer decides:
+//
+//  1. admin: an administrator's rule.
+//  2. text: a built-in rule. Words beat codes.
+//  3. code: the published table's row of the SMTP code with the enhanced code.
+//  4. status: what the enhanced code is registered for. X.0.0 says nothing.
+//  5. smtp: the table's row of the bare SMTP code, then what that code is
+//     registered for.
+//  6. none: unclassified.
+//
+// Words are looked for in the innermost reply first (a server that passes
+// another's refusal on wraps it in words of its own), then in all of the
+// reply, then in the notice. Frames, which are stock phrases and greetings, are
+// considered only when no other rule matched in any of these, and never in
+// what is wrapped around another reply.
+//
+// Among the rules that match in one place, a rule for the provider that
+// refused comes before a general one; then the one with more conditions (one
+// each for code, status, any together with token, regex, and every phrase of
+// all; what a rule excludes counts nothing); then the one whose longest phrase
+// that occurs has more characters; then file and line. The same input always
+// gives the same answer.
+//
+// Phrases occur in words only: in lower case, with single spaces and plain
+// quotes, and nowhere within addresses, host names and URLs. Tokens occur
+// there too. See [Engine.Explain] for all of this about one reply, and safe in
+// this package for how the type is kept from calling a living address dead.
 package classify
 
 import "github.com/bounce-milter/bounce-milter/classify/dsn"

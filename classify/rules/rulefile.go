@@ -29,11 +29,13 @@ func (b *builder) rules(f File) {
 			b.override(s, r)
 			return
 		}
+		before := len(b.problems)
 		v := &Rule{File: f.Name, Line: s.line, Admin: f.Admin, PhraseLines: map[string]int{}}
 		for _, f := range s.fields {
 			b.ruleField(v, f, r)
 		}
 		b.checkRule(v, s, r)
+		v.Broken = len(b.problems) > before
 	})
 }
 

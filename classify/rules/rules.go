@@ -87,6 +87,7 @@ type Rule struct {
 	CodeMatch   []CodePattern   `json:"-"` // Codes, parsed
 	StatusMatch []StatusPattern `json:"-"` // Statuses, parsed
 	PhraseLines map[string]int  `json:"-"` // line of each phrase and token
+	Broken      bool            `json:"-"` // something of it could not be read
 }
 
 // Example is a reply that must reach its rule before every other.
