@@ -77,8 +77,8 @@ func TestKilledInTheMiddleOfAMessage(t *testing.T) {
 			left.Store(int32(c.nth))
 			p.tap.OnCommand(func(cmd byte) {
 				if cmd == c.cmd && left.Add(-1) == 0 {
-					p.daemon.Kill()
 					killed.Store(1)
+					p.daemon.Kill()
 				}
 			})
 			to, box := p.postfix.Mailbox()
@@ -91,13 +91,16 @@ func TestKilledInTheMiddleOfAMessage(t *testing.T) {
 				t.Errorf("the body is not what was sent")
 			}
 			if killed.Load() == 0 {
-				// The daemon may have asked for no more body; then there was no
-				// such moment, and the message must be tagged.
+				// The daemon may have asked for no recipients and no more body;
+				// then there was no such moment, and the message is tagged.
 				tagged(t, m, "invalid-address", "hard", "unknown-recipient", "failed")
 			}
 			p.tap.OnCommand(nil)
-			if !p.daemon.Exited() {
+			if killed.Load() == 0 {
 				return
+			}
+			if _, err := p.daemon.Wait(Patience); err != nil {
+				t.Fatal(err)
 			}
 			send(t, p.postfix.Addr("tap"), Mail{To: []string{to}, Data: Bounce("down", to, nil, unknownUser)})
 			delivered(t, box, 2) // nobody there: delivered all the same

@@ -69,8 +69,9 @@ func TestManyRecipients(t *testing.T) {
 			t.Errorf("the last result is %q, want one that says 10 more", last)
 		}
 	}
-	counted(t, w.daemon, before, 60, "bounces_total", `category="invalid-address"`)
-	counted(t, w.daemon, before, 1, "messages_total", `kind="dsn"`)
+	counted(t, w.daemon, before,
+		count(60, "bounces_total", `category="invalid-address"`),
+		count(1, "messages_total", `kind="dsn"`))
 }
 
 // Bodies of 20 MB pass whole, a bounce's and ordinary ones, and cost the daemon
@@ -108,7 +109,7 @@ func TestLargeBodies(t *testing.T) {
 			}
 		})
 	}
-	counted(t, w.daemon, before, 0, "errors_total")
+	counted(t, w.daemon, before, count(0, "errors_total"))
 	after, err := w.daemon.Resident()
 	if err != nil {
 		t.Fatal(err)
@@ -179,9 +180,10 @@ func TestAbortedTransactions(t *testing.T) {
 					t.Errorf("ordinary mail is tagged:\n%s", head(m))
 				}
 			}
-			counted(t, w.daemon, before, 1, "bounces_total")
-			counted(t, w.daemon, before, 0, "errors_total")
-			counted(t, w.daemon, before, 0, "sessions")
+			counted(t, w.daemon, before,
+				count(1, "bounces_total"),
+				count(0, "errors_total"),
+				count(0, "sessions"))
 		})
 	}
 }

@@ -38,11 +38,12 @@ func TestMiltertest(t *testing.T) {
 				} else if out != "" {
 					t.Log(out)
 				}
-				counted(t, w.daemon, before, 6, "messages_total", `kind="dsn"`)
-				counted(t, w.daemon, before, 5, "messages_total", `kind="none"`)
-				counted(t, w.daemon, before, 12, "forged_headers_total")
-				counted(t, w.daemon, before, 0, "errors_total")
-				counted(t, w.daemon, before, 0, "sessions")
+				counted(t, w.daemon, before,
+					count(6, "messages_total", `kind="dsn"`),
+					count(5, "messages_total", `kind="none"`),
+					count(12, "forged_headers_total"),
+					count(0, "errors_total"),
+					count(0, "sessions"))
 			})
 		}
 	}

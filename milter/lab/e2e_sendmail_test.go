@@ -109,11 +109,12 @@ func TestSendmail(t *testing.T) {
 				t.Errorf("other fields: %q", v)
 			}
 		}
-		counted(t, s.daemon, before, 3, "messages_total", `kind="dsn"`)
-		counted(t, s.daemon, before, 2, "messages_total", `kind="none"`)
-		counted(t, s.daemon, before, 4, "bounces_total")
-		counted(t, s.daemon, before, 6, "forged_headers_total")
-		counted(t, s.daemon, before, 0, "errors_total")
+		counted(t, s.daemon, before,
+			count(3, "messages_total", `kind="dsn"`),
+			count(2, "messages_total", `kind="none"`),
+			count(4, "bounces_total"),
+			count(6, "forged_headers_total"),
+			count(0, "errors_total"))
 	})
 
 	t.Run("ordinary mail is untouched", func(t *testing.T) {

@@ -174,21 +174,38 @@ func delivered(t *testing.T, box Maildir, n int) []Message {
 	return got
 }
 
+// expectation is how much a metric must have risen.
+type expectation struct {
+	by     float64
+	name   string
+	labels []string
+}
+
+func count(by float64, name string, labels ...string) expectation {
+	return expectation{by, name, labels}
+}
+
 // counted waits until the daemon has counted what the test expects: it may
 // count a message just after the mail server has delivered it.
-func counted(t *testing.T, d *Daemon, before Metrics, want float64, name string, labels ...string) {
+func counted(t *testing.T, d *Daemon, before Metrics, want ...expectation) {
 	t.Helper()
-	var got float64
-	err := UntilIn(Patience/6, "a counter", func() (bool, error) {
+	var wrong []string
+	err := UntilIn(Patience/4, "the counters", func() (bool, error) {
 		now, err := d.Scrape()
 		if err != nil {
 			return false, err
 		}
-		got = now.Since(before).Sum(name, labels...)
-		return got == want, nil
+		rise := now.Since(before)
+		wrong = wrong[:0]
+		for _, w := range want {
+			if got := rise.Sum(w.name, w.labels...); got != w.by {
+				wrong = append(wrong, fmt.Sprintf("%s %v rose by %v, want %v", w.name, w.labels, got, w.by))
+			}
+		}
+		return len(wrong) == 0, nil
 	})
 	if err != nil {
-		t.Errorf("%s %v rose by %v, want %v", name, labels, got, want)
+		t.Errorf("%v\n%s", err, strings.Join(wrong, "\n"))
 	}
 }
 

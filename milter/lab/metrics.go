@@ -86,10 +86,10 @@ func (m Metrics) Since(old Metrics) Metrics {
 	return out
 }
 
-// up reports whether somebody answers HTTP at addr.
+// up reports whether the daemon whose metrics are at addr says that it is well.
 func up(addr string) bool {
-	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get("http://" + addr + "/metrics")
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get("http://" + addr + "/healthz")
 	if err != nil {
 		return false
 	}
