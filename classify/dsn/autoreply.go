@@ -63,15 +63,18 @@ type autoReplyData struct {
 
 // autoReplyFile is the form of the data file.
 type autoReplyFile struct {
-	Threshold int         `toml:"threshold"`
-	Words     int         `toml:"words"`
-	Cue       []noticeCue `toml:"cue"`
-	Language  []struct {
+	Threshold int `toml:"threshold"`
+	Subject   int `toml:"subject"`
+	Maybe     int `toml:"maybe"`
+	Words     int `toml:"words"`
+
+	Cue      []noticeCue `toml:"cue"`
+	Language []struct {
 		Name    string   `toml:"name"`
 		Subject []string `toml:"subject"` // the Subject begins so
+		Maybe   []string `toml:"maybe"`   // and so, but a person's may too
 		Any     []string `toml:"any"`     // the text says so
 	} `toml:"language"`
-	SubjectWeight int `toml:"subject_weight"`
 }
 
 // autoReplies returns the data, read once; see notices on errors.
@@ -94,16 +97,18 @@ func loadAutoReplies() (*autoReplyData, error) {
 		return nil, fmt.Errorf("parsing autoreply.toml: %w", err)
 	}
 	d := &autoReplyData{cues: f.Cue, phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words}
-	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.SubjectWeight}
+	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
+	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe}
 	for _, l := range f.Language {
 		subject.Begin = append(subject.Begin, l.Subject...)
+		maybe.Begin = append(maybe.Begin, l.Maybe...)
 		for _, p := range l.Any {
 			if err := d.phrases.add(p, 1); err != nil {
 				return nil, fmt.Errorf("autoreply.toml: language %s: %w", l.Name, err)
 			}
 		}
 	}
-	d.cues = append(d.cues, subject)
+	d.cues = append(d.cues, subject, maybe)
 	for i := range d.cues {
 		d.cues[i].fold()
 	}

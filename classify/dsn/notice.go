@@ -28,7 +28,7 @@ const (
 func noticeRecipients(h fieldSource, text string, lim Limits) []Recipient {
 	d := notices()
 	head := d.headerScore(h)
-	if !head.machine {
+	if !head.machine && !head.robot {
 		return nil
 	}
 	n := readNotice(d, text)
@@ -78,11 +78,8 @@ func noticeEvidence(text, addr string) (reply, words string) {
 			return rs[i].Diagnostic, rs[i].Notice
 		}
 	}
-	n.found = n.found[:0]
+	n.found, n.dialogue = nil, nil
 	rs = n.recipients([]string{addr}, 1)
-	if len(rs) == 0 {
-		return "", ""
-	}
 	return rs[0].Diagnostic, rs[0].Notice
 }
 

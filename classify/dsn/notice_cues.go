@@ -5,7 +5,8 @@ import "strings"
 // headScore is what the header says of whether a message is a bounce.
 type headScore struct {
 	score   int
-	machine bool // no person wrote it
+	machine bool // a mail system wrote it
+	robot   bool // some program wrote it
 	delayed bool // the Subject says that the program will try again
 }
 
@@ -17,6 +18,7 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 		if c := &d.cues[i]; c.holds(h, values) {
 			s.score += c.Weight
 			s.machine = s.machine || c.Machine
+			s.robot = s.robot || c.Robot
 			s.delayed = s.delayed || c.Delayed
 		}
 	}
@@ -108,6 +110,9 @@ const (
 
 // isBounce weighs the header's cues and the text's together.
 func (n *notice) isBounce(head headScore) bool {
+	if !head.machine && !n.opened {
+		return false
+	}
 	body := weightSays * min(n.says, 2)
 	if n.opened {
 		body += weightOpens

@@ -91,7 +91,8 @@ type noticeCue struct {
 	Begin   []string `toml:"begin"`   // the value begins so
 	Any     []string `toml:"any"`     // the value contains this
 	Weight  int      `toml:"weight"`
-	Machine bool     `toml:"machine"` // no person wrote the message
+	Machine bool     `toml:"machine"` // a mail system wrote the message
+	Robot   bool     `toml:"robot"`   // some program wrote it
 	Delayed bool     `toml:"delayed"` // the program will try again
 }
 

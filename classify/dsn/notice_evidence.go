@@ -134,9 +134,9 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		from, to = 0, n.end
 	}
 	alone := len(n.found) <= 1
-	at, end, strength := -1, -1, 0
+	before, at, end, strength := -1, -1, -1, 0
 	if own {
-		at, end, strength = n.findReply(from, to)
+		before, at, end, strength = n.findReply(from, to)
 	}
 	e := n.said(f)
 	switch {
@@ -145,7 +145,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	case strength > 0:
 		r.Diagnostic = ParseReply(n.words(at, end)).Text
 	case alone || !own:
-		if at, end, strength = n.findReply(0, n.end); strength > 0 {
+		if before, at, end, strength = n.findReply(0, n.end); strength > 0 {
 			r.Diagnostic = ParseReply(n.words(at, end)).Text
 		}
 	}
@@ -156,7 +156,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		}
 		r.RemoteMTA = n.hostIn(from, to, at)
 	}
-	r.Notice = n.noticeWords(f, own, at)
+	r.Notice = n.noticeWords(f, own, before)
 	reply := ParseReply(r.Diagnostic)
 	r.SMTPCode, r.Status = reply.Code, reply.Status
 	if reply.Status == "" || reply.Code == 0 && r.Diagnostic == "" {
@@ -204,14 +204,13 @@ func (n *notice) stopBefore(pos int) int {
 	return -1
 }
 
-// noticeWords returns the notice's own words about a recipient: those that
-// stand by its address, or, of a notice about one recipient that quotes no
-// reply, all.
+// noticeWords returns the notice's own words about a recipient, up to the
+// reply if one is quoted: those that stand by its address, else the other lines
+// that name it, else, of a notice about one recipient that quotes no reply, all.
 func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
-	switch {
-	case own:
+	if own {
 		to := f.to
-		if reply > f.from && reply < to {
+		if reply >= f.start && reply < to {
 			to = reply
 		}
 		for l := f.line + 1; l < len(n.lines) && n.lines[l].start < to; l++ {
@@ -219,8 +218,12 @@ func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
 				to = n.lines[l].start
 			}
 		}
-		return trimReply(strings.Trim(n.words(f.start, to), " .:;,>"))
-	case len(n.found) > 1 || reply >= 0:
+		return trimWords(n.words(f.start, to), f.address)
+	}
+	if s := n.mentions(f); s != "" {
+		return s
+	}
+	if len(n.found) > 1 || reply >= 0 {
 		return ""
 	}
 	to := n.end
@@ -230,13 +233,52 @@ func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
 	return n.words(0, to)
 }
 
+// mentions returns the first lines, dialogue aside, that say something of a
+// recipient that is listed elsewhere: "<u@example.com>... Deferred: timed out".
+func (n *notice) mentions(f *foundRecipient) string {
+	if f.line < 0 {
+		return ""
+	}
+	for i := range n.addrs {
+		a := &n.addrs[i]
+		if a.line == f.line || !strings.EqualFold(n.text(*a), f.address) || n.inDialogue(a.line) {
+			continue
+		}
+		l := &n.lines[a.line]
+		if n.hasWords(a.to, l.end) && (a.from == l.start || a.from == l.word) {
+			return trimWords(n.words(a.to, n.replyEnd(a.from, n.end)), f.address)
+		}
+	}
+	return ""
+}
+
+// trimWords takes off what is left around a notice's words when address and
+// reply are gone, and all if nothing else is left.
+func trimWords(s, addr string) string {
+	s = trimReply(strings.Trim(s, " .:;,>"))
+	if len(s) > len(addr) && strings.EqualFold(s[:len(addr)], addr) && s[len(addr)] == ':' {
+		s = strings.TrimLeft(s[len(addr)+1:], " ")
+	}
+	rest := s
+	for _, a := range addressesIn([]byte(s), nil) {
+		rest = strings.Replace(rest, s[a.start:a.end], "", 1)
+	}
+	for i := 0; i < len(rest); i++ {
+		if isAlnum(rest[i]) || rest[i] >= 0x80 {
+			return s
+		}
+	}
+	return ""
+}
+
 // trimReply takes off what a notice put around a reply.
 func trimReply(s string) string {
 	s = strings.Trim(s, " \"'`|")
 	for len(s) > 0 {
 		last := s[len(s)-1]
 		if last == ')' && strings.Count(s, "(") < strings.Count(s, ")") ||
-			last == ']' && strings.Count(s, "[") < strings.Count(s, "]") {
+			last == ']' && strings.Count(s, "[") < strings.Count(s, "]") ||
+			last == '>' && strings.Count(s, "<") < strings.Count(s, ">") {
 			s = strings.TrimRight(s[:len(s)-1], " ")
 			continue
 		}

@@ -58,7 +58,7 @@ func (n *notice) findRecipients(limit int) {
 		for ; m < len(n.marks) && n.marks[m].start < a.start; m++ {
 			k := &n.marks[m]
 			b := k.bits
-			if b&(roleStop|roleTranscript) != 0 {
+			if b&(roleStop|roleTranscript|roleSummary) != 0 {
 				list = false
 			}
 			if b&(roleDelayed|roleFailed) != 0 {
@@ -86,7 +86,7 @@ func (n *notice) findRecipients(limit int) {
 				original = k.end
 			}
 		}
-		if n.lines[a.line].quoted || n.inDialogue(a.line) {
+		if n.inDialogue(a.line) {
 			continue
 		}
 		switch {
@@ -264,7 +264,7 @@ func (n *notice) findElsewhere(limit int) {
 	seen := map[string]bool{}
 	for _, a := range n.addrs {
 		l := &n.lines[a.line]
-		if l.quoted || n.isOther(a) {
+		if n.isOther(a) {
 			continue
 		}
 		switch {
@@ -285,9 +285,18 @@ func (n *notice) findElsewhere(limit int) {
 		for _, a := range list {
 			n.take(a, "", limit)
 		}
-		if len(n.found) > 0 {
-			return
+		if len(n.found) == 0 {
+			continue
 		}
+		if k := len(any); k == 1 && len(list) == k && n.found[0].line == any[0].line {
+			// A sentence by the address: it begins with the paragraph.
+			l := any[0].line
+			for l > 0 && !n.lines[l].para && any[0].line-l < 3 {
+				l--
+			}
+			n.found[0].start = n.lines[l].start
+		}
+		return
 	}
 	for _, addr := range []string{n.summary, n.returned} {
 		if addr != "" {
@@ -343,7 +352,7 @@ func (n *notice) bound() {
 			}
 		}
 		for _, k := range n.marks {
-			if k.bits&(roleStop|roleTranscript) != 0 && k.start >= f.from && k.start < f.to {
+			if k.bits&(roleStop|roleTranscript|roleSummary) != 0 && k.start >= f.from && k.start < f.to {
 				f.to = n.lines[k.line].start
 				f.to = max(f.to, f.from)
 				break

@@ -8,8 +8,10 @@ import (
 // findReply returns the remote server's reply in a stretch of the notice, and
 // how sure it is: 3 a phrase announces it and it begins with a code, 2 it
 // begins with a code, 1 a phrase announces it, 0 there is none.
-func (n *notice) findReply(from, to int) (at, end, strength int) {
-	at, end = -1, -1
+//
+// before is where what announces the reply begins.
+func (n *notice) findReply(from, to int) (before, at, end, strength int) {
+	before, at, end = -1, -1, -1
 	for _, k := range n.marks {
 		if k.start < from || k.bits&roleReply == 0 {
 			continue
@@ -29,7 +31,7 @@ func (n *notice) findReply(from, to int) (at, end, strength int) {
 			s = 3
 		}
 		if s > strength {
-			at, strength = p, s
+			before, at, strength = k.start, p, s
 		}
 	}
 	if strength < 3 {
@@ -38,20 +40,20 @@ func (n *notice) findReply(from, to int) (at, end, strength int) {
 			begin = at
 		}
 		if p := n.findCode(begin, to, strength > 0); p >= 0 && (strength == 0 || p >= at) {
-			if strength == 0 || p > at {
-				at = p
+			if strength == 0 {
+				before = p
 			}
-			strength = 2
+			at, strength = p, 2
 		}
 	}
 	if strength > 0 {
 		// A phrase may stand within a reply of many lines ("550-Reason: ...").
 		if p := n.findCode(from, at, false); p >= 0 && n.replyEnd(p, to) > at {
-			at, strength = p, max(strength, 2)
+			before, at, strength = p, p, max(strength, 2)
 		}
 		end = n.replyEnd(at, to)
 	}
-	return at, end, strength
+	return before, at, end, strength
 }
 
 // findCode returns where a code begins that a reply may begin with, -1 if

@@ -35,7 +35,6 @@ type noticeLine struct {
 	word       int  // where its words begin, after dashes, asterisks and the like
 	para       bool // an empty line, a line of signs or nothing goes before
 	indent     int  // columns of white space before it
-	quoted     bool // ">" before it: a person quotes
 }
 
 // mark is a phrase of the data found in the text.
@@ -79,7 +78,7 @@ func (n *notice) fold(text string) {
 		for indent < len(line) && (line[indent] == ' ' || line[indent] == '\t') {
 			indent++
 		}
-		if strings.TrimSpace(line) == "" {
+		if strings.TrimSpace(line) == "" || quoted(line) {
 			para, run = true, -1
 			continue
 		}
@@ -108,7 +107,6 @@ func (n *notice) fold(text string) {
 			l.end--
 		}
 		l.word = l.start + len(n.low[l.start:l.end]) - len(bytes.TrimLeft(n.low[l.start:l.end], signs))
-		l.quoted = n.low[min(l.start, len(n.low)-1)] == '>' && !bytes.HasPrefix(n.low[l.start:l.end], []byte(">>>"))
 		if l.word == l.end { // nothing but signs
 			para = true
 			n.orig, n.low = n.orig[:l.start], n.low[:l.start]
@@ -120,6 +118,11 @@ func (n *notice) fold(text string) {
 		para = false
 		n.lines = append(n.lines, l)
 	}
+}
+
+// quoted reports whether a person quotes in a line; ">>>" is a dialogue's.
+func quoted(line string) bool {
+	return strings.HasPrefix(line, ">") && !strings.HasPrefix(line, ">>>")
 }
 
 // cutLines drops the lines from i on.
@@ -177,9 +180,6 @@ func (n *notice) mark() {
 			line++
 		}
 		l := &n.lines[line]
-		if l.quoted {
-			return true
-		}
 		if bits&roleReturned != 0 {
 			if start == l.word || start == l.start {
 				cut = line
