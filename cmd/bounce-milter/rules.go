@@ -16,7 +16,7 @@ var rulesCommand = command{
 	name: "rules", args: "list [WORD...] | show ID | test [FILE...]",
 	does: "list, show or test the rules",
 	more: `list prints all rules, or those whose id, reason, provider or file holds every WORD.
-show prints one rule whole, or a reason with the rules that give it.
+show prints one rule whole, and a reason with the rules that give it.
 test checks the built-in rules, those in rules_dir, and FILEs as if they were there:
 every rule has to be reached by its own examples first, and none may be dead, shadowed
 or there twice. Exit code 1 with file and line otherwise.
@@ -123,19 +123,33 @@ func holdsAll(r *rules.Rule, words []string) bool {
 }
 
 func (a *app) showRule(engine *classify.Engine, id string, asJSON bool) error {
-	r, ok := engine.Rule(id)
+	r, isRule := engine.Rule(id)
 	reason, isReason := engine.Reason(id)
-	switch {
-	case ok && asJSON:
-		return newEncoder(a).Encode(r)
-	case ok:
-		reason, _ = engine.Reason(r.Reason)
-		a.showWhole(r, reason)
-		return nil
-	case isReason && asJSON:
-		return newEncoder(a).Encode(reason)
-	case isReason:
-		a.showReason(engine, reason)
+	if asJSON {
+		enc := newEncoder(a)
+		if isRule {
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+		}
+		if isReason {
+			if err := enc.Encode(reason); err != nil {
+				return err
+			}
+		}
+	} else {
+		if isRule {
+			of, _ := engine.Reason(r.Reason)
+			a.showWhole(r, of)
+		}
+		if isRule && isReason {
+			fmt.Fprintln(a.out)
+		}
+		if isReason {
+			a.showReason(engine, reason)
+		}
+	}
+	if isRule || isReason {
 		return nil
 	}
 	ids := engine.RuleIDs()

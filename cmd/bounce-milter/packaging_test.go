@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/milter"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const root = "../.."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// The defaults of the file and those of the daemon are the same.
+func TestDefaultsAgree(t *testing.T) {
+	got, want := milterConfig(config.Default()), milter.DefaultConfig()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the file's defaults give\n%+v\nthe daemon's are\n%+v", got, want)
+	}
+	if err := got.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Alerts and README name metrics that exist, with labels that they have.
+func TestMetricNames(t *testing.T) {
+	engine, err := classify.New(classify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	metrics := milter.NewMetrics(reg, milter.Build{Version: "1", Revision: "2", Ruleset: "3"})
+	if _, err := milter.New(milterConfig(config.Default()), milterRules(engine), metrics, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]string{} // name: its series as text
+	for _, f := range families {
+		known[f.GetName()] = fmt.Sprint(f.GetMetric())
+	}
+	name := regexp.MustCompile(`bounce_milter_\w+`)
+	label := regexp.MustCompile(`(bounce_milter_\w+)\{(\w+)="([^"]+)"`)
+	for _, path := range []string{"README.md", "packaging/prometheus/bounce-milter-alerts.yml"} {
+		text := read(t, path)
+		for _, n := range name.FindAllString(text, -1) {
+			if _, ok := known[n]; !ok {
+				t.Errorf("%s: there is no metric %s", path, n)
+			}
+		}
+		for _, m := range label.FindAllStringSubmatch(text, -1) {
+			if want := fmt.Sprintf(`name:"%s" value:"%s"`, m[2], m[3]); !strings.Contains(strings.ReplaceAll(known[m[1]], "  ", " "), want) {
+				t.Errorf("%s: %s has no series with %s=%q", path, m[1], m[2], m[3])
+			}
+		}
+	}
+}
+
+// The examples of rules hold, those in the README and the manual included.
+func TestExampleRules(t *testing.T) {
+	dir := t.TempDir()
+	_, readme, ok := strings.Cut(read(t, "README.md"), "```toml\n[[rule]]")
+	if !ok {
+		t.Fatal("README.md has no rule")
+	}
+	readme, _, _ = strings.Cut(readme, "```")
+	_, manual, ok := strings.Cut(read(t, "packaging/man/bounce-milter.toml.5"), "\n[[rule]]\n")
+	if !ok {
+		t.Fatal("the manual has no rule")
+	}
+	manual, _, _ = strings.Cut(manual, ".Ed\n")
+	for name, text := range map[string]string{
+		"readme.toml":  "[[rule]]\n" + readme,
+		"manual.toml":  "[[rule]]\n" + manual,
+		"example.toml": read(t, "packaging/rules.d/example.toml"),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range classify.Check("", []string{path}) {
+			if p.File == path {
+				t.Errorf("%s: %s", name, p)
+			}
+		}
+	}
+}
+
+// The README's table of limits has every key with its default.
+func TestLimitsTable(t *testing.T) {
+	readme := read(t, "README.md")
+	rows := 0
+	for _, s := range config.Default().Settings() {
+		if key, ok := strings.CutPrefix(s[0], "limits."); ok {
+			rows++
+			if row := fmt.Sprintf("| `%s` | `%s` |", key, s[1]); !strings.Contains(readme, row) {
+				t.Errorf("README.md lacks %s", row)
+			}
+		}
+	}
+	if n := len(regexp.MustCompile("(?m)^\\| `(?:max_\\w+|\\w+_timeout)` \\| `.*` \\|").FindAllString(readme, -1)); n != rows {
+		t.Errorf("README.md has %d limits, there are %d", n, rows)
+	}
+}
+
+// Sieve, Postfix and the other recipes name categories, types, actions and kinds
+// that are said.
+func TestRecipes(t *testing.T) {
+	words := map[string]bool{"feedback": true, "auto-reply": true, "disposition": true}
+	for _, c := range classify.Categories {
+		words[string(c)] = true
+	}
+	for _, c := range classify.Types {
+		words[string(c)] = true
+	}
+	for _, c := range []string{"failed", "delayed", "delivered", "relayed", "expanded"} {
+		words[c] = true
+	}
+	sieve := regexp.MustCompile(`header :is "X-Bounce-\w+" (?:"([^"]+)"|\[([^\]]+)\])`)
+	pcre := regexp.MustCompile(`(?m)^/\^X-Bounce-\w+: \(?([a-z|-]+)\)?\$/`)
+	check := func(path string, re *regexp.Regexp, separator string) {
+		found := re.FindAllStringSubmatch(read(t, path), -1)
+		if len(found) == 0 {
+			t.Errorf("%s: nothing to check", path)
+		}
+		for _, m := range found {
+			for _, w := range strings.Split(strings.Join(m[1:], ""), separator) {
+				if w = strings.Trim(w, `" `); !words[w] {
+					t.Errorf("%s: %q is never said", path, w)
+				}
+			}
+		}
+	}
+	check("packaging/sieve/bounces.sieve", sieve, ",")
+	check("README.md", sieve, ",")
+	check("packaging/postfix/bounce_routing.pcre", pcre, "|")
+	check("README.md", pcre, "|")
+}
