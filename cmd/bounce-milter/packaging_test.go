@@ -135,7 +135,7 @@ func TestRecipes(t *testing.T) {
 		words[c] = true
 	}
 	sieve := regexp.MustCompile(`header :is "X-Bounce-\w+" (?:"([^"]+)"|\[([^\]]+)\])`)
-	pcre := regexp.MustCompile(`(?m)^/\^X-Bounce-\w+: \(?([a-z|-]+)\)?\$/`)
+	table := regexp.MustCompile(`(?m)^/\^X-Bounce-\w+: \(?([a-z|-]+)\)?\$/`)
 	check := func(path string, re *regexp.Regexp, separator string) {
 		found := re.FindAllStringSubmatch(read(t, path), -1)
 		if len(found) == 0 {
@@ -151,6 +151,6 @@ func TestRecipes(t *testing.T) {
 	}
 	check("packaging/sieve/bounces.sieve", sieve, ",")
 	check("README.md", sieve, ",")
-	check("packaging/postfix/bounce_routing.pcre", pcre, "|")
-	check("README.md", pcre, "|")
+	check("packaging/postfix/bounce_routing.regexp", table, "|")
+	check("README.md", table, "|")
 }
