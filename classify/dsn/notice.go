@@ -78,7 +78,7 @@ func noticeEvidence(text, addr string) (reply, words string) {
 			return rs[i].Diagnostic, rs[i].Notice
 		}
 	}
-	n.found, n.dialogue = nil, nil
+	n.found, n.index, n.dialogue, n.common, n.anyOwn = nil, nil, nil, nil, false
 	rs = n.recipients([]string{addr}, 1)
 	return rs[0].Diagnostic, rs[0].Notice
 }

@@ -7,6 +7,7 @@ import (
 
 // exchange is a reply in an SMTP dialogue, or a line that looks like one.
 type exchange struct {
+	at      int    // where it stands
 	rcpt    string // the recipient it answers, "" if it is about all
 	code    int
 	reply   string
@@ -62,7 +63,7 @@ func (n *notice) readDialogue() {
 				n.dialogue[k].reply += "\n" + text // the next line of one reply
 				continue
 			}
-			e := exchange{code: code, reply: text, host: host, command: command, remote: true}
+			e := exchange{at: l.start, code: code, reply: text, host: host, command: command, remote: true}
 			if command == "rcpt" {
 				e.rcpt, e.sure = rcpt, true
 			} else if addr != "" && n.find(addr) != nil {
@@ -75,7 +76,7 @@ func (n *notice) readDialogue() {
 		case startsWithCode(line):
 			// "554 <u@example.com>... 550 Host unknown": the program's own
 			// code, the address, then what it met with.
-			e := exchange{code: leadingCode(string(line[:3])), rcpt: addr, sure: addr != ""}
+			e := exchange{at: l.start, code: leadingCode(string(line[:3])), rcpt: addr, sure: addr != ""}
 			from := l.start
 			if addr != "" {
 				rest := n.low[n.addrs[ai].to:l.end]
@@ -83,7 +84,11 @@ func (n *notice) readDialogue() {
 					from = n.addrs[ai].to + k
 				}
 			}
-			e.reply = n.words(from, n.replyEnd(from, n.end))
+			end := n.end
+			if k := n.owner(l.start); k >= 0 && len(n.found) > 1 {
+				end = max(l.end, n.found[k].to)
+			}
+			e.reply = n.words(from, n.replyEnd(from, end))
 			e.code = leadingCode(e.reply)
 			if cause >= 0 && addr != "" {
 				// Refused before RCPT TO or after DATA, then the program names
@@ -95,34 +100,51 @@ func (n *notice) readDialogue() {
 	}
 }
 
-// said returns what the dialogue holds for a recipient, nil if nothing.
-func (n *notice) said(f *foundRecipient) *exchange {
-	var best *exchange
-	rank := 0
+// assign finds for every recipient what the dialogue holds for it, and what it
+// holds for all that it does not name.
+func (n *notice) assign() {
+	all, allRank := -1, 0
+	ranks := make([]int, len(n.found))
 	for i := range n.dialogue {
 		e := &n.dialogue[i]
 		if e.code < 400 {
 			continue
 		}
-		r := 0
+		rank := 3
 		switch {
-		case strings.EqualFold(e.rcpt, f.address) && e.sure && e.remote:
-			r = 6
-		case strings.EqualFold(e.rcpt, f.address) && e.sure:
-			r = 5
-		case e.rcpt != "" && n.find(e.rcpt) != nil: // about another recipient
-		case e.remote && e.code != 503:
-			r = 4
+		case e.sure && e.remote:
+			rank = 6
+		case e.sure:
+			rank = 5
+		case e.remote && e.code != 503: // "Need RCPT" only follows from what went before
+			rank = 4
 		case e.remote:
-			r = 2
-		default:
-			r = 3
+			rank = 2
 		}
-		if r > rank {
-			best, rank = e, r
+		k, ok := n.index[strings.ToLower(e.rcpt)]
+		if !ok || e.rcpt == "" {
+			if k, ok = n.owner(e.at), true; k < 0 {
+				ok = false
+			}
+		}
+		if ok {
+			if rank > ranks[k] {
+				ranks[k], n.found[k].said = rank, e
+			}
+			continue
+		}
+		if rank > allRank {
+			all, allRank = i, rank
 		}
 	}
-	return best
+	if all < 0 {
+		return
+	}
+	for i := range n.found {
+		if ranks[i] < allRank && ranks[i] < 5 {
+			n.found[i].said = &n.dialogue[all]
+		}
+	}
 }
 
 // evidence gathers what the notice says about one recipient.
@@ -138,14 +160,20 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	if own {
 		before, at, end, strength = n.findReply(from, to)
 	}
-	e := n.said(f)
+	e := f.said
 	switch {
 	case e != nil && (e.remote || strength < 2 || f.line >= 0 && n.inDialogue(f.line)) && (alone || e.sure || !own):
 		r.Diagnostic, r.RemoteMTA = ParseReply(e.reply).Text, e.host
 	case strength > 0:
 		r.Diagnostic = ParseReply(n.words(at, end)).Text
-	case alone || !own:
-		if before, at, end, strength = n.findReply(0, n.end); strength > 0 {
+	case alone || !n.anyOwn:
+		// Said once for all.
+		if n.common == nil {
+			n.common = new(commonReply)
+			n.common.before, n.common.at, n.common.end, n.common.strength = n.findReply(0, n.end)
+		}
+		before, at, end = n.common.before, n.common.at, n.common.end
+		if n.common.strength > 0 {
 			r.Diagnostic = ParseReply(n.words(at, end)).Text
 		}
 	}
@@ -190,16 +218,14 @@ func (n *notice) hasWords(from, to int) bool {
 	return false
 }
 
+// commonReply is a reply that the notice quotes for all recipients.
+type commonReply struct{ before, at, end, strength int }
+
 // stopBefore returns where the notice has said all about recipients before a
 // place, -1 if it has not: what follows is the summary of the message.
 func (n *notice) stopBefore(pos int) int {
-	for i := range n.marks {
-		if n.marks[i].start >= pos {
-			break
-		}
-		if n.marks[i].bits&roleSummary != 0 {
-			return n.marks[i].start
-		}
+	if n.summaryAt >= 0 && n.summaryAt < pos {
+		return n.summaryAt
 	}
 	return -1
 }
@@ -239,9 +265,12 @@ func (n *notice) mentions(f *foundRecipient) string {
 	if f.line < 0 {
 		return ""
 	}
-	for i := range n.addrs {
+	for looked, i := range n.places(strings.ToLower(f.address)) {
+		if looked == 8 {
+			break
+		}
 		a := &n.addrs[i]
-		if a.line == f.line || !strings.EqualFold(n.text(*a), f.address) || n.inDialogue(a.line) {
+		if a.line == f.line || n.inDialogue(a.line) {
 			continue
 		}
 		l := &n.lines[a.line]

@@ -15,6 +15,7 @@ type foundRecipient struct {
 	start    int // where the sentence that names it begins
 	from     int // first place after its address
 	to       int // where the next recipient, or the end, is
+	said     *exchange
 }
 
 // recipients returns the recipients of a notice with what it says about each.
@@ -30,12 +31,19 @@ func (n *notice) recipients(failed []string, limit int) []Recipient {
 	}
 	n.bound()
 	n.readDialogue()
+	n.assign()
+	for i := range n.found {
+		f := &n.found[i]
+		n.anyOwn = n.anyOwn || f.line >= 0 && n.hasWords(f.from, f.to)
+	}
 	rs := make([]Recipient, 0, max(1, len(n.found)))
 	for i := range n.found {
 		rs = append(rs, n.evidence(&n.found[i]))
 	}
 	if len(rs) == 0 {
-		rs = append(rs, n.evidence(&foundRecipient{line: -1, to: n.end}))
+		n.found = append(n.found, foundRecipient{line: -1, to: n.end})
+		n.assign()
+		rs = append(rs, n.evidence(&n.found[0]))
 	}
 	return rs
 }
@@ -147,19 +155,25 @@ func (n *notice) text(a noticeAddr) string { return string(n.orig[a.start:a.end]
 
 // take adds a recipient, once.
 func (n *notice) take(a noticeAddr, action Action, limit int) {
-	addr := n.text(a)
-	if n.find(addr) != nil || len(n.found) >= limit {
-		return
-	}
-	n.found = append(n.found, foundRecipient{address: addr, action: action, line: a.line, start: a.to, from: a.to})
+	n.add(foundRecipient{address: n.text(a), action: action, line: a.line, start: a.to, from: a.to}, limit)
 }
 
+func (n *notice) add(f foundRecipient, limit int) {
+	key := strings.ToLower(f.address)
+	if _, ok := n.index[key]; ok || len(n.found) >= limit {
+		return
+	}
+	if n.index == nil {
+		n.index = map[string]int{}
+	}
+	n.index[key] = len(n.found)
+	n.found = append(n.found, f)
+}
+
+// find returns the recipient with that address, nil if there is none.
 func (n *notice) find(addr string) *foundRecipient {
-	// The limit on recipients bounds this; a notice in words names few.
-	for i := range n.found {
-		if strings.EqualFold(n.found[i].address, addr) {
-			return &n.found[i]
-		}
+	if i, ok := n.index[strings.ToLower(addr)]; ok {
+		return &n.found[i]
 	}
 	return nil
 }
@@ -227,33 +241,50 @@ func (n *notice) isQSBMF(a noticeAddr) bool {
 
 // keepOnly makes the addresses that the header names the recipients.
 func (n *notice) keepOnly(failed []string, limit int) {
-	text := n.found
-	n.found = nil
-	for _, addr := range failed {
-		if len(n.found) >= limit {
-			break
+	text, index := n.found, n.index
+	n.found, n.index = nil, nil
+	originals := map[string]int{}
+	for i := range text {
+		if o := text[i].original; o != "" {
+			originals[strings.ToLower(o)] = i
 		}
-		if n.find(addr) != nil {
+	}
+	for _, addr := range failed {
+		key := strings.ToLower(addr)
+		i, ok := index[key]
+		if !ok {
+			i, ok = originals[key]
+		}
+		switch {
+		case ok:
+		case len(failed) == 1 && len(text) == 1:
+			i = 0
+		default:
+			f := foundRecipient{address: addr, line: -1}
+			if at := n.places(key); len(at) > 0 {
+				a := n.addrs[at[0]]
+				f.line, f.start, f.from = a.line, a.to, a.to
+			}
+			n.add(f, limit)
 			continue
 		}
-		f := foundRecipient{address: addr, line: -1}
-		for i := range text {
-			t := &text[i]
-			if strings.EqualFold(t.address, addr) || strings.EqualFold(t.original, addr) || len(failed) == 1 && len(text) == 1 {
-				f.line, f.start, f.from, f.action, f.original = t.line, t.start, t.from, t.action, t.original
-				break
-			}
-		}
-		if f.line < 0 {
-			for _, a := range n.addrs {
-				if strings.EqualFold(n.text(a), addr) {
-					f.line, f.start, f.from = a.line, a.to, a.to
-					break
-				}
-			}
-		}
-		n.found = append(n.found, f)
+		f := text[i]
+		f.address = addr
+		n.add(f, limit)
 	}
+}
+
+// places returns where among the addresses of the text one is, given in lower
+// case.
+func (n *notice) places(key string) []int32 {
+	if n.byAddr == nil {
+		n.byAddr = make(map[string][]int32, len(n.addrs))
+		for i := range n.addrs {
+			k := strings.ToLower(n.text(n.addrs[i]))
+			n.byAddr[k] = append(n.byAddr[k], int32(i))
+		}
+	}
+	return n.byAddr[key]
 }
 
 // findElsewhere looks for recipients where no phrase announces them: in the
@@ -300,7 +331,7 @@ func (n *notice) findElsewhere(limit int) {
 	}
 	for _, addr := range []string{n.summary, n.returned} {
 		if addr != "" {
-			n.found = append(n.found, foundRecipient{address: addr, line: -1})
+			n.add(foundRecipient{address: addr, line: -1}, limit)
 			return
 		}
 	}
@@ -311,7 +342,7 @@ func (n *notice) isOther(a noticeAddr) bool {
 	if n.others[strings.ToLower(n.text(a))] {
 		return true
 	}
-	i := sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= a.start })
+	i := n.markAt(a.start)
 	for i--; i >= 0 && a.start-n.marks[i].start < 100; i-- {
 		if k := &n.marks[i]; k.bits&(roleOther|roleOriginal) != 0 && n.adjoins(k.end, a) {
 			return true
@@ -332,31 +363,53 @@ func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
 	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
 }
 
-// bound sets where what is said of each recipient ends.
+// bound sets where what is said of each recipient ends: at the next one, at a
+// phrase that says so, or with the notice. A recipient of whom nothing is said
+// shares what is said of the next, if that is in the next line.
 func (n *notice) bound() {
-	end := n.end
-	for i := len(n.found) - 1; i >= 0; i-- {
-		f := &n.found[i]
-		if f.line < 0 {
-			f.to = end
-			continue
-		}
-		f.to = end
-		if n.inDialogue(f.line) {
-			f.to = max(f.from, n.lines[f.line].end)
-			continue
-		}
-		for j := range n.found {
-			if g := &n.found[j]; g.line > f.line && n.lines[g.line].start < f.to {
-				f.to = max(f.from, n.lines[g.line].start)
-			}
-		}
-		for _, k := range n.marks {
-			if k.bits&(roleStop|roleTranscript|roleSummary) != 0 && k.start >= f.from && k.start < f.to {
-				f.to = n.lines[k.line].start
-				f.to = max(f.to, f.from)
-				break
-			}
+	order := make([]int, 0, len(n.found))
+	for i := range n.found {
+		if n.found[i].line >= 0 {
+			order = append(order, i)
+		} else {
+			n.found[i].to = n.end
 		}
 	}
+	sort.SliceStable(order, func(i, j int) bool { return n.found[order[i]].from < n.found[order[j]].from })
+	m := len(n.marks) - 1
+	stop := n.end // the first phrase after the present recipient that ends it
+	var next *foundRecipient
+	for i := len(order) - 1; i >= 0; i-- {
+		f := &n.found[order[i]]
+		for ; m >= 0 && n.marks[m].start >= f.from; m-- {
+			if n.marks[m].bits&(roleStop|roleTranscript|roleSummary) != 0 {
+				stop = n.lines[n.marks[m].line].start
+			}
+		}
+		f.to = stop
+		if next != nil {
+			f.to = min(f.to, n.lines[next.line].start)
+		}
+		if n.inDialogue(f.line) {
+			f.to = n.lines[f.line].end
+		}
+		f.to = max(f.to, f.from)
+		if next != nil && next.line == f.line+1 && !n.hasWords(f.from, f.to) && n.hasWords(next.from, next.to) {
+			f.start, f.from, f.to = next.start, next.from, next.to
+		}
+		if next == nil || f.line < next.line {
+			next = f
+		}
+	}
+	n.order = order
+}
+
+// owner returns the number of the recipient of whom the notice speaks at a
+// place, -1 if of none.
+func (n *notice) owner(pos int) int {
+	i := sort.Search(len(n.order), func(i int) bool { return n.found[n.order[i]].from > pos }) - 1
+	if i < 0 || pos >= n.found[n.order[i]].to {
+		return -1
+	}
+	return n.order[i]
 }

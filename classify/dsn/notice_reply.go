@@ -12,8 +12,8 @@ import (
 // before is where what announces the reply begins.
 func (n *notice) findReply(from, to int) (before, at, end, strength int) {
 	before, at, end = -1, -1, -1
-	for _, k := range n.marks {
-		if k.start < from || k.bits&roleReply == 0 {
+	for _, k := range n.marks[n.markAt(from):] {
+		if k.bits&roleReply == 0 {
 			continue
 		}
 		if k.start >= to {
@@ -109,18 +109,26 @@ func (n *notice) replyEnd(at, to int) int {
 		}
 		end = min(l.end, to)
 	}
-	for _, k := range n.marks {
-		if k.start > at && k.start < end && k.bits&(roleEnd|roleStop|roleTranscript) != 0 {
+	for _, k := range n.marks[n.markAt(at+1):] {
+		if k.start >= end {
+			break
+		}
+		if k.bits&(roleEnd|roleStop|roleTranscript) != 0 {
 			return k.start
 		}
 	}
 	return end
 }
 
+// markAt returns the number of the first mark that begins at a place or after it.
+func (n *notice) markAt(pos int) int {
+	return sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= pos })
+}
+
 // hostBegins reports whether a line begins with words that name the next host.
 func (n *notice) hostBegins(line int) bool {
 	at := n.lines[line].word
-	i := sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= at })
+	i := n.markAt(at)
 	for ; i < len(n.marks) && n.marks[i].start == at; i++ {
 		if n.marks[i].bits&roleHost != 0 {
 			return true
@@ -238,8 +246,11 @@ func (n *notice) hostEnding(pos int) (host string, at int) {
 // last before the reply, else the first.
 func (n *notice) hostIn(from, to, reply int) string {
 	host := ""
-	for _, k := range n.marks {
-		if k.end < from || k.start >= to || k.bits&(roleHost|roleHostBefore) == 0 {
+	for _, k := range n.marks[n.markAt(from):] {
+		if k.start >= to {
+			break
+		}
+		if k.bits&(roleHost|roleHostBefore) == 0 {
 			continue
 		}
 		if host != "" && reply >= 0 && k.start > reply {

@@ -13,20 +13,26 @@ type notice struct {
 	marks     []mark
 	addrs     []noticeAddr
 	found     []foundRecipient
+	index     map[string]int     // of found, by address in lower case
+	order     []int              // numbers of found, in the order of the text
+	byAddr    map[string][]int32 // of addrs, likewise; see places
 	dialogue  []exchange
+	common    *commonReply    // what findReply finds in the whole notice, once it was asked
 	others    map[string]bool // addresses that are no recipients, lower case
 
 	addressee string // To of the message, lower case
 
-	summary  string // recipient that the notice's summary of the message names ("To: ...")
-	returned string // recipient that the returned message names, when it stands in the text
-	end      int    // where the last word about a recipient ends
-	cut      bool   // the returned message follows in the text
-	opened   bool   // a sentence that only one program writes stands at its beginning
-	says     int    // sentences that say that mail failed
-	bait     int    // sentences that spam writes
-	delayed  bool
-	failed   bool
+	summary   string // recipient that the notice's summary of the message names ("To: ...")
+	returned  string // recipient that the returned message names, when it stands in the text
+	summaryAt int    // where a summary of the message begins, -1 if none does
+	anyOwn    bool   // words stand by the address of at least one recipient
+	end       int    // where the last word about a recipient ends
+	cut       bool   // the returned message follows in the text
+	opened    bool   // a sentence that only one program writes stands at its beginning
+	says      int    // sentences that say that mail failed
+	bait      int    // sentences that spam writes
+	delayed   bool
+	failed    bool
 }
 
 // noticeLine is a line that is not empty. Places are those of the folded text.
@@ -49,7 +55,7 @@ const signs = "-=*_#~+|:.•·●◆■─━═＊－ "
 
 // readNotice folds and marks a text, up to where the returned message begins.
 func readNotice(d *noticeData, text string) *notice {
-	n := &notice{d: d}
+	n := &notice{d: d, summaryAt: -1}
 	if len(text) > maxNotice {
 		text = text[:maxNotice]
 	}
@@ -195,6 +201,9 @@ func (n *notice) mark() {
 		}
 		if bits&roleBait != 0 {
 			n.bait++
+		}
+		if bits&roleSummary != 0 && n.summaryAt < 0 {
+			n.summaryAt = start
 		}
 		n.delayed = n.delayed || bits&roleDelayed != 0
 		n.failed = n.failed || bits&roleFailed != 0
