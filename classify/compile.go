@@ -60,6 +60,7 @@ type pattern struct {
 const (
 	aboutRecipient = 1 << iota
 	inRCPT
+	aboutSender
 )
 
 // compiler collects the patterns.
@@ -119,6 +120,9 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	}
 	for _, s := range set.Witness.RCPT {
 		m.patterns[c.pattern(s, false)].witness |= aboutRecipient | inRCPT
+	}
+	for _, s := range set.Witness.Sender {
+		m.patterns[c.pattern(s, false)].witness |= aboutSender
 	}
 	texts := make([]string, len(m.patterns))
 	for i, p := range m.patterns {

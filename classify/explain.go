@@ -196,10 +196,12 @@ func (q *inquest) why(f finding, kind Type, safer string) string {
 			s = "There are no words, so the codes decide: " + q.describe(f)
 		}
 		if f.pair != nil && len(f.pair.Choices) > 1 {
-			c := f.pair.Choices
-			if c[0].Rows > c[1].Rows {
+			switch c := f.pair.Choices; {
+			case f.choice != c[0].Category:
+				s += ", and the words are about the side that " + f.choice + " is about"
+			case c[0].Rows > c[1].Rows:
 				s += ", and the one with more rows wins"
-			} else {
+			default:
 				s += ", and the one listed first wins"
 			}
 		}

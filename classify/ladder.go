@@ -31,6 +31,7 @@ type finding struct {
 	rung     Rung
 	match    match       // of the rungs admin and text
 	pair     *rules.Pair // of the rungs code and smtp, where the seed table decided
+	choice   string      // the category taken of that pair
 	meaning  *rules.Meaning
 }
 
@@ -114,9 +115,26 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 	if p == nil {
 		return finding{}, false
 	}
-	c := p.Choices[0]
+	c := p.Choices[q.choose(p)]
 	return finding{category: Category(c.Category), reason: c.Reason, kind: q.e.reasonType(c.Reason),
-		by: p.Name, rung: rung, pair: p}, true
+		by: p.Name, rung: rung, pair: p, choice: c.Category}, true
+}
+
+// choose picks one of an ambiguous pair's categories: where the words speak of
+// the sender or of the recipient alone, the first that is about the same; else
+// the one that has more rows or is listed first. DMARC is never guessed at: were
+// it named, a rule would know.
+func (q *inquest) choose(p *rules.Pair) int {
+	who := q.witness & (aboutRecipient | aboutSender)
+	if len(p.Choices) == 1 || who != aboutRecipient && who != aboutSender {
+		return 0
+	}
+	for i, c := range p.Choices {
+		if Category(c.Category) != DMARC && (q.e.reasonType(c.Reason) == Block) == (who == aboutSender) {
+			return i
+		}
+	}
+	return 0
 }
 
 // registeredStatus asks what the enhanced code was registered for.
@@ -181,27 +199,39 @@ func (q *inquest) safe(f finding) (kind Type, why string) {
 	if f.rung == RungAdmin || f.rung == RungText || q.namesRecipient() {
 		return Hard, ""
 	}
-	if q.status.Subject == 7 {
-		return Block, "codes of policy do not show that the address is dead"
+	const unshown = "the words are unknown and the codes do not show that the address is dead"
+	switch q.status.Subject {
+	case 0, 1, 7: // codes of everything, of addresses, of policy
+		return Block, unshown
 	}
-	return Soft, "the words are unknown and the codes do not show that the address is dead"
+	return Soft, unshown
 }
 
 // namesRecipient reports whether codes and words show that the refusal is
 // about the recipient.
+//
+// Enhanced codes of addresses (x.1.x) do, unless the words speak of the sender
+// alone; those of mailboxes (x.2.x) and bare codes need words about the
+// recipient, or no words at all; those of policy never do, but for the few that
+// are registered for a dead mailbox.
 func (q *inquest) namesRecipient() bool {
-	if s := q.status; s.Class != 0 {
-		if s.Subject == 1 || s.Subject == 2 {
-			return true
-		}
-		if m := q.e.set.Codes.Status(s); m != nil && q.e.reasonType(m.Reason) == Hard {
-			return true
-		}
-		if s.Subject == 7 {
-			return false
-		}
+	who := q.witness & (aboutRecipient | aboutSender)
+	switch s := q.status; {
+	case !q.words:
+		return s.Subject != 7 || q.deadByRegistry()
+	case s.Subject == 1:
+		return who != aboutSender
+	case s.Subject == 7:
+		return who == aboutRecipient && q.deadByRegistry()
 	}
-	return !q.words || q.witness&aboutRecipient != 0
+	return who == aboutRecipient
+}
+
+// deadByRegistry reports whether the enhanced code itself is registered for an
+// address that will not work.
+func (q *inquest) deadByRegistry() bool {
+	m := q.e.set.Codes.Status(q.status)
+	return m != nil && q.e.reasonType(m.Reason) == Hard
 }
 
 // codeText writes codes as people do: "550 5.1.1".

@@ -82,10 +82,15 @@ func TestOrder(t *testing.T) {
 		{"permanent by its SMTP code", Evidence{Reply: "550 4.1.1 user unknown"}, "unknown-user", InvalidAddress, Hard, RungText},
 		{"policy and unknown words", Evidence{Reply: "550 5.7.1 the moon is wrong"}, "5.7.1", Blocked, Block, RungStatus},
 		{"policy and no words", Evidence{Reply: "550 5.7.1"}, "550 5.7.1", InvalidAddress, Block, RungCode},
-		{"bare code, unknown words", Evidence{Reply: "550 the moon is wrong"}, "550", InvalidAddress, Soft, RungSMTP},
+		{"bare code, unknown words", Evidence{Reply: "550 the moon is wrong"}, "550", InvalidAddress, Block, RungSMTP},
 		{"bare code, words about the recipient", Evidence{Reply: "550 the recipient is wrong"}, "550", InvalidAddress, Hard, RungSMTP},
 		{"bare code, words that answer RCPT", Evidence{Reply: "550 the moon is wrong (in reply to RCPT TO command)"}, "550", InvalidAddress, Hard, RungSMTP},
-		{"bare code, words within an address", Evidence{Reply: "550 the moon is wrong <user@recipient.example>"}, "550", InvalidAddress, Soft, RungSMTP},
+		{"bare code, words within an address", Evidence{Reply: "550 the moon is wrong <user@recipient.example>"}, "550", InvalidAddress, Block, RungSMTP},
+		{"code of the mailbox, unknown words", Evidence{Reply: "550 5.2.1 the moon is wrong"}, "550 5.2.1", InvalidAddress, Soft, RungCode},
+		{"code of the address, words about the sender", Evidence{Reply: "550 5.1.1 the sender is wrong"}, "550 5.1.1", InvalidAddress, Block, RungCode},
+		{"ambiguous pair, words about the sender", Evidence{Reply: "550 5.1.0 the sender is wrong"}, "550 5.1.0", Blocked, Block, RungCode},
+		{"ambiguous pair, words about the recipient", Evidence{Reply: "550 5.1.0 the recipient is wrong"}, "550 5.1.0", InvalidAddress, Hard, RungCode},
+		{"ambiguous pair, words about both", Evidence{Reply: "550 5.1.0 sender and recipient are wrong"}, "550 5.1.0", InvalidAddress, Hard, RungCode},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := e.Judge(&c.ev)

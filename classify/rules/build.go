@@ -156,8 +156,10 @@ func (b *builder) wrappers(f File) {
 					b.set.Witness.Recipient = append(b.set.Witness.Recipient, plainTexts(r.texts(f))...)
 				case "rcpt":
 					b.set.Witness.RCPT = append(b.set.Witness.RCPT, plainTexts(r.texts(f))...)
+				case "sender":
+					b.set.Witness.Sender = append(b.set.Witness.Sender, plainTexts(r.texts(f))...)
 				default:
-					r.unknown(f, "recipient", "rcpt")
+					r.unknown(f, "recipient", "rcpt", "sender")
 				}
 			}
 			return

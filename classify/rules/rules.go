@@ -60,6 +60,7 @@ type Wrapper struct {
 type Witness struct {
 	Recipient []string // the reply speaks of a recipient, a user, a mailbox
 	RCPT      []string // the reply answers RCPT TO
+	Sender    []string // the reply speaks of the sender or the message
 }
 
 // Rule is one text rule. Phrases are in the form in which texts are matched:
