@@ -197,6 +197,8 @@ func (q *inquest) why(f finding, kind Type, safer string) string {
 		}
 		if f.pair != nil && len(f.pair.Choices) > 1 {
 			switch c := f.pair.Choices; {
+			case f.choice != c[0].Category && Category(c[0].Category) == DMARC:
+				s += ", and dmarc is not named"
 			case f.choice != c[0].Category:
 				s += ", and the words are about the side that " + f.choice + " is about"
 			case c[0].Rows > c[1].Rows:

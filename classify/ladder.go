@@ -115,26 +115,41 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 	if p == nil {
 		return finding{}, false
 	}
-	c := p.Choices[q.choose(p)]
+	i := q.choose(p)
+	if i < 0 {
+		return finding{note: "the code table lists " + p.Name + " as dmarc, which is not named"}, false
+	}
+	c := p.Choices[i]
 	return finding{category: Category(c.Category), reason: c.Reason, kind: q.e.reasonType(c.Reason),
 		by: p.Name, rung: rung, pair: p, choice: c.Category}, true
 }
 
-// choose picks one of an ambiguous pair's categories: where the words speak of
-// the sender or of the recipient alone, the first that is about the same; else
-// the one that has more rows or is listed first. DMARC is never guessed at: were
-// it named, a rule would know.
+// choose picks one of a pair's categories: where the words speak of the sender
+// or of the recipient alone, the first that is about the same; else the one
+// that has more rows or is listed first. It is -1 where none is left.
+//
+// DMARC is not guessed at from codes that say nothing (a bare 553, x.0.0)
+// beside words that do not name it: were it named, a rule would know.
 func (q *inquest) choose(p *rules.Pair) int {
+	unnamed := q.words && q.status.Generic()
 	who := q.witness & (aboutRecipient | aboutSender)
-	if len(p.Choices) == 1 || who != aboutRecipient && who != aboutSender {
-		return 0
-	}
+	first := -1
 	for i, c := range p.Choices {
-		if Category(c.Category) != DMARC && (q.e.reasonType(c.Reason) == Block) == (who == aboutSender) {
+		if Category(c.Category) == DMARC && (unnamed || who != 0 && len(p.Choices) > 1) {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		about := uint8(aboutRecipient)
+		if q.e.reasonType(c.Reason) == Block {
+			about = aboutSender
+		}
+		if who == about {
 			return i
 		}
 	}
-	return 0
+	return first
 }
 
 // registeredStatus asks what the enhanced code was registered for.
