@@ -124,11 +124,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 // in sending ends the next Read.
 func (c *conn) Write(p []byte) (int, error) {
 	c.reply = append(c.reply, p...)
-	if len(c.reply) > flushSize {
-		if err := c.flush(); err != nil {
-			c.end(err)
-		}
-	}
+	c.spill()
 	return len(p), nil
 }
 
@@ -329,6 +325,26 @@ var endOfMessage = []byte{0, 0, 0, 1, byte(gomilter.CodeEOB)}
 
 func (c *conn) answer(a gomilter.ActionCode) {
 	c.reply = append(c.reply, 0, 0, 0, 1, byte(a))
+	c.spill()
+}
+
+// modify asks for a change of a header field: an empty value deletes it.
+func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string) {
+	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(1+4+len(name)+1+len(value)+1))
+	c.reply = append(c.reply, byte(code))
+	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(index))
+	c.reply = append(append(c.reply, name...), 0)
+	c.reply = append(append(c.reply, value...), 0)
+	c.spill()
+}
+
+// spill sends answers before they are waited for when there are many.
+func (c *conn) spill() {
+	if len(c.reply) > flushSize {
+		if err := c.flush(); err != nil {
+			c.end(err)
+		}
+	}
 }
 
 // take moves n octets of the current frame to dst, or nowhere. What is not

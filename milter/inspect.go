@@ -1,7 +1,9 @@
 package milter
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -37,13 +39,20 @@ func (s *Server) inspect(m *message) (res classify.Result, ok bool) {
 
 // logResult writes one line about a report.
 func (s *session) logResult(res *classify.Result) {
-	attrs := append(s.logAttrs(), "kind", res.Kind)
+	ctx := context.Background()
+	if !s.srv.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs, slog.String("queue_id", s.queueID()), slog.String("client", s.peer()), slog.String("helo", s.helo),
+		slog.String("from", s.msg.from), slog.String("kind", string(res.Kind)))
 	if p := primary(res.Recipients); p != nil {
-		attrs = append(attrs, "recipients", len(res.Recipients)+res.Dropped, "recipient", p.Recipient, "action", p.Action,
-			"category", p.Category, "type", p.Type, "reason", p.Reason, "status", p.Status, "rule", p.Rule, "provider", p.Provider)
+		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", p.Recipient),
+			slog.String("action", string(p.Action)), slog.String("category", string(p.Category)), slog.String("type", string(p.Type)),
+			slog.String("reason", p.Reason), slog.String("status", p.Status), slog.String("provider", p.Provider), slog.String("rule", p.Rule))
 	}
 	if len(res.Shadowed) > 0 {
-		attrs = append(attrs, "shadowed", res.Shadowed)
+		attrs = append(attrs, slog.Any("shadowed", res.Shadowed))
 	}
-	s.srv.log.Info("report", attrs...)
+	s.srv.log.LogAttrs(ctx, slog.LevelInfo, "report", attrs...)
 }

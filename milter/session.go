@@ -185,30 +185,39 @@ func (s *session) body() *buffer {
 	return &m.octets
 }
 
+// The methods of a go-milter backend follow. They put their answers into the
+// connection's buffer and return none: go-milter would take 4 KiB to send
+// each octet, and on acceptance put a new backend in this one's place.
+
 // Connect is called once a connection, before any message.
 func (s *session) Connect(string, string, uint16, net.IP, *gomilter.Modifier) (gomilter.Response, error) {
-	return gomilter.RespContinue, nil
+	s.conn.answer(gomilter.ActContinue)
+	return nil, nil
 }
 
 // Helo is called once a connection or more often.
 func (s *session) Helo(name string, _ *gomilter.Modifier) (gomilter.Response, error) {
 	s.helo = name
-	return gomilter.RespContinue, nil
+	s.conn.answer(gomilter.ActContinue)
+	return nil, nil
 }
 
 // MailFrom lets go of messages of no interest before anything more is sent.
-func (s *session) MailFrom(string, *gomilter.Modifier) (resp gomilter.Response, err error) {
-	defer s.guard(&resp)
+func (s *session) MailFrom(string, *gomilter.Modifier) (gomilter.Response, error) {
+	defer s.guard()
 	m := &s.msg
 	if !m.suspect && (m.trusted || m.st.cfg.ForgedHeaders == ForgedKeep) {
-		return s.pass(), nil
+		s.pass()
+		return nil, nil
 	}
-	return gomilter.RespContinue, nil
+	s.conn.answer(gomilter.ActContinue)
+	return nil, nil
 }
 
 // RcptTo is not asked for, but an MTA may send it still.
 func (s *session) RcptTo(string, *gomilter.Modifier) (gomilter.Response, error) {
-	return gomilter.RespContinue, nil
+	s.conn.answer(gomilter.ActContinue)
+	return nil, nil
 }
 
 // Header is never called: conn takes header fields.
@@ -219,8 +228,8 @@ func (s *session) Header(string, string, *gomilter.Modifier) (gomilter.Response,
 // Headers is called at the end of the header and decides: ordinary mail goes
 // its way, a report shows its body, and a message with forged headers waits
 // for its end, since only there may it be changed.
-func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (resp gomilter.Response, err error) {
-	defer s.guard(&resp)
+func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Response, error) {
+	defer s.guard()
 	m := &s.msg
 	noReply := s.protocol&gomilter.OptNoEOHReply != 0
 	if m.trusted && m.forged.count > 0 {
@@ -233,12 +242,13 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (resp gomilt
 		m.discard = true
 		m.octets.release()
 	default:
-		return s.pass(), nil
-	}
-	if noReply {
+		s.pass()
 		return nil, nil
 	}
-	return gomilter.RespContinue, nil
+	if !noReply {
+		s.conn.answer(gomilter.ActContinue)
+	}
+	return nil, nil
 }
 
 // BodyChunk is never called: conn takes the body.
@@ -248,8 +258,8 @@ func (s *session) BodyChunk([]byte, *gomilter.Modifier) (gomilter.Response, erro
 
 // Body is called at the end of the message: it is inspected, its changes go
 // out, it passes.
-func (s *session) Body(mod *gomilter.Modifier) (resp gomilter.Response, err error) {
-	defer s.guard(&resp)
+func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
+	defer s.guard()
 	m := &s.msg
 	kind := dsn.KindNone
 	var add []field
@@ -261,24 +271,26 @@ func (s *session) Body(mod *gomilter.Modifier) (resp gomilter.Response, err erro
 			s.logResult(&res)
 		}
 	}
-	s.change(mod, add)
+	s.change(add)
+	s.conn.answer(gomilter.ActAccept)
 	s.srv.metrics.message(kind)
 	s.endMessage()
-	return gomilter.RespAccept, nil
+	return nil, nil
 }
 
 // Abort ends a message that is not to be delivered, or not now.
 func (s *session) Abort(*gomilter.Modifier) error {
+	defer s.guard()
 	s.endMessage()
 	return nil
 }
 
 // pass lets the rest of an ordinary message go by.
-func (s *session) pass() gomilter.Response {
+func (s *session) pass() {
+	s.conn.answer(gomilter.ActAccept)
+	s.conn.setPhase(phaseIdle)
 	s.srv.metrics.message(dsn.KindNone)
 	s.endMessage()
-	s.conn.setPhase(phaseIdle)
-	return gomilter.RespAccept
 }
 
 // removes reports whether the message has headers that are to go.
@@ -288,7 +300,7 @@ func (m *message) removes() bool {
 
 // change deletes forged headers and inserts ours. A message that is tagged
 // keeps no older tags, so that one who reads them finds one answer.
-func (s *session) change(mod *gomilter.Modifier, add []field) {
+func (s *session) change(add []field) {
 	m := &s.msg
 	del := m.removes() || m.forged.count > 0 && len(add) > 0
 	if del {
@@ -299,27 +311,21 @@ func (s *session) change(mod *gomilter.Modifier, add []field) {
 	}
 	if del && s.actions&gomilter.OptChangeHeader != 0 {
 		m.forged.each(func(name string, index int) {
-			_ = mod.ChangeHeader(index, name, "")
+			s.conn.modify(gomilter.ActChangeHeader, index, name, "")
 		})
 	}
 	if s.actions&gomilter.OptAddHeader != 0 {
 		// Each goes to the very top, the last one first: no MTA's way of
 		// counting its own headers matters then.
 		for i := len(add) - 1; i >= 0; i-- {
-			_ = mod.InsertHeader(0, add[i].name, add[i].value)
+			s.conn.modify(gomilter.ActInsertHeader, 0, add[i].name, add[i].value)
 		}
 	}
 }
 
 // guard ends the session, and only it, when something in it panics.
-func (s *session) guard(resp *gomilter.Response) {
+func (s *session) guard() {
 	if v := recover(); v != nil {
 		s.conn.end(&panicError{v, debug.Stack()})
-		*resp = nil
 	}
-}
-
-// logAttrs say which message a line is about.
-func (s *session) logAttrs() []any {
-	return []any{"queue_id", s.queueID(), "client", s.peer(), "from", s.msg.from}
 }
