@@ -48,6 +48,7 @@ func runClassify(a *app, fs *flag.FlagSet, args []string) error {
 	}
 	if len(paths) == 0 {
 		paths = []string{mailbox.Stdin}
+		a.hint("a message")
 	}
 	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Limits.Report.Octets+1)}
 	var bar *progress

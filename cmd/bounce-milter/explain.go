@@ -60,6 +60,7 @@ func runExplain(a *app, fs *flag.FlagSet, args []string) error {
 	}
 	e := explainer{a: a, engine: engine, json: *format == "json", remote: *remote}
 	if len(args) == 1 && args[0] == "-" {
+		a.hint("replies, one a line,")
 		return e.lines(a.stdin)
 	}
 	// Words without quotes arrive one by one: they are one reply.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"flag"
 	"io"
@@ -35,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"await":  await,
 			"signal": sendSignal,
 			"fetch":  fetch,
+			"begin":  begin,
 		},
 	})
 }
@@ -108,4 +110,27 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	body, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o600))
+}
+
+// begin ADDRESS: opens a milter session that stays in the middle of a message.
+func begin(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := net.Dial("tcp", args[0])
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
+	send := func(frame string) {
+		_, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...))
+		ts.Check(err)
+	}
+	receive := func() {
+		head := make([]byte, 4)
+		_, err := io.ReadFull(conn, head)
+		ts.Check(err)
+		_, err = io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(head)))
+		ts.Check(err)
+	}
+	send("O\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff") // version 6, all actions, all steps
+	receive()
+	send("M<>\x00")
+	receive()
 }

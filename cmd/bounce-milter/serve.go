@@ -33,7 +33,7 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 		return usagef("serve: takes no argument: %s", rest[0])
 	}
 	// From the start, for a signal may come at any time.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	asked, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -59,9 +59,12 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	if err := d.server.Listen(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	go func() {
-		<-ctx.Done()
+		<-asked.Done()
 		stop() // a second signal ends the program, as it does by default
+		cancel()
 	}()
 	go func() {
 		for range hup {
