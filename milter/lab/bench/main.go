@@ -1,0 +1,293 @@
+// Command bench measures bounce-milter beside milters that do nothing, one on
+// plain go-milter and one on libmilter, in one run: on the milter wire, and
+// under a private Postfix with smtp-source. Every figure is the median of rounds
+// that take turns, so that what else the machine does falls on all alike; the
+// ratios are what counts. The tables are Markdown.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/milter/lab"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	bin := flag.String("bin", "bin/bounce-milter", "the program to measure")
+	rounds := flag.Int("rounds", 5, "rounds")
+	limit := flag.Duration("time", 700*time.Millisecond, "time of one measurement on the wire")
+	count := flag.Int("count", 500, "messages of one measurement under Postfix")
+	wire := flag.Bool("wire", true, "measure on the wire")
+	postfix := flag.Bool("postfix", true, "measure under Postfix")
+	flag.Parse()
+	b := &bench{rounds: *rounds, limit: *limit, count: *count}
+	if err := b.run(*bin, *wire, *postfix); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// bench is one run.
+type bench struct {
+	rounds int
+	limit  time.Duration
+	count  int
+
+	lab     *lab.Lab
+	sockets string // a folder that Postfix can reach
+	filters []*filter
+}
+
+// filter is a milter under measurement, listening on both kinds of sockets:
+// each on a process of its own where it can listen only once.
+type filter struct {
+	name string
+	unix string // path
+	tcp  string // address
+	proc map[string]*lab.Process
+	own  bool
+	keep bool // ours with forged_headers = "keep"
+}
+
+func (f *filter) addr(network string) string {
+	if network == "unix" {
+		return f.unix
+	}
+	return f.tcp
+}
+
+// spec is a filter's socket as Postfix spells it.
+func (f *filter) spec(network string) string {
+	if network == "unix" {
+		return "unix:milter/" + filepath.Base(f.unix)
+	}
+	return "inet:" + f.tcp
+}
+
+func (b *bench) run(bin string, wire, postfix bool) error {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	if b.lab, err = lab.New(); err != nil {
+		return err
+	}
+	defer b.lab.Close()
+	if b.sockets, err = b.lab.SocketDir("postfix"); err != nil {
+		return err
+	}
+	if err := b.start(bin); err != nil {
+		return err
+	}
+	fmt.Printf("%d rounds, medians; %s, %d CPUs, %s\n\n", b.rounds, runtime.Version(), runtime.NumCPU(), cpuName())
+	if wire {
+		if err := b.onTheWire(); err != nil {
+			return err
+		}
+	}
+	if postfix {
+		return b.underPostfix()
+	}
+	return nil
+}
+
+// start starts the filters.
+func (b *bench) start(bin string) error {
+	ports, err := lab.FreePorts(4)
+	if err != nil {
+		return err
+	}
+	for i, keep := range []bool{false, true} {
+		f := &filter{name: "bounce-milter", own: true, keep: keep, tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
+		top, id := "socket_group = \"postfix\"\n", "ours"
+		if keep {
+			top, id = top+"forged_headers = \"keep\"\n", "keep"
+		}
+		f.unix = b.sockets + "/" + id + ".sock"
+		d, err := b.lab.StartDaemon(id, lab.DaemonConfig{Bin: bin, Listen: []string{"unix:" + f.unix, "inet:" + f.tcp}, Top: top})
+		if err != nil {
+			return err
+		}
+		f.proc["unix"], f.proc["tcp"] = d.Process, d.Process
+		b.filters = append(b.filters, f)
+	}
+	goNoop, cNoop := b.lab.Path("noop-go"), b.lab.Path("noop-c")
+	if err := lab.Build("./milter/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
+		return err
+	}
+	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[2]), func(network, addr string) []string {
+		return []string{network, addr}
+	}); err != nil {
+		return err
+	}
+	root, err := lab.ModuleRoot()
+	if err != nil {
+		return err
+	}
+	if out, err := exec.Command("cc", "-O2", "-o", cNoop, filepath.Join(root, "milter/lab/bench/testdata/noop.c"), "-lmilter", "-lpthread").CombinedOutput(); err != nil {
+		fmt.Printf("libmilter is left out, it does not build here: %s\n", strings.TrimSpace(string(out)))
+		return nil
+	}
+	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[3]), func(network, addr string) []string {
+		if network == "unix" {
+			return []string{"unix:" + addr}
+		}
+		host, port, _ := strings.Cut(addr, ":")
+		return []string{"inet:" + port + "@" + host}
+	})
+}
+
+// noop starts a filter that can listen only once, once for each kind of socket.
+func (b *bench) noop(name, path, tcp string, args func(network, addr string) []string) error {
+	id := filepath.Base(path)
+	f := &filter{name: name, unix: b.sockets + "/" + id + ".sock", tcp: tcp, proc: map[string]*lab.Process{}}
+	for _, network := range []string{"unix", "tcp"} {
+		addr := f.addr(network)
+		p, err := b.lab.Start(lab.Spec{Name: id, Path: path, Args: args(network, addr), Log: b.lab.Path(id + ".log")})
+		if err != nil {
+			return err
+		}
+		f.proc[network] = p
+		if err := lab.Until(name+" to listen", func() (bool, error) {
+			if p.Exited() {
+				return false, errors.New(p.Log())
+			}
+			c, err := dial(network, addr)
+			if err != nil {
+				return false, nil
+			}
+			return true, c.conn.Close()
+		}); err != nil {
+			return err
+		}
+	}
+	b.filters = append(b.filters, f)
+	return nil
+}
+
+// sample is one measurement.
+type sample struct {
+	rate float64 // messages a second
+	cpu  float64 // processor time of the filter, microseconds a message
+}
+
+// cell is one line of a table: what is measured, and its samples.
+type cell struct {
+	what    string
+	filter  *filter // nil: no milter
+	network string
+	msg     *message // on the wire
+	file    string   // under Postfix
+	from    string
+	samples []sample
+}
+
+func (c *cell) rate() float64 { return median(c.samples, func(s sample) float64 { return s.rate }) }
+func (c *cell) cpu() float64  { return median(c.samples, func(s sample) float64 { return s.cpu }) }
+
+// resident is the filter's memory in MiB.
+func (c *cell) resident() string {
+	if c.filter == nil {
+		return "–"
+	}
+	rss, err := c.filter.proc[c.network].Resident()
+	if err != nil {
+		return "?"
+	}
+	return fmt.Sprint(rss >> 20)
+}
+
+func median(s []sample, of func(sample) float64) float64 {
+	var v []float64
+	for _, x := range s {
+		v = append(v, of(x))
+	}
+	slices.Sort(v)
+	if len(v) == 0 {
+		return 0
+	}
+	return v[len(v)/2]
+}
+
+// measured takes one sample of a cell: do sends messages and says how many.
+func measured(c *cell, do func() (int, time.Duration, error)) error {
+	var before time.Duration
+	var err error
+	if c.filter != nil {
+		if before, err = c.filter.proc[c.network].CPU(); err != nil {
+			return err
+		}
+	}
+	n, took, err := do()
+	if err != nil {
+		return fmt.Errorf("%s, %s: %w", c.what, c.network, err)
+	}
+	s := sample{rate: float64(n) / took.Seconds()}
+	if c.filter != nil {
+		after, err := c.filter.proc[c.network].CPU()
+		if err != nil {
+			return err
+		}
+		s.cpu = float64((after - before).Microseconds()) / float64(n)
+	}
+	c.samples = append(c.samples, s)
+	return nil
+}
+
+// label names a filter with what it is given to do.
+func label(f *filter, what string) string {
+	name := f.name + ", " + what
+	if f.own && what == "ordinary mail" {
+		if f.keep {
+			name += ", `forged_headers = \"keep\"`"
+		} else {
+			name += ", `forged_headers = \"remove\"`"
+		}
+	}
+	return name
+}
+
+// mails are the messages that are sent: a bounce of 5 KB with 25 header fields
+// and an ordinary mail of the same form and size.
+func mails() (bounce, ordinary []byte) {
+	var extra []string
+	for i := range 16 {
+		extra = append(extra, fmt.Sprintf("X-Trace-%02d: from relay%d.remote.test by mx.remote.test; Mon, 2 Nov 2026 09:59:%02d +0000", i, i, i))
+	}
+	bounce = lab.Bounce("bench", "user@lab.test", extra, lab.Refused{
+		Address: "gone@remote.test", Status: "5.1.1", RemoteMTA: "mx.remote.test",
+		Diagnostic: "550 5.1.1 <gone@remote.test>: Recipient address rejected: User unknown in virtual mailbox table",
+	})
+	fill := max(0, 5<<10-len(bounce))
+	lines := strings.Repeat(strings.Repeat("w", 63)+"\n", fill/64)
+	bounce = []byte(strings.Replace(string(bounce), "\nHello.\n", "\n"+lines, 1))
+	for i := range 2 {
+		extra = append(extra, fmt.Sprintf("X-More-%d: so that both have as many", i))
+	}
+	return bounce, lab.Ordinary("bench", "user@lab.test", extra, 5<<10)
+}
+
+// cpuName is the processor's name, for who compares tables.
+func cpuName() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown processor"
+	}
+	for line := range strings.SplitSeq(string(b), "\n") {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "unknown processor"
+}

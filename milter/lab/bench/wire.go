@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// onTheWire measures each filter alone, one client on one connection.
+func (b *bench) onTheWire() error {
+	bounceRaw, ordinaryRaw := mails()
+	bounce, ordinary := parse("", bounceRaw), parse("ann@remote.test", ordinaryRaw)
+	fmt.Printf("### On the milter wire\n\nA bounce of %d octets with %d header fields, and an ordinary mail of %d octets with %d, one connection.\n\n",
+		len(bounceRaw), len(bounce.headers), len(ordinaryRaw), len(ordinary.headers))
+	var cells []*cell
+	for _, network := range []string{"unix", "tcp"} {
+		for _, f := range b.filters {
+			if !f.keep {
+				cells = append(cells, &cell{what: label(f, "bounce"), filter: f, network: network, msg: &bounce})
+			}
+			if f.own {
+				cells = append(cells, &cell{what: label(f, "ordinary mail"), filter: f, network: network, msg: &ordinary})
+			}
+		}
+	}
+	for range b.rounds {
+		for _, c := range cells {
+			network, addr := c.network, c.filter.addr(c.network)
+			if _, _, _, err := pace(network, addr, c.msg, b.limit/10); err != nil { // warm up
+				return fmt.Errorf("%s, %s: %w", c.what, network, err)
+			}
+			err := measured(c, func() (int, time.Duration, error) {
+				n, took, tags, err := pace(network, addr, c.msg, b.limit)
+				if err == nil && c.filter.own && c.msg == &bounce && tags != 5*n {
+					err = fmt.Errorf("%d bounces got %d headers", n, tags)
+				}
+				return n, took, err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Print("| milter | socket | msg/s | × go-milter | × libmilter | CPU µs/msg | RSS MiB |\n|---|---|--:|--:|--:|--:|--:|\n")
+	for _, c := range cells {
+		fmt.Printf("| %s | %s | %.0f | %s | %s | %.0f | %s |\n", c.what, c.network, c.rate(),
+			times(c, cells, "go-milter, no-op"), times(c, cells, "libmilter, no-op"), c.cpu(), c.resident())
+	}
+	fmt.Println()
+	return nil
+}
+
+// times is how many times as fast as another filter on the same socket a cell
+// is.
+func times(c *cell, cells []*cell, other string) string {
+	for _, o := range cells {
+		if o.filter != nil && o.filter.name == other && o.network == c.network && o.from == c.from && o.rate() > 0 {
+			return fmt.Sprintf("%.1f", c.rate()/o.rate())
+		}
+	}
+	return "–"
+}
