@@ -135,7 +135,7 @@ func (q *inquest) choose(p *rules.Pair) int {
 	who := q.witness & (aboutRecipient | aboutSender)
 	first := -1
 	for i, c := range p.Choices {
-		if Category(c.Category) == DMARC && (unnamed || who != 0 && len(p.Choices) > 1) {
+		if Category(c.Category) == DMARC && unnamed {
 			continue
 		}
 		if first < 0 {
