@@ -95,17 +95,16 @@ func (r *reader) read(msg []byte) {
 		r.rep.Kind = k
 		return
 	}
-	if r.walker.reports == "" && r.forwarded() {
+	switch {
+	case r.walker.reports == "" && r.forwarded():
 		if isAutoReply(r.top, r.notice()) {
 			r.rep.Kind = KindAutoReply
 		}
-		return
-	}
-	if r.statusParts() || r.statusInWords(body) || r.nested() {
+	case r.statusParts() || r.statusInWords(body):
 		r.rep.Kind = KindDSN
-		return
+	default:
+		r.inWords()
 	}
-	r.inWords()
 }
 
 // mendHeader parts a Content-Type field from the field that it was joined with.
@@ -216,17 +215,16 @@ func (r *reader) statusInWords(body []byte) bool {
 		return false
 	}
 	// A MIME tree without the header that announces it.
-	if b := sniffBoundary(body); b != "" && len(r.walker.parts) == 1 && !r.walker.parts[0].kind.returned() {
+	if b := sniffBoundary(body); b != "" && len(r.walker.parts) == 1 && r.walker.parts[0].kind.text() {
 		inner := walker{lim: r.lim}
 		h := header{{name: []byte("Content-Type"), value: []byte(`multipart/mixed; boundary="` + b + `"`)}}
 		inner.walk(h, body, 0, false)
-		for i := range inner.parts {
-			if inner.parts[i].kind.status() {
-				r.walker.parts, r.known = inner.parts, false
-				return r.statusParts()
-			}
+		r.walker.parts, r.known = inner.parts, false
+		if r.statusParts() {
+			return true
 		}
 	}
+	before := ""
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		if p.kind.returned() || p.side {
@@ -235,18 +233,21 @@ func (r *reader) statusInWords(body []byte) bool {
 		if !p.kind.text() && p.kind.name != "text/html" && !strings.HasPrefix(p.kind.name, "application/") {
 			continue
 		}
-		text := []byte(p.text())
-		start := findFields(text)
+		text := p.text()
+		start := findFields([]byte(text))
 		if start < 0 {
+			if p.kind.text() {
+				before += text + "\n"
+			}
 			continue
 		}
 		sr := statusReader{lim: r.lim}
-		end := start + sr.read(text[start:], true)
+		end := start + sr.read([]byte(text[start:]), true)
 		if len(sr.groups) == 0 || !sr.groups[0].named() {
 			continue
 		}
-		r.words, r.known = string(text[:start]), true
-		r.returnedAfter(text[end:], i)
+		r.words, r.known = before+text[:start], true
+		r.returnedAfter([]byte(text[end:]), i)
 		r.fill(&sr)
 		return true
 	}
@@ -303,23 +304,34 @@ func (r *reader) returnedAfter(text []byte, i int) {
 	}
 }
 
-// nested reads a delivery report that is attached as a whole: a forward by a
-// program, or a notice to the postmaster.
+// nested reads a bounce that is attached as a whole: a forward by a program, or
+// a notice to the postmaster. It reports whether there is one.
 func (r *reader) nested() bool {
+	if r.walker.reports == "" && !r.machine() {
+		return false
+	}
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
 			continue
 		}
-		inner := walker{lim: r.lim}
+		inner := reader{lim: r.lim, rep: &Report{}}
+		inner.lim.Depth--
 		h, body := readHeader(nil, p.decoded(r.lim.Octets), r.lim, false)
-		inner.walk(h, body, 1, false)
-		for j := range inner.parts {
-			if inner.parts[j].kind.status() {
-				r.walker, r.known = inner, false
-				return r.statusParts()
-			}
+		inner.top = mendHeader(h)
+		inner.walker = walker{lim: inner.lim}
+		inner.walker.walk(inner.top, body, 0, false)
+		switch {
+		case inner.statusParts() || inner.statusInWords(body):
+			inner.rep.Kind = KindDSN
+		case inner.machine() && inner.listed(inner.notice()):
+			inner.rep.Kind = KindText
+		default:
+			continue
 		}
+		inner.rep.Truncated = r.rep.Truncated || inner.walker.truncated
+		*r.rep = *inner.rep
+		return true
 	}
 	return false
 }
@@ -328,21 +340,36 @@ func (r *reader) nested() bool {
 // message is none.
 func (r *reader) inWords() {
 	text := r.notice()
-	if k, ok := r.notification(text); ok {
-		r.rep.Kind = k
-		return
-	}
-	rs := noticeRecipients(r.top, text, r.lim)
+	kind, isSNS := r.notification(text)
 	switch {
-	case rs != nil:
+	case isSNS:
+		r.rep.Kind = kind
+	case r.listed(text):
 		r.rep.Kind = KindText
-		r.rep.Recipients = rs
-		r.returnedAfter([]byte(text), 0)
 	case isAutoReply(r.top, text):
-		r.rep.Kind = KindAutoReply
+		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
+	case r.nested():
+	case len(r.rep.Recipients) > 0: // a bounce that names no one
+		r.rep.Kind = KindText
 	case r.walker.reports == "delivery-status":
 		r.rep.Kind = KindDSN
 	}
+}
+
+// listed reads the recipients of a bounce in words and reports whether it names
+// any. If it is a bounce all the same, the report has one without an address.
+func (r *reader) listed(text string) bool {
+	r.rep.Recipients = noticeRecipients(r.top, text, r.lim)
+	if len(r.rep.Recipients) == 0 {
+		return false
+	}
+	r.returnedAfter([]byte(text), 0)
+	for i := range r.rep.Recipients {
+		if r.rep.Recipients[i].Address != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // notice returns the words of the message, without the returned message and

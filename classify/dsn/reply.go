@@ -364,10 +364,11 @@ func (sc *replyScan) text() string {
 
 // wordAt returns what s begins with, up to white space.
 func wordAt(s string) string {
-	if i := strings.IndexFunc(s, isBlank); i >= 0 {
-		return s[:i]
+	i := 0
+	for i < len(s) && !isBlank(rune(s[i])) {
+		i++
 	}
-	return s
+	return s[:i]
 }
 
 // isBlank reports whether r is white space or a control character of ASCII.

@@ -96,6 +96,7 @@ type statusReader struct {
 	body     []byte // what is read now
 	gap      bool   // an empty line went before
 	inGroup  bool   // fields that RFC 3464 does not name belong to a recipient
+	indent   int    // white space before the fields of an indented block
 	dropping bool   // the present recipient is beyond the limit
 	fields   int    // extension fields in all
 
@@ -116,7 +117,7 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 		switch n, colon := fieldName(bare); {
 		case len(bare) == 0:
 			sr.gap = true
-		case n == 0, len(bare) < len(line) && !(sr.gap && lookupField(bare[:n]) != fieldUnknown),
+		case n == 0, len(bare) < len(line) && !sr.indentedField(bare[:n], len(line)-len(bare)),
 			bytes.HasPrefix(bare[colon+1:], []byte("//")):
 			// No field: the last one goes on.
 			// QUIRK: continuation lines that are not indented, even after an
@@ -144,6 +145,17 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 		pos = after
 	}
 	return len(body)
+}
+
+// indentedField reports whether a line with that name and so much white space
+// before it is a field, and no continuation: it begins a block of fields, or
+// stands in one as deep as the first.
+func (sr *statusReader) indentedField(name []byte, indent int) bool {
+	if !sr.gap && indent != sr.indent || lookupField(name) == fieldUnknown && (sr.gap || name[0]|0x20 != 'x') {
+		return false
+	}
+	sr.indent = indent
+	return true
 }
 
 // extend lengthens the last field up to an offset in the body.
@@ -213,8 +225,9 @@ func (sr *statusReader) startsGroup(id fieldID) bool {
 	g := &sr.groups[len(sr.groups)-1]
 	if sr.gap {
 		// QUIRK: empty lines between the fields of one recipient: sent by some
-		// web-hosting panels. They separate only what is complete.
-		return g.has(id) || g.named() && (id == fieldFinal || id == fieldOriginal || g.has(fieldAction) || g.has(fieldStatus))
+		// web-hosting panels. A new one begins with what the last one has, or
+		// with a name when the last one has a name and more.
+		return g.has(id) || (id == fieldFinal || id == fieldOriginal) && g.named() && (g.has(fieldAction) || g.has(fieldStatus))
 	}
 	// QUIRK: no empty line between recipients: Postini, old IMail and
 	// Novell GroupWise.
