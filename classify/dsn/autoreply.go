@@ -19,12 +19,7 @@ const maxReplyText = 4 << 10
 func isAutoReply(h fieldSource, text string) bool {
 	d := autoReplies()
 	score := 0
-	values := cueValues{}
-	for i := range d.cues {
-		if d.cues[i].holds(h, values) {
-			score += d.cues[i].Weight
-		}
-	}
+	d.cues.each(h, func(c *noticeCue) { score += c.Weight })
 	switch {
 	case score >= d.threshold:
 		return true
@@ -55,7 +50,7 @@ func unquoted(text string) []byte {
 
 // autoReplyData is what the data say about automatic replies.
 type autoReplyData struct {
-	cues      []noticeCue
+	cues      cueSet
 	phrases   *phraseIndex[uint32]
 	threshold int // score from which a message is an automatic reply
 	words     int // what a phrase in the text adds to the score
@@ -96,7 +91,7 @@ func loadAutoReplies() (*autoReplyData, error) {
 	if err := dec.Decode(&f); err != nil {
 		return nil, fmt.Errorf("parsing autoreply.toml: %w", err)
 	}
-	d := &autoReplyData{cues: f.Cue, phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words}
+	d := &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words}
 	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
 	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe}
 	for _, l := range f.Language {
@@ -108,9 +103,8 @@ func loadAutoReplies() (*autoReplyData, error) {
 			}
 		}
 	}
-	d.cues = append(d.cues, subject, maybe)
-	for i := range d.cues {
-		d.cues[i].fold()
+	for _, c := range append(f.Cue, subject, maybe) {
+		d.cues.add(&c)
 	}
 	return d, nil
 }

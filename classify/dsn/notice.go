@@ -1,6 +1,9 @@
 package dsn
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // fieldSource is the header of a message as this part of the package needs
 // it: names without regard to case, values unfolded, encoded words decoded.
@@ -100,7 +103,7 @@ func failedRecipients(h fieldSource) []string {
 			if i := strings.LastIndexByte(one, '<'); i >= 0 {
 				one = one[i+1:]
 			}
-			if one != "" {
+			if one != "" && strings.IndexFunc(one, unicode.IsControl) < 0 {
 				addrs = append(addrs, one)
 			}
 		}

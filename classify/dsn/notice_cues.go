@@ -1,6 +1,9 @@
 package dsn
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // headScore is what the header says of whether a message is a bounce.
 type headScore struct {
@@ -13,38 +16,60 @@ type headScore struct {
 // headerScore adds up the cues of the header.
 func (d *noticeData) headerScore(h fieldSource) headScore {
 	var s headScore
-	values := cueValues{}
-	for i := range d.cues {
-		if c := &d.cues[i]; c.holds(h, values) {
-			s.score += c.Weight
-			s.machine = s.machine || c.Machine
-			s.robot = s.robot || c.Robot
-			s.delayed = s.delayed || c.Delayed
-		}
-	}
+	d.cues.each(h, func(c *noticeCue) {
+		s.score += c.Weight
+		s.machine = s.machine || c.Machine
+		s.robot = s.robot || c.Robot
+		s.delayed = s.delayed || c.Delayed
+	})
 	return s
 }
 
-// cueValues keeps the folded values of fields that cues have asked for. A
-// field that is there but empty has the value "<>".
-type cueValues map[string]string
+// cueSet is a list of cues, filed by the fields that they look at, so that
+// every field is read and folded once.
+type cueSet struct {
+	fields []string
+	cues   [][]*noticeCue // by number of field
+	count  int
+}
 
-// holds reports whether a cue holds for a header.
-func (c *noticeCue) holds(h fieldSource, values cueValues) bool {
+func (s *cueSet) add(c *noticeCue) {
+	c.fold()
+	c.number = s.count
+	s.count++
 	for _, name := range c.Header {
-		v, ok := values[name]
-		if !ok {
-			v = foldPhrase(cut(h.get(name), maxSentence))
-			if v == "" && len(h.values(name)) > 0 {
-				v = "<>"
-			}
-			values[name] = v
+		i := slices.Index(s.fields, name)
+		if i < 0 {
+			i = len(s.fields)
+			s.fields, s.cues = append(s.fields, name), append(s.cues, nil)
 		}
-		if v != "" && c.matches(v) {
-			return true
+		s.cues[i] = append(s.cues[i], c)
+	}
+}
+
+// each calls f for every cue that holds for a header, once.
+func (s *cueSet) each(h fieldSource, f func(*noticeCue)) {
+	var room [2][maxSentence]byte
+	var seen [4]uint64
+	for i, name := range s.fields {
+		v := h.get(name)
+		var folded string
+		if v == "" {
+			if len(h.values(name)) == 0 {
+				continue
+			}
+			folded = "<>" // there, and empty
+		} else {
+			_, low := foldText(room[0][:0], room[1][:0], cut(v, maxSentence))
+			folded = strings.TrimSuffix(string(low), " ")
+		}
+		for _, c := range s.cues[i] {
+			if bit := uint64(1) << (c.number % 64); seen[c.number/64%4]&bit == 0 && c.matches(folded) {
+				seen[c.number/64%4] |= bit
+				f(c)
+			}
 		}
 	}
-	return false
 }
 
 // fold brings the cue's phrases into the form in which they are compared.
@@ -116,6 +141,9 @@ func (n *notice) isBounce(head headScore) bool {
 	body := weightSays * min(n.says, 2)
 	if n.opened {
 		body += weightOpens
+	}
+	if body > 0 && head.score+body+weightBait*n.bait >= n.d.threshold {
+		return true
 	}
 	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || ParseReply(n.words(0, n.end)).Status != "") {
 		body += weightReply

@@ -94,12 +94,14 @@ type noticeCue struct {
 	Machine bool     `toml:"machine"` // a mail system wrote the message
 	Robot   bool     `toml:"robot"`   // some program wrote it
 	Delayed bool     `toml:"delayed"` // the program will try again
+
+	number int // in its cueSet
 }
 
 // noticeData is all that the data files say about notices.
 type noticeData struct {
 	formats []noticeFormat
-	cues    []noticeCue
+	cues    cueSet
 	phrases *phraseIndex[role]
 
 	// headerStart names fields that begin a returned message in mid-text.
@@ -148,7 +150,9 @@ func loadNotices() (*noticeData, error) {
 			return nil, fmt.Errorf("parsing %s: %w", file.Name(), err)
 		}
 		d.formats = append(d.formats, f.Format...)
-		d.cues = append(d.cues, f.Cue...)
+		for i := range f.Cue {
+			d.cues.add(&f.Cue[i])
+		}
 		if f.Text.Threshold != 0 {
 			d.threshold = f.Text.Threshold
 		}
@@ -165,9 +169,6 @@ func loadNotices() (*noticeData, error) {
 				}
 			}
 		}
-	}
-	for i := range d.cues {
-		d.cues[i].fold()
 	}
 	return d, nil
 }

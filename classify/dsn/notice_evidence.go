@@ -26,6 +26,7 @@ type exchange struct {
 func (n *notice) readDialogue() {
 	var rcpt, host, command string
 	cause := -1 // reply that no recipient has been blamed on yet
+	until := 0  // where the last reply ends
 	ai, mi := 0, 0
 	for i := range n.lines {
 		l := &n.lines[i]
@@ -73,6 +74,7 @@ func (n *notice) readDialogue() {
 			if cause = -1; code >= 400 && e.rcpt == "" {
 				cause = len(n.dialogue) - 1
 			}
+		case l.start < until: // a further line of that reply
 		case startsWithCode(line):
 			// "554 <u@example.com>... 550 Host unknown": the program's own
 			// code, the address, then what it met with.
@@ -88,7 +90,8 @@ func (n *notice) readDialogue() {
 			if k := n.owner(l.start); k >= 0 && len(n.found) > 1 {
 				end = max(l.end, n.found[k].to)
 			}
-			e.reply = n.words(from, n.replyEnd(from, end))
+			until = n.replyEnd(from, end)
+			e.reply = n.words(from, until)
 			e.code = leadingCode(e.reply)
 			if cause >= 0 && addr != "" {
 				// Refused before RCPT TO or after DATA, then the program names

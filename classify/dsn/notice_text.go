@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -218,6 +219,7 @@ func (n *notice) mark() {
 			n.returned = fieldAddress(string(n.orig[n.lines[cut].end:]), "to:")
 		}
 		n.cutLines(cut)
+		n.marks = slices.DeleteFunc(n.marks, func(k mark) bool { return k.end > len(n.low) })
 	}
 }
 
