@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,10 +26,19 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bounce-milter": main})
 }
 
-// Each script is a transcript of the program at work.
+// Each script is a transcript of the program at work. In short mode, which goes
+// with the race detector, only those of the daemon run: nothing else is parallel.
 func TestScripts(t *testing.T) {
+	pattern := "*.txtar"
+	if testing.Short() {
+		pattern = "serve*.txtar"
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "script", pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
+		Files:         files,
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
