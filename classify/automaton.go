@@ -55,58 +55,70 @@ func newAutomaton(patterns []string) *automaton {
 	return a
 }
 
-// trie is the automaton in the making.
+// trie is the automaton in the making. Its nodes are numbers, 0 is the root;
+// every slice but next is by node.
 type trie struct {
-	a        *automaton
-	children [][]edge // by node
-	ends     [][]int32
-	order    []uint32 // nodes, shallow ones first
-	state    []uint32 // by node: its number in the automaton
-	fail     []uint32 // by node: another node
-	suffix   []uint32 // by node: the nearest suffix that ends a pattern, 0 if none does
-}
-
-type edge struct {
-	class uint8
-	to    uint32
+	a       *automaton
+	child   []uint32 // the first child, 0 if there is none
+	sibling []uint32 // the next child of the same parent
+	class   []uint8  // of the octet that leads here
+	first   []int32  // pattern that ends here, plus one; 0 if none does
+	next    []int32  // by pattern: another that ends in the same node, likewise
+	order   []uint32 // nodes, shallow ones first
+	state   []uint32 // number in the automaton
+	fail    []uint32 // the longest suffix that is a node
+	suffix  []uint32 // the nearest suffix that ends a pattern, 0 if none does
 }
 
 func newTrie(a *automaton, patterns []string) *trie {
-	t := &trie{a: a, children: make([][]edge, 1), ends: make([][]int32, 1)}
+	t := &trie{a: a, next: make([]int32, len(patterns))}
+	t.add(0)
 	for id, p := range patterns {
 		at := uint32(0)
 		for i := 0; i < len(p); i++ {
-			at = t.child(at, a.class[p[i]])
+			at = t.grow(at, a.class[p[i]])
 		}
-		t.ends[at] = append(t.ends[at], int32(id))
+		t.next[id], t.first[at] = t.first[at], int32(id+1)
 	}
-	t.order = append(make([]uint32, 0, len(t.children)), 0)
+	t.order = make([]uint32, 1, len(t.child))
 	for i := 0; i < len(t.order); i++ {
-		for _, e := range t.children[t.order[i]] {
-			t.order = append(t.order, e.to)
+		for c := t.child[t.order[i]]; c != 0; c = t.sibling[c] {
+			t.order = append(t.order, c)
 		}
 	}
 	return t
 }
 
-// child returns the child of a node, which it makes if need be.
-func (t *trie) child(at uint32, class uint8) uint32 {
-	for _, e := range t.children[at] {
-		if e.class == class {
-			return e.to
-		}
+// add makes a node without parent.
+func (t *trie) add(class uint8) uint32 {
+	t.child, t.sibling = append(t.child, 0), append(t.sibling, 0)
+	t.class, t.first = append(t.class, class), append(t.first, 0)
+	return uint32(len(t.child) - 1)
+}
+
+// grow returns the child of a node, which it makes if need be.
+func (t *trie) grow(at uint32, class uint8) uint32 {
+	if c := t.find(at, class); c != 0 {
+		return c
 	}
-	to := uint32(len(t.children))
-	t.children = append(t.children, nil)
-	t.ends = append(t.ends, nil)
-	t.children[at] = append(t.children[at], edge{class, to})
-	return to
+	c := t.add(class)
+	t.sibling[c], t.child[at] = t.child[at], c
+	return c
+}
+
+// find returns the child of a node, 0 if there is none.
+func (t *trie) find(at uint32, class uint8) uint32 {
+	c := t.child[at]
+	for c != 0 && t.class[c] != class {
+		c = t.sibling[c]
+	}
+	return c
 }
 
 // link turns the trie into the automaton. It visits shallow nodes first, for
 // what a node falls back to is always shallower.
 func (t *trie) link() {
-	n := len(t.children)
+	n := len(t.child)
 	t.state, t.fail, t.suffix = make([]uint32, n), make([]uint32, n), make([]uint32, n)
 	t.number()
 	a := t.a
@@ -114,25 +126,27 @@ func (t *trie) link() {
 		fail := t.fail[n]
 		if n != 0 {
 			t.suffix[n] = fail
-			if len(t.ends[fail]) == 0 {
+			if t.first[fail] == 0 {
 				t.suffix[n] = t.suffix[fail]
 			}
 		}
-		for _, e := range t.children[n] {
+		for c := t.child[n]; c != 0; c = t.sibling[c] {
 			if n != 0 {
-				t.fail[e.to] = t.follow(fail, e.class)
+				t.fail[c] = t.follow(fail, t.class[c])
 			}
 		}
-		o := &a.outs[t.outIndex(n)]
+		o := &a.outs[a.outIndex(t.state[n])]
 		o.from = int32(len(a.found))
-		a.found = append(a.found, t.ends[n]...)
+		for p := t.first[n]; p != 0; p = t.next[p-1] {
+			a.found = append(a.found, p-1)
+		}
 		o.to = int32(len(a.found))
 		o.suffix = t.state[t.suffix[n]]
 		if s := t.state[n]; s&flagChain != 0 {
-			c := &a.chains[s&^flagChain]
-			c.fail = t.state[fail]
-			for _, e := range t.children[n] {
-				c.class, c.next = e.class, t.target(e.to)
+			link := &a.chains[s&^flagChain]
+			link.fail = t.state[fail]
+			if c := t.child[n]; c != 0 {
+				link.class, link.next = t.class[c], t.target(c)
 			}
 			continue
 		}
@@ -140,8 +154,8 @@ func (t *trie) link() {
 		if n != 0 { // where this node has no child, that of its fall-back
 			t.fill(row, fail)
 		}
-		for _, e := range t.children[n] {
-			row[e.class] = e.to | flagNode
+		for c := t.child[n]; c != 0; c = t.sibling[c] {
+			row[t.class[c]] = c | flagNode
 		}
 	}
 	for i, r := range a.rows {
@@ -160,7 +174,7 @@ func (t *trie) number() {
 	a := t.a
 	rows, chains := 0, 0
 	for _, n := range t.order {
-		if n != 0 && len(t.children[n]) < 2 {
+		if c := t.child[n]; n != 0 && (c == 0 || t.sibling[c] == 0) {
 			t.state[n] = uint32(chains) | flagChain
 			chains++
 		} else {
@@ -174,14 +188,12 @@ func (t *trie) number() {
 	a.states = rows + chains
 }
 
-func (t *trie) outIndex(n uint32) int { return t.a.outIndex(t.state[n]) }
-
 // target is a node's state as it stands in a transition. Its suffixes need not
 // be known yet: whether a pattern ends there is told from the node up.
 func (t *trie) target(n uint32) uint32 {
 	s := t.state[n]
 	for m := n; m != 0; m = t.fail[m] {
-		if len(t.ends[m]) > 0 {
+		if t.first[m] != 0 {
 			return s | flagOut
 		}
 	}
@@ -191,13 +203,8 @@ func (t *trie) target(n uint32) uint32 {
 // follow returns the node that an octet's class leads to from a finished node.
 func (t *trie) follow(n uint32, class uint8) uint32 {
 	for {
-		for _, e := range t.children[n] {
-			if e.class == class {
-				return e.to
-			}
-		}
-		if n == 0 {
-			return 0
+		if c := t.find(n, class); c != 0 || n == 0 {
+			return c
 		}
 		n = t.fail[n]
 	}
@@ -211,8 +218,8 @@ func (t *trie) fill(row []uint32, n uint32) {
 		return
 	}
 	t.fill(row, t.fail[n])
-	for _, e := range t.children[n] {
-		row[e.class] = e.to | flagNode
+	if c := t.child[n]; c != 0 {
+		row[t.class[c]] = c | flagNode
 	}
 }
 

@@ -26,6 +26,10 @@ func (q *inquest) look(s scope, frame int) {
 			q.witness = witness // a notice speaks of recipients whatever happened
 		}
 	}
+	q.who[2] = -1
+	if s == scopeNotice {
+		q.who[2] = q.reporting
+	}
 	q.round++
 	q.plainOf, q.pending = nil, q.pending[:0]
 	m := q.e.match

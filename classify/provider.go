@@ -4,7 +4,7 @@ package classify
 // named before the innermost reply ("host X said: …"); words of the reply; and,
 // the weakest sign, the Reporting-MTA. The first found is named. Rules for the
 // provider whose words the reply carries hold as well, for one provider passes
-// another's replies on.
+// another's replies on. The words of a notice are always the Reporting-MTA's.
 func (q *inquest) recogniseProviders() {
 	byHost := q.provider(q.ev.RemoteMTA, q.e.byMX)
 	if byHost < 0 && q.reply.inner > 0 {
@@ -32,8 +32,9 @@ func (q *inquest) recogniseProviders() {
 			n++
 		}
 	}
+	q.reporting = q.provider(q.ev.ReportingMTA, q.e.byReporting)
 	if n == 0 {
-		q.who[0] = q.provider(q.ev.ReportingMTA, q.e.byReporting)
+		q.who[0] = q.reporting
 	}
 }
 
