@@ -197,6 +197,10 @@ func (c *wireClient) message(from string, lines ...string) []mod {
 
 func (m mod) String() string { return fmt.Sprintf("%c%d %s: %s", m.op, m.index, m.name, m.value) }
 
+// goodReport is the body of a small bounce.
+const goodReport = "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n" +
+	"Final-Recipient: rfc822; gone@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+
 // goodMessage checks that the server serves: a bounce on a new connection is
 // tagged.
 func goodMessage(t testing.TB, ts *testServer) []mod {
@@ -205,7 +209,7 @@ func goodMessage(t testing.TB, ts *testServer) []mod {
 	defer c.conn.Close()
 	c.expect('c', connectFrame("192.0.2.1"))
 	c.expect('c', frame('H', "mx.example.com\x00"))
-	mods := c.message("", "Subject: Undelivered", "Content-Type: multipart/report; boundary=b", "", "--b--")
+	mods := c.message("", "Subject: Undelivered", "Content-Type: multipart/report; report-type=delivery-status; boundary=b", "", goodReport)
 	if len(mods) == 0 || mods[0].op != 'i' {
 		t.Fatalf("a good message is answered with %v", mods)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -42,6 +43,31 @@ func (s *Server) watchdog() (stop func()) {
 				slot := <-s.slots
 				s.slots <- slot
 				s.notify("WATCHDOG=1")
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// trim gives memory back to the system when no message came for a while: the
+// runtime alone keeps as much again as is in use, for what may come.
+func (s *Server) trim(every time.Duration) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		var then, trimmed uint64
+		for {
+			select {
+			case <-t.C:
+				now := s.seen.Load()
+				if now == then && now != trimmed {
+					debug.FreeOSMemory()
+					trimmed = now
+				}
+				then = now
 			case <-done:
 				return
 			}

@@ -49,6 +49,9 @@ type Labels struct {
 	Reasons   []string // "unknown" is always there
 	Providers []string // "other" is always there
 	Rules     []string // ids of text rules, the administrator's included
+	// Verdicts are the pairs of category and type that reasons stand for:
+	// their series exist from the start. None given, all that can be do.
+	Verdicts []classify.Verdict
 }
 
 // Metrics are the daemon's counters, on a registry of their own. Create them
@@ -156,12 +159,19 @@ func (m *Metrics) setLabels(l Labels) {
 	for r := range ls.rules {
 		m.rules.WithLabelValues(r)
 	}
-	for p := range ls.providers {
+	pairs := l.Verdicts
+	if len(pairs) == 0 {
 		for _, c := range classify.Categories {
 			for _, t := range classify.Types {
-				m.bounces.WithLabelValues(string(c), string(t), string(dsn.ActionFailed), p)
+				pairs = append(pairs, classify.Verdict{Category: c, Type: t})
 			}
-			// A delay is always soft.
+		}
+	}
+	for p := range ls.providers {
+		for _, v := range pairs {
+			m.bounces.WithLabelValues(string(v.Category), string(v.Type), string(dsn.ActionFailed), p)
+		}
+		for _, c := range classify.Categories { // a delay is always soft
 			m.bounces.WithLabelValues(string(c), string(classify.Soft), string(dsn.ActionDelayed), p)
 		}
 	}

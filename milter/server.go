@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type Server struct {
 	slots    chan []byte // inspections at a time, each with its scratch space
 	draining atomic.Bool
 	serving  atomic.Bool
+	seen     atomic.Uint64 // messages begun
 
 	reload sync.Mutex // one reload or shutdown at a time
 	mu     sync.Mutex
@@ -119,11 +121,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
+	// Building the rules took several times what they need; it is not needed
+	// again until they change.
+	debug.FreeOSMemory()
 	s.serving.Store(true)
 	s.log.Info("serving", "listen", addrs(s.Addrs()), "metrics", addrs(s.MetricsAddrs()))
 	s.notify("READY=1")
-	stop := s.watchdog()
-	defer stop()
+	defer s.watchdog()()
+	defer s.trim(30 * time.Second)()
 	select {
 	case <-ctx.Done():
 		bound, cancel := context.WithTimeout(context.Background(), s.state.Load().cfg.DrainTimeout)
@@ -206,6 +211,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	}
 	s.use(newState(cfg, rules))
 	s.apply(change)
+	debug.FreeOSMemory()
 	s.metrics.reload(nil)
 	s.log.Info("reloaded", "listen", addrs(s.Addrs()), "rules", rules.Version)
 	return nil

@@ -127,6 +127,7 @@ func (s *session) peer() string {
 // kept of the last one ends here.
 func (s *session) mail(from string, utf8 bool) {
 	s.endMessage()
+	s.srv.seen.Add(1)
 	st := s.srv.state.Load()
 	m := &s.msg
 	m.st, m.from, m.inMessage = st, from, true

@@ -1,0 +1,123 @@
+package milter
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// TestMemory holds the daemon to its memory: in a process of its own, with the
+// real rules, idle, then in the middle of a thousand large bounces at once.
+func TestMemory(t *testing.T) {
+	if path := os.Getenv("MILTER_TEST_MEMORY"); path != "" {
+		memoryChild(t, path)
+		return
+	}
+	if raceEnabled {
+		t.Log("the race detector takes memory of its own: figures are not checked")
+	}
+	path := filepath.Join(t.TempDir(), "m.sock")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMemory$")
+	cmd.Env = append(os.Environ(), "MILTER_TEST_MEMORY="+path)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stdin.Close() // which ends it
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+	}()
+	eventually(t, "the daemon serves", func() bool { _, err := os.Stat(path); return err == nil })
+	ts := &testServer{path: path}
+	// Counted without the program's text, of which a test has more.
+	const text = 13
+	check := func(when string, limit int) {
+		t.Helper()
+		rss := residentKiB(t, cmd.Process.Pid)/1024 + text
+		t.Logf("%s: %d MB resident", when, rss)
+		if rss > limit && !raceEnabled {
+			t.Errorf("%s: %d MB resident, at most %d", when, rss, limit)
+		}
+	}
+	goodMessage(t, ts)
+	check("idle", 40)
+
+	header, body := benchMessage()
+	half := strings.Repeat(body, 150_000/len(body))
+	var clients []*wireClient
+	for range 1000 {
+		c := newClient(t, ts.dial(t), offerAll)
+		c.expect('c', connectFrame("192.0.2.1"))
+		c.expect('c', mailFrame(""))
+		for _, h := range header {
+			c.send(headerFrame(h[0], h[1]))
+		}
+		c.expect('c', frame('N', ""))
+		for rest := half; rest != ""; {
+			n := min(len(rest), 65535)
+			c.send(frame('B', rest[:n]))
+			rest = rest[n:]
+		}
+		clients = append(clients, c)
+	}
+	check("1000 sessions within a bounce", 200)
+	goodMessage(t, ts)
+	for _, c := range clients {
+		for range 2 {
+			c.send(frame('B', half[:65535]))
+		}
+		if mods := c.end(frame('E', "")); len(mods) < 5 {
+			t.Fatalf("not tagged: %v", mods)
+		}
+	}
+	check("after 1000 bounces", 200)
+}
+
+// memoryChild is the daemon in small.
+func memoryChild(t *testing.T, path string) {
+	engine, err := classify.New(classify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.Listen = []Socket{{"unix", path}}
+	cfg.Metrics = nil
+	rules := Rules{Inspector: engine, Labels: Labels{Rules: engine.RuleIDs(), Providers: engine.Providers()}}
+	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		os.Stdin.Read(make([]byte, 1))
+		os.Exit(0)
+	}()
+	t.Error(s.Serve(t.Context()))
+}
+
+func residentKiB(t *testing.T, pid int) (n int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "RssAnon:")
+	if _, err := fmt.Sscanf(rest, "%d kB", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
