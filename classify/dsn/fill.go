@@ -96,6 +96,10 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	if reply.Code == 0 || statusRank(reply.Status) <= rankGeneric && statusRank(rcpt.StatusField) <= rankGeneric {
 		r.askNotice(&rcpt)
 	}
+	if field := unfold(g.field[fieldStatus]); rcpt.SMTPCode == 0 && isCode(field) {
+		// QUIRK: "Status: 550": Zoho and Apache James.
+		rcpt.SMTPCode = ParseReply(field).Code
+	}
 	if rcpt.Action == "" {
 		rcpt.Action = guessAction(&rcpt)
 	}

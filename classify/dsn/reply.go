@@ -273,6 +273,15 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 	if strings.IndexByte("([{:;=\"'<>|\n\r", c) >= 0 {
 		return true, true
 	}
+	if end := at + 3; end+1 < len(s) {
+		// "problem 554-'…'"; "refused - 550 No such user"
+		if s[end] == '-' && (s[end+1] == '\'' || s[end+1] == '"') {
+			return true, true
+		}
+		if c == '-' && s[end] == ' ' && ('A' <= s[end+1] && s[end+1] <= 'Z' || s[end+1] == '<') {
+			return true, true
+		}
+	}
 	switch strings.ToLower(lastWord(s[:i])) {
 	case "error", "code", "reply", "response", "smtp", "status":
 		return true, true

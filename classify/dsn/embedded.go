@@ -1,0 +1,149 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// maxPreamble bounds the octets before the first boundary line of a message
+// whose MIME header was lost.
+const maxPreamble = 300
+
+// statusInWords reads the fields of a report that lie in the midst of words:
+// its MIME form was lost, or never was.
+//
+// QUIRK: Amazon WorkMail writes the fields into the text part; Sendmail's and
+// Postfix's reports lose their MIME header when a mailbox is exported or a
+// help desk passes them on.
+func (r *reader) statusInWords(body []byte) bool {
+	if r.walker.reports != "delivery-status" && !r.machine() {
+		return false
+	}
+	// A MIME tree without the header that announces it.
+	if b := sniffBoundary(body); b != "" && len(r.walker.parts) == 1 && r.walker.parts[0].kind.text() {
+		inner := walker{lim: r.lim}
+		h := header{{name: []byte("Content-Type"), value: []byte(`multipart/mixed; boundary="` + b + `"`)}}
+		inner.walk(h, body, 0, false)
+		outer := r.walker.parts
+		r.walker.parts, r.known = inner.parts, false
+		if r.statusParts() {
+			return true
+		}
+		// Far from the beginning it is the boundary of the returned message.
+		if indexDelim(body, "--"+b) > maxPreamble {
+			r.walker.parts, r.known = outer, false
+		}
+	}
+	before := ""
+	for i := range r.walker.parts {
+		p := &r.walker.parts[i]
+		if p.kind.returned() || p.side {
+			continue
+		}
+		if !p.kind.text() && p.kind.name != "text/html" && !strings.HasPrefix(p.kind.name, "application/") {
+			continue
+		}
+		text := p.text()
+		start := findFields([]byte(text))
+		if start < 0 {
+			if p.kind.text() {
+				before += text + "\n"
+			}
+			continue
+		}
+		sr := statusReader{lim: r.lim}
+		end := start + sr.read([]byte(text[start:]), true)
+		if len(sr.groups) == 0 || !sr.groups[0].named() {
+			continue
+		}
+		r.words, r.known = before+text[:start], true
+		r.returnedAfter([]byte(text[end:]), i)
+		r.fill(&sr)
+		return true
+	}
+	return false
+}
+
+// findFields returns where the fields of a report begin in a text, -1 if there
+// are none: a field that only a report has, and a Final-Recipient or two others
+// below it.
+func findFields(text []byte) int {
+	first, others := -1, 0
+	for at := 0; at < len(text); {
+		line, next := cutLine(text[at:])
+		bare := bytes.TrimLeft(line, " \t")
+		if n, _ := fieldName(bare); n > 0 {
+			id := lookupField(bare[:n])
+			switch id {
+			case fieldReportingMTA, fieldOriginal, fieldAction, fieldStatus, fieldFinal:
+				if first < 0 {
+					first = at
+				}
+			}
+			if id.perRecipient() && first >= 0 {
+				if others++; id == fieldFinal || others > 2 {
+					return first
+				}
+			}
+		} else if len(bare) > 0 && bytes.HasPrefix(bare, []byte("--")) {
+			first, others = -1, 0
+		}
+		at = len(text) - len(next)
+	}
+	return -1
+}
+
+// returnedAfter reads the header of the returned message: that of the next part
+// which is one, else the fields that follow those of the report.
+func (r *reader) returnedAfter(text []byte, i int) {
+	for ; i < len(r.walker.parts); i++ {
+		if p := &r.walker.parts[i]; p.kind.returned() {
+			r.returned(p.decoded(r.lim.Octets))
+			return
+		}
+	}
+	for tries := 0; tries < 4 && len(text) > 0; tries++ {
+		text = bytes.TrimLeft(text, " \t\r\n")
+		h, rest := readHeader(nil, text, r.lim, false)
+		if h.raw("Message-Id") != nil || h.raw("From") != nil {
+			r.returnedHeader(h)
+			return
+		}
+		if len(rest) == len(text) { // no field: pass the line over
+			_, rest = cutLine(text)
+		}
+		text = rest
+	}
+}
+
+// nested reads a bounce that is attached as a whole: a forward by a program, or
+// a notice to the postmaster. It reports whether there is one.
+func (r *reader) nested() bool {
+	if r.walker.reports == "" && !r.machine() {
+		return false
+	}
+	for i := range r.walker.parts {
+		p := &r.walker.parts[i]
+		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
+			continue
+		}
+		inner := reader{lim: r.lim, rep: &Report{}}
+		inner.lim.Depth--
+		h, body := readHeader(nil, p.decoded(r.lim.Octets), r.lim, false)
+		inner.top = mendHeader(h)
+		inner.walker = walker{lim: inner.lim}
+		inner.walker.walk(inner.top, body, 0, false)
+		switch {
+		case inner.statusParts() || inner.statusInWords(body):
+			inner.rep.Kind = KindDSN
+		case inner.machine() && inner.listed(inner.notice()):
+			inner.rep.Kind = KindText
+		default:
+			continue
+		}
+		inner.rep.Truncated = r.rep.Truncated || inner.walker.truncated
+		*r.rep = *inner.rep
+		return true
+	}
+	return false
+}

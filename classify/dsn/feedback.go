@@ -1,0 +1,63 @@
+package dsn
+
+import "bytes"
+
+// otherReport returns the kind of a report that is no delivery report, "" if
+// the message is none.
+func (r *reader) otherReport() Kind {
+	status := false
+	for i := range r.walker.parts {
+		p := &r.walker.parts[i]
+		switch p.kind.name {
+		case "message/feedback-report": // RFC 5965 section 3
+			return KindFeedback
+		case "message/disposition-notification", "message/global-disposition-notification": // RFC 8098 section 3
+			if !status {
+				return KindDisposition
+			}
+		}
+		status = status || p.kind.status()
+	}
+	if status {
+		return ""
+	}
+	switch r.walker.reports {
+	case "feedback-report":
+		return KindFeedback
+	case "disposition-notification":
+		return KindDisposition
+	}
+	for i := range r.walker.parts {
+		p := &r.walker.parts[i]
+		if !p.kind.returned() {
+			if p.kind.text() && hasFeedbackFields(p.body) && !r.forwarded() {
+				return KindFeedback
+			}
+			continue
+		}
+		h, _ := readHeader(nil, p.body, r.lim, false)
+		for _, name := range tables().feedback {
+			if h.raw(name) != nil {
+				return KindFeedback
+			}
+		}
+	}
+	return ""
+}
+
+// hasFeedbackFields reports whether the fields of an abuse report lie in the
+// midst of words.
+//
+// QUIRK: feedback loops of small providers, whose software knows no
+// message/feedback-report.
+func hasFeedbackFields(b []byte) bool {
+	const name = "\nFeedback-Type:"
+	i := bytes.Index(b, []byte(name))
+	if i < 0 {
+		return false
+	}
+	// The fields around it: RFC 5965 section 3.1 requires both.
+	from := max(0, bytes.LastIndex(b[:i], []byte("\n\n"))+2, bytes.LastIndex(b[:i], []byte("\n\r\n"))+3)
+	h, _ := readHeader(nil, bytes.TrimLeft(b[from:min(len(b), i+2000)], "\r\n"), Limits{HeaderFields: 50, FieldLength: 200}, true)
+	return h.raw("Feedback-Type") != nil && h.raw("User-Agent") != nil && h.raw("Version") != nil
+}
