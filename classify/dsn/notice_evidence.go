@@ -287,7 +287,7 @@ func (n *notice) mentions(f *foundRecipient) string {
 // trimWords takes off what is left around a notice's words when address and
 // reply are gone, and all if nothing else is left.
 func trimWords(s, addr string) string {
-	s = trimReply(strings.Trim(s, " .:;,>"))
+	s = trimReply(strings.TrimRight(strings.TrimLeft(s, " .:;,>"), " :;,("))
 	if len(s) > len(addr) && strings.EqualFold(s[:len(addr)], addr) && s[len(addr)] == ':' {
 		s = strings.TrimLeft(s[len(addr)+1:], " ")
 	}

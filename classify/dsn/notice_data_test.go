@@ -1,0 +1,127 @@
+package dsn
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestNoticeDataTidy keeps the data files in order: phrases are written as they
+// are compared, none stands twice in a list, every cue can hold and counts.
+func TestNoticeDataTidy(t *testing.T) {
+	d, err := loadNotices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for i := range d.formats {
+		f := &d.formats[i]
+		if names[f.Name] {
+			t.Errorf("two formats %s", f.Name)
+		}
+		names[f.Name] = true
+		for _, phrases := range f.roles() {
+			for j, p := range phrases {
+				if got := foldPhrase(p); got != p {
+					t.Errorf("format %s: %q is compared as %q", f.Name, p, got)
+				}
+				if slices.Index(phrases, p) != j {
+					t.Errorf("format %s: %q stands twice in a list", f.Name, p)
+				}
+			}
+		}
+	}
+	for _, cues := range d.cues.cues {
+		for _, c := range cues {
+			if c.Weight == 0 || len(c.Local)+len(c.Begin)+len(c.Any) == 0 && !c.Empty && !c.Present {
+				t.Errorf("cue %q never counts", c.Name)
+			}
+		}
+	}
+	if d.threshold <= 0 || d.cues.count > 256 {
+		t.Errorf("threshold %d, %d cues", d.threshold, d.cues.count)
+	}
+	a, err := loadAutoReplies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.threshold <= 0 || a.words <= 0 || a.cues.count > 256 {
+		t.Errorf("automatic replies: threshold %d, words %d, %d cues", a.threshold, a.words, a.cues.count)
+	}
+}
+
+func TestPhraseIndex(t *testing.T) {
+	var x phraseIndex[role]
+	for i, p := range []string{"The following Address", "following", "550 5.", "said:", "失敗", "address(es)  failed"} {
+		if err := x.add(p, 1<<i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.add("abc", 1); err == nil {
+		t.Error("a phrase of three octets was taken")
+	}
+	_, low := foldText(nil, nil, "Unthe following ADDRESS; the\n\tfollowing\u00a0address(es) failed: 配信失敗 SAID:550 nofollowing")
+	var got []string
+	x.find(low, func(start, end int, bits role) bool {
+		got = append(got, fmt.Sprintf("%s %b", low[start:end], bits))
+		return true
+	})
+	want := "following 10|the following address 1|following 10|address(es) failed 100000|失敗 10000|said: 1000"
+	if s := strings.Join(got, "|"); s != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
+
+func TestFoldText(t *testing.T) {
+	tests := []struct{ in, orig, low string }{
+		{"", "", ""},
+		{"  A\t\r\nB  ", "A B ", "a b "},
+		{"It’s “Done”", `It's "Done"`, `it's "done"`},
+		{"ÄÖÜ ПИСЬМО", "ÄÖÜ ПИСЬМО", "äöü письмо"},
+		{"İstanbul \u212a", "İstanbul \u212a", "İstanbul \u212a"}, // lower case would be of another length
+		{"a\u200bb\ufeff", "ab", "ab"},
+		{"\xff\xfeA", "\xff\xfeA", "\xff\xfea"},
+		{"全角　空白", "全角 空白", "全角 空白"},
+	}
+	for _, tt := range tests {
+		orig, low := foldText(nil, nil, tt.in)
+		if string(orig) != tt.orig || string(low) != tt.low {
+			t.Errorf("%q: got %q, %q", tt.in, orig, low)
+		}
+	}
+}
+
+func TestAddressesIn(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"", ""},
+		{"u@example.com", "u@example.com"},
+		{"<u@example.com>: no", "u@example.com <>"},
+		{"(u@example.com) \"v@example.com\" 'w@example.com'.", "u@example.com v@example.com w@example.com"},
+		{"write to u@example.com, v@example.net.", "u@example.com v@example.net"},
+		{"rfc822;u+tag=x@example.com", "u+tag=x@example.com"},
+		{`"a b"@example.com`, `"a b"@example.com`},
+		{"u@[192.0.2.1] x", "u@[192.0.2.1]"},
+		{"宛先u@example.jp様", "u@example.jp"},
+		{"<用户@例子.广告>", "用户@例子.广告 <>"},
+		{"@ @@ a@ @b a@-", ""},
+		{"a@b@c.example", "a@b"},
+		{"****@example.com", "****@example.com"},
+		{"*u@example.com*", "u@example.com"},
+		{"mailto:u@example.com?subject=x", "u@example.com"},
+		{"u@example.com<mailto:u@example.com>", "u@example.com u@example.com"},
+	}
+	for _, tt := range tests {
+		var got []string
+		for _, a := range addressesIn([]byte(tt.in), nil) {
+			s := tt.in[a.start:a.end]
+			if a.angle {
+				s += " <>"
+			}
+			got = append(got, s)
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, s, tt.want)
+		}
+	}
+}
