@@ -29,8 +29,8 @@ type PostfixConfig struct {
 	// internal_mail_filter_classes = bounce: who sees the bounces that this
 	// Postfix makes.
 	OwnBounces string
-	// Remote is the address of the server that the domains remote.test and
-	// *.remote.test are delivered to.
+	// Remote is the address of the server that the domains remote.test,
+	// *.remote.test and example.com are delivered to.
 	Remote string
 	// Main is added to main.cf.
 	Main string
@@ -168,7 +168,8 @@ func (p *Postfix) write(l *Lab, name string, cfg PostfixConfig) error {
 		if err != nil {
 			return fmt.Errorf("reading the remote's address: %w", err)
 		}
-		main += fmt.Sprintf("transport_maps = inline:{ remote.test=smtp:[%s]:%s, .remote.test=smtp:[%s]:%s }\n", host, port, host, port)
+		next := fmt.Sprintf("smtp:[%s]:%s", host, port)
+		main += fmt.Sprintf("transport_maps = inline:{ remote.test=%s, .remote.test=%s, example.com=%s }\n", next, next, next)
 	}
 	for file, text := range map[string]string{
 		"main.cf": main + cfg.Main, "master.cf": master.String(), "boxes": boxes.String(),
