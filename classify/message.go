@@ -10,7 +10,8 @@ import (
 func (e *Engine) Message(raw []byte) Result {
 	rep := dsn.Read(raw, e.limits)
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
-		ReturnedMessageID: rep.Returned.MessageID, Dropped: rep.Dropped, Truncated: rep.Truncated}
+		ReturnedMessageID: rep.Returned.MessageID,
+		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated}
 	for i := range rep.Recipients {
 		r := &rep.Recipients[i]
 		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
