@@ -47,7 +47,7 @@ func TestProviders(t *testing.T) {
 		"mxa-0012ab01.gslb.pphosted.com":          "proofpoint",
 		"d123456a.ess.barracudanetworks.com":      "barracuda",
 		"mx1.example.iphmx.com":                   "cisco",
-		"cluster5.us.messagelabs.com":             "broadcom",
+		"cluster5.us.messagelabs.com":             "messagelabs",
 		"example.in.tmes.trendmicro.com":          "trendmicro",
 		"mx-01-us-east-2.prod.hydra.sophos.com":   "sophos",
 		"isaac.mx.cloudflare.net":                 "cloudflare",
