@@ -101,10 +101,6 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 	if strings.HasPrefix(path, "@") {
 		return net.Listen("unix", path)
 	}
-	gid, err := lookupGroup(group)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkStale(path); err != nil {
 		return nil, err
 	}
@@ -119,7 +115,7 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 		return nil, bare(err)
 	}
 	ln.SetUnlinkOnClose(false)
-	info, err := settle(tmp, path, mode, gid)
+	info, err := settle(tmp, path, mode, group)
 	if err != nil {
 		ln.Close()
 		os.Remove(tmp)
@@ -128,14 +124,9 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 	return &unixListener{ln, path, info}, nil
 }
 
-func settle(tmp, path string, mode fs.FileMode, gid int) (os.FileInfo, error) {
-	if err := os.Chmod(tmp, mode); err != nil {
+func settle(tmp, path string, mode fs.FileMode, group string) (os.FileInfo, error) {
+	if err := setRights(tmp, mode, group); err != nil {
 		return nil, err
-	}
-	if gid >= 0 {
-		if err := os.Chown(tmp, -1, gid); err != nil {
-			return nil, err
-		}
 	}
 	if err := os.Rename(tmp, path); err != nil {
 		return nil, err

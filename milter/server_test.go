@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -306,6 +307,48 @@ func TestReload(t *testing.T) {
 	}
 	if _, err := net.Dial("unix", testPath(ts)); err == nil {
 		t.Error("the first socket is still served")
+	}
+	goodMessage(t, ts)
+}
+
+// TestReloadMovesSockets changes the address of a port that stays, and the
+// rights of a socket that stays.
+func TestReloadMovesSockets(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	free.Close()
+	ts := start(t, func(c *Config) { c.Listen = append(c.Listen, Socket{"tcp4", "127.0.0.1:" + port}) })
+	cfg := ts.state.Load().cfg
+	cfg.Listen = []Socket{cfg.Listen[0], {"tcp4", "0.0.0.0:" + port}}
+	cfg.SocketMode = 0o606
+	if err := ts.Reload(cfg, ts.rules()); err != nil {
+		t.Fatal(err)
+	}
+	dial := func() {
+		t.Helper()
+		nc, err := net.Dial("tcp4", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		newClient(t, nc, offerAll)
+	}
+	dial()
+	if info, err := os.Stat(ts.path); err != nil || info.Mode().Perm() != 0o606 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	// Making room for one, then failing at another: the first is back.
+	bad := cfg
+	bad.Listen = []Socket{cfg.Listen[0], {"tcp4", "127.0.0.1:" + port}, {"unix", filepath.Join(t.TempDir(), "no", "m.sock")}}
+	if err := ts.Reload(bad, ts.rules()); err == nil {
+		t.Error("a folder that is not there does")
+	}
+	dial()
+	if n := len(ts.Addrs()); n != 2 {
+		t.Errorf("served at %v", ts.Addrs())
 	}
 	goodMessage(t, ts)
 }

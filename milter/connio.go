@@ -1,0 +1,172 @@
+package milter
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// take moves n octets of the current frame to dst, or nowhere. What is not
+// buffered yet is read where it is to stay.
+func (c *conn) take(n int, dst *buffer) error {
+	have := min(n, c.w-c.r)
+	if dst != nil {
+		dst.write(c.buf[c.r : c.r+have])
+	}
+	c.r += have
+	n -= have
+	var scratch *[]byte
+	for n > 0 {
+		var p []byte
+		if dst != nil {
+			p = dst.room()
+		}
+		kept := p != nil
+		if !kept {
+			if scratch == nil {
+				scratch = discardPool.Get().(*[]byte)
+				defer discardPool.Put(scratch)
+			}
+			p = *scratch
+		}
+		m, err := c.read(p[:min(n, len(p))], true)
+		if err != nil {
+			return err
+		}
+		if kept {
+			dst.filled(m)
+		}
+		n -= m
+	}
+	return nil
+}
+
+// need reads until n octets of the current frame are buffered. The buffer
+// grows as they arrive, never on the word of a length.
+func (c *conn) need(n int) error {
+	for c.w-c.r < n {
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+			c.shrink()
+		}
+		if c.r > 0 && (c.w == len(c.buf) || c.r+n > len(c.buf)) {
+			c.w = copy(c.buf, c.buf[c.r:c.w])
+			c.r = 0
+		}
+		if c.w == len(c.buf) {
+			grown := make([]byte, min(2*len(c.buf), 5+maxCommand))
+			copy(grown, c.buf)
+			if c.pool != nil {
+				readPool.Put(c.pool)
+			}
+			c.buf, c.pool = grown, nil
+		}
+		m, err := c.read(c.buf[c.w:], c.w > c.r)
+		if err != nil {
+			return err
+		}
+		c.w += m
+	}
+	return nil
+}
+
+// shrink lets go of what one long command made of an empty buffer.
+func (c *conn) shrink() {
+	if c.pool == nil {
+		c.pool = readPool.Get().(*[]byte)
+		c.buf = *c.pool
+	}
+}
+
+// read makes one read call. within says that a frame has begun: the time for
+// the rest of it runs from its first octets.
+func (c *conn) read(p []byte, within bool) (int, error) {
+	// The peer gets its answers before it is waited for.
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	for {
+		l := c.limits.Load()
+		var deadline time.Time
+		switch {
+		case c.phase == phaseNew:
+			deadline = c.begun.Add(l.NegotiateTimeout)
+		case !within:
+			deadline = time.Now().Add(l.IdleTimeout)
+		default:
+			if c.begun.IsZero() {
+				c.begun = time.Now()
+			}
+			deadline = c.begun.Add(l.FrameTimeout)
+		}
+		if err := c.Conn.SetReadDeadline(deadline); err != nil {
+			return 0, readError(err, within)
+		}
+		// After the deadline was set: interrupt comes before or after both.
+		idle := c.phase <= phaseIdle && !within
+		if idle && c.draining.Load() {
+			return 0, errDraining
+		}
+		if c.quick != nil {
+			c.quick()
+		}
+		c.reads++
+		n, err := c.Conn.Read(p)
+		if n > 0 {
+			return n, nil
+		}
+		if err == nil {
+			continue
+		}
+		if isTimeout(err) && c.draining.Load() && !idle && time.Now().Before(deadline) {
+			continue // interrupted as it began a message
+		}
+		return 0, readError(err, within)
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func readError(err error, within bool) error {
+	switch {
+	case isTimeout(err) && within:
+		return fmt.Errorf("reading a frame: %w", errTimeout)
+	case isTimeout(err):
+		return fmt.Errorf("waiting for a frame: %w", errTimeout)
+	case errors.Is(err, io.EOF) && within:
+		return fmt.Errorf("reading a frame: %w", io.ErrUnexpectedEOF)
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return io.EOF
+	case errors.Is(err, syscall.ECONNRESET) && !within:
+		return io.EOF // a way to hang up
+	}
+	return fmt.Errorf("reading: %w", err)
+}
+
+var errWrite = errors.New("writing")
+
+// flush sends the answers that wait.
+func (c *conn) flush() error {
+	if len(c.reply) == 0 {
+		return nil
+	}
+	c.Conn.SetWriteDeadline(time.Now().Add(c.limits.Load().WriteTimeout))
+	_, err := c.Conn.Write(c.reply)
+	c.reply = c.reply[:0]
+	if cap(c.reply) > flushSize {
+		c.reply = nil
+	}
+	if err != nil {
+		if isTimeout(err) {
+			err = errTimeout
+		}
+		return fmt.Errorf("%w: %w", errWrite, err)
+	}
+	return nil
+}
