@@ -34,7 +34,7 @@ func (r *reader) statusInWords(body []byte) bool {
 			r.walker.parts, r.known = outer, false
 		}
 	}
-	before := ""
+	var earlier []*part // words before the fields
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		if p.kind.returned() || p.side {
@@ -43,12 +43,14 @@ func (r *reader) statusInWords(body []byte) bool {
 		if !p.kind.text() && p.kind.name != "text/html" && !strings.HasPrefix(p.kind.name, "application/") {
 			continue
 		}
+		if p.identity() && findFields(p.body[:min(len(p.body), maxText)]) < 0 {
+			earlier = append(earlier, p)
+			continue
+		}
 		text := p.text()
 		start := findFields([]byte(text))
 		if start < 0 {
-			if p.kind.text() {
-				before += text + "\n"
-			}
+			earlier = append(earlier, p)
 			continue
 		}
 		sr := statusReader{lim: r.lim}
@@ -56,7 +58,13 @@ func (r *reader) statusInWords(body []byte) bool {
 		if len(sr.groups) == 0 || !sr.groups[0].named() {
 			continue
 		}
-		r.words, r.known = before+text[:start], true
+		var words strings.Builder
+		for _, p := range earlier {
+			if p.kind.text() && words.Len() < maxText {
+				words.WriteString(p.text() + "\n")
+			}
+		}
+		r.words, r.known = words.String()+text[:start], true
 		r.returnedAfter([]byte(text[end:]), i)
 		r.fill(&sr)
 		return true

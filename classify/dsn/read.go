@@ -27,6 +27,8 @@ type reader struct {
 	walker walker // the leaves of the message
 	words  string // see notice
 	known  bool   // words was read
+	head   headScore
+	scored bool // head was computed, see sender
 
 	said  map[string]*Recipient // what the notice says, by address; see evidence
 	asked int                   // searches of the notice for one address
@@ -171,15 +173,23 @@ func (r *reader) returnedHeader(h header) {
 	}
 }
 
-// machine reports whether a program sent the message, by its header.
+// sender returns what the header says of who wrote the message.
+func (r *reader) sender() headScore {
+	if !r.scored {
+		r.head, r.scored = notices().headerScore(r.top), true
+	}
+	return r.head
+}
+
+// machine reports whether a mail system sent the message, by its header.
 func (r *reader) machine() bool {
-	return r.walker.reports == "delivery-status" || notices().headerScore(r.top).machine
+	return r.walker.reports == "delivery-status" || r.sender().machine
 }
 
 // forwarded reports whether a person passes something on: what is attached is
 // the subject of a talk, no report to this recipient.
 func (r *reader) forwarded() bool {
-	if head := notices().headerScore(r.top); head.machine || head.robot {
+	if head := r.sender(); head.machine || head.robot {
 		return false
 	}
 	for _, name := range []string{"In-Reply-To", "References", "User-Agent", "X-Mailer", "Thread-Index", "X-Forwarded-Message-Id", "Resent-From"} {

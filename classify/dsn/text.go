@@ -20,12 +20,8 @@ const maxText = 64 << 10
 // section 6) undone, at most limit octets of it. Without an encoding that is
 // the body itself, no copy.
 func (p *part) decoded(limit int) []byte {
-	enc := strings.ToLower(strings.TrimSpace(string(p.header.raw("Content-Transfer-Encoding"))))
-	if i := strings.IndexAny(enc, " ;("); i >= 0 {
-		enc = enc[:i]
-	}
 	body := p.body
-	switch enc {
+	switch enc := p.encoding(); enc {
 	case "base64", "quoted-printable":
 		// Decoding no more than is wanted: four octets of base64 make three,
 		// a line break of quoted-printable is at least every 76 octets.
@@ -50,6 +46,29 @@ func (p *part) decoded(limit int) []byte {
 		return nil
 	}
 	return body[:min(len(body), limit)]
+}
+
+// encoding returns the transfer encoding in lower case, "" if there is none.
+func (p *part) encoding() string {
+	raw := p.header.raw("Content-Transfer-Encoding")
+	if raw == nil {
+		return ""
+	}
+	enc := strings.ToLower(strings.TrimSpace(string(raw)))
+	if i := strings.IndexAny(enc, " ;("); i >= 0 {
+		enc = enc[:i]
+	}
+	return enc
+}
+
+// identity reports whether the body stands in the message as it is, in a
+// charset that has ASCII's letters.
+func (p *part) identity() bool {
+	switch p.encoding() {
+	case "", "7bit", "8bit", "binary":
+		return !strings.HasPrefix(p.kind.charset, "utf-16")
+	}
+	return false
 }
 
 // text returns a part as words: UTF-8, lines that end with LF, of HTML only what
