@@ -1,8 +1,8 @@
 // Command bench measures bounce-milter beside milters that do nothing, one on
 // plain go-milter and one on libmilter, in one run: on the milter wire, and
 // under a private Postfix with smtp-source. Every figure is the median of rounds
-// that take turns, so that what else the machine does falls on all alike; the
-// ratios are what counts. The tables are Markdown.
+// that take turns, and a ratio that of the ratios within each round, so that what
+// else the machine does falls on all alike. The tables are Markdown.
 package main
 
 import (
@@ -193,6 +193,16 @@ type cell struct {
 	samples []sample
 }
 
+// against is how many times as fast as another cell this one is: the median of
+// the ratios within each round.
+func (c *cell) against(o *cell) float64 {
+	var v []float64
+	for i := range min(len(c.samples), len(o.samples)) {
+		v = append(v, c.samples[i].rate/o.samples[i].rate)
+	}
+	return middle(v)
+}
+
 func (c *cell) rate() float64 { return median(c.samples, func(s sample) float64 { return s.rate }) }
 func (c *cell) cpu() float64  { return median(c.samples, func(s sample) float64 { return s.cpu }) }
 
@@ -213,6 +223,10 @@ func median(s []sample, of func(sample) float64) float64 {
 	for _, x := range s {
 		v = append(v, of(x))
 	}
+	return middle(v)
+}
+
+func middle(v []float64) float64 {
 	slices.Sort(v)
 	if len(v) == 0 {
 		return 0

@@ -83,7 +83,7 @@ func (b *bench) underPostfix() error {
 			fmt.Printf("| %s | – | %.0f | 1.00 | – | – | – |\n", c.what, c.rate())
 			continue
 		}
-		fmt.Printf("| %s | %s | %.0f | %.2f | %.2f | %.0f | %s |\n", c.what, c.network, c.rate(), c.rate()/none.rate(),
+		fmt.Printf("| %s | %s | %.0f | %.2f | %.2f | %.0f | %s |\n", c.what, c.network, c.rate(), c.against(none),
 			1000/c.rate()-1000/none.rate(), c.cpu(), c.resident())
 	}
 	return nil

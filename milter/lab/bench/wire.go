@@ -53,8 +53,8 @@ func (b *bench) onTheWire() error {
 // is.
 func times(c *cell, cells []*cell, other string) string {
 	for _, o := range cells {
-		if o.filter != nil && o.filter.name == other && o.network == c.network && o.from == c.from && o.rate() > 0 {
-			return fmt.Sprintf("%.1f", c.rate()/o.rate())
+		if o.filter != nil && o.filter.name == other && o.network == c.network && o.from == c.from {
+			return fmt.Sprintf("%.1f", c.against(o))
 		}
 	}
 	return "–"
