@@ -13,6 +13,7 @@ type exchange struct {
 	reply   string
 	host    string
 	command string // what it answers, lower case: "rcpt", "data" ..., "" unknown
+	note    string // lines before it that no server said: a program's output
 	remote  bool   // "<<<": said by the remote server
 	sure    bool   // it names the recipient or answers RCPT TO
 }
@@ -27,6 +28,8 @@ func (n *notice) readDialogue() {
 	var rcpt, host, command string
 	cause := -1 // reply that no recipient has been blamed on yet
 	until := 0  // where the last reply ends
+	transcript := false
+	note := -1 // where lines begin that are no dialogue, -1 if none do
 	ai, mi := 0, 0
 	for i := range n.lines {
 		l := &n.lines[i]
@@ -37,22 +40,26 @@ func (n *notice) readDialogue() {
 		if ai < len(n.addrs) && n.addrs[ai].line == i {
 			addr = n.text(n.addrs[ai])
 		}
+		began := transcript
 		for ; mi < len(n.marks) && n.marks[mi].line <= i; mi++ {
-			if n.marks[mi].bits&roleHost != 0 {
-				if h := n.hostAt(n.marks[mi].end); h != "" {
-					host, cause = h, -1
+			k := &n.marks[mi]
+			transcript = transcript || k.bits&roleTranscript != 0
+			if k.bits&roleHost != 0 && (!transcript || n.hostBegins(i)) {
+				if h := n.hostAt(k.end); h != "" {
+					host, cause, note = h, -1, -1
 				}
 			}
 		}
 		line := n.low[l.start:l.end]
 		switch {
 		case bytes.HasPrefix(line, []byte(">>>")):
-			word := bytes.TrimLeft(line[3:], " ")
-			command = firstWord(word)
+			note = -1
+			command = firstWord(bytes.TrimLeft(line[3:], " "))
 			if command == "rcpt" {
 				rcpt = addr
 			}
 		case bytes.HasPrefix(line, []byte("<<<")):
+			note = -1
 			from := l.start + 3
 			for from < l.end && n.low[from] == ' ' {
 				from++
@@ -93,12 +100,18 @@ func (n *notice) readDialogue() {
 			until = n.replyEnd(from, end)
 			e.reply = n.words(from, until)
 			e.code = leadingCode(e.reply)
+			if note >= 0 && addr != "" {
+				e.note = n.words(note, l.start)
+			}
+			note = -1
 			if cause >= 0 && addr != "" {
 				// Refused before RCPT TO or after DATA, then the program names
 				// whom it cost the message.
 				n.dialogue[cause].rcpt, n.dialogue[cause].sure, cause = addr, true, -1
 			}
 			n.dialogue = append(n.dialogue, e)
+		case began && note < 0 && !n.hostBegins(i):
+			note = l.start
 		}
 	}
 }
@@ -188,6 +201,9 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		r.RemoteMTA = n.hostIn(from, to, at)
 	}
 	r.Notice = n.noticeWords(f, own, before)
+	if e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
+		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "")
+	}
 	reply := ParseReply(r.Diagnostic)
 	r.SMTPCode, r.Status = reply.Code, reply.Status
 	if reply.Status == "" || reply.Code == 0 && r.Diagnostic == "" {
