@@ -16,11 +16,8 @@ const maxPreamble = 300
 // Postfix's reports lose their MIME header when a mailbox is exported or a
 // help desk passes them on.
 func (r *reader) statusInWords(body []byte) bool {
-	if r.walker.reports != "delivery-status" && !r.machine() {
-		return false
-	}
 	// A MIME tree without the header that announces it.
-	if b := sniffBoundary(body); b != "" && len(r.walker.parts) == 1 && r.walker.parts[0].kind.text() {
+	if b := r.lostBoundary(body); b != "" {
 		inner := walker{lim: r.lim}
 		h := header{{name: []byte("Content-Type"), value: []byte(`multipart/mixed; boundary="` + b + `"`)}}
 		inner.walk(h, body, 0, false)
@@ -53,6 +50,9 @@ func (r *reader) statusInWords(body []byte) bool {
 			earlier = append(earlier, p)
 			continue
 		}
+		if !r.machine() {
+			return false
+		}
 		sr := statusReader{lim: r.lim}
 		end := start + sr.read([]byte(text[start:]), true)
 		if len(sr.groups) == 0 || !sr.groups[0].named() {
@@ -70,6 +70,19 @@ func (r *reader) statusInWords(body []byte) bool {
 		return true
 	}
 	return false
+}
+
+// lostBoundary returns the boundary of a message whose MIME header was lost, ""
+// if the message is not of that kind.
+func (r *reader) lostBoundary(body []byte) string {
+	if len(r.walker.parts) != 1 || !r.walker.parts[0].kind.text() {
+		return ""
+	}
+	b := sniffBoundary(body)
+	if b == "" || !r.machine() {
+		return ""
+	}
+	return b
 }
 
 // findFields returns where the fields of a report begin in a text, -1 if there

@@ -189,12 +189,10 @@ func (r *reader) machine() bool {
 // forwarded reports whether a person passes something on: what is attached is
 // the subject of a talk, no report to this recipient.
 func (r *reader) forwarded() bool {
-	if head := r.sender(); head.machine || head.robot {
-		return false
-	}
 	for _, name := range []string{"In-Reply-To", "References", "User-Agent", "X-Mailer", "Thread-Index", "X-Forwarded-Message-Id", "Resent-From"} {
 		if r.top.raw(name) != nil {
-			return true
+			head := r.sender() // of programs too some set these
+			return !head.machine && !head.robot
 		}
 	}
 	return false
