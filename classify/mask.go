@@ -140,7 +140,7 @@ func (t *text) maskHost(i int) int {
 	}
 	last := from + dot + 1
 	// "The mailbox is full.It will …": a new sentence without a space.
-	if t.marks[last]&markUpper != 0 && t.marks[last-2]&markUpper == 0 && octets[b[last-2]]&octetAlpha != 0 {
+	if bytes.IndexByte(b[from:last-1], '.') < 0 && t.marks[last]&markUpper != 0 && t.marks[last-2]&markUpper == 0 && octets[b[last-2]]&octetAlpha != 0 {
 		return next
 	}
 	if !isTLD(b[last:to]) {

@@ -96,12 +96,9 @@ func (t *text) set(s string) {
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				r = rune(c) // broken UTF-8 is mostly Latin-1 that nobody declared
-			}
+			_, size := utf8.DecodeRuneInString(s[i:])
+			width := t.rune(norm, marks, n, firstRune(s[i:]))
 			i += size
-			width := t.rune(norm, marks, n, r)
 			t.shifted = t.shifted || width != size
 			n += width
 			continue
@@ -201,18 +198,40 @@ func (t *text) sourceOffset(s string, at int) int {
 	if !t.shifted {
 		return min(at-1, len(s))
 	}
-	var again text
-	lo, hi := 0, len(s)
-	for lo < hi { // the shortest prefix that yields more than at octets
-		mid := (lo + hi) / 2
-		again.set(s[:mid])
-		if len(again.norm)-1 >= at {
-			hi = mid
-		} else {
-			lo = mid + 1
+	// Go through s once more, character by character.
+	var one text
+	n, spaced := 1, true
+	for i := 0; i < len(s); {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		one.set(s[i : i+size])
+		width := len(one.norm) - 2 // without the spaces around it
+		space := width <= 0 && len(one.norm) == 1 && plainRune(firstRune(s[i:])) == ' '
+		if space {
+			width = 1
+			if spaced {
+				width = 0
+			}
 		}
+		if width > 0 {
+			if n >= at {
+				return i
+			}
+			n += width
+			spaced = space
+		}
+		i += size
 	}
-	return lo
+	return len(s)
+}
+
+// firstRune is the first character of s. Broken UTF-8 is mostly Latin-1 that
+// nobody declared.
+func firstRune(s string) rune {
+	r, size := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && size == 1 {
+		return rune(s[0])
+	}
+	return r
 }
 
 // in reports whether the pattern occurs at or after from.

@@ -1,0 +1,117 @@
+package classify
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// overlay is the small data set with one file replaced.
+func overlay(t testing.TB, name, data string) fs.FS {
+	t.Helper()
+	out := fstest.MapFS{}
+	err := fs.WalkDir(os.DirFS("testdata/small"), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile("testdata/small/" + path)
+		out[path] = &fstest.MapFile{Data: raw}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out[name] = &fstest.MapFile{Data: []byte(data)}
+	return out
+}
+
+// TestText shows texts as phrases are matched on them, with "@" for what is
+// masked.
+func TestText(t *testing.T) {
+	for _, c := range []struct{ source, want string }{
+		{"550 5.1.1 User   UNKNOWN\t here", "550 5.1.1 user unknown here"},
+		{"It’s “over” quota – really", `it's "over" quota - really`},
+		{"Empfänger UNBEKANNT ÄÖÜ", "empfänger unbekannt äöü"},
+		{"Empf\xe4nger", "empfänger"},
+		{"a\x00b\x1b[0m", "a b [0m"},
+		{"zero\u200bwidth soft\u00adhyphen no\u00a0break", "zerowidth softhyphen no break"},
+		{"ＭＡＩＬＢＯＸ　ｆｕｌｌ", "mailbox full"},
+
+		{"<blocked@spam.example>: rejected", "<@>: rejected"},
+		{"to blocked@spam.example. It", "to @. it"},
+		{"\"full box\"@example.com", "@"},
+		{"u@[192.0.2.7] said", "@ said"},
+		{"<пользователь@пример.рф> нет", "<@> нет"},
+		{"宛先u@example.comは存在しません", "宛先@は存在しません"},
+		{"not @ all, @nowhere, a@", "not @ all, @nowhere, a@"},
+		{"host MX1.Full.Example[192.0.2.7] said", "host @[192.0.2.7] said"},
+		{"see https://example.com/rejected?p=NoSuchUser&q=1.", "see @."},
+		{"see (http://example.com/a(b)c) now", "see (@(b)c) now"},
+		{"see www.example.com/blocked/list.", "see @."},
+		{"mail.i.ua/err/3/ now", "@ now"},
+		{"RESOLVER.ADR.RecipNotFound; QUEUE.Expired", "resolver.adr.recipnotfound; queue.expired"},
+		{"It has failed.Please try. The box is full.It stays", "it has failed.please try. the box is full.it stays"},
+		{"codes 5.7.1 and 192.0.2.7 and 554.30", "codes 5.7.1 and 192.0.2.7 and 554.30"},
+		{"see smtp-errors.php or message.eml", "see smtp-errors.php or message.eml"},
+		{"zen.spamhaus.org.", "@."},
+		{"smtp://example.com", "@"},
+		{"time 12:30: over", "time 12:30: over"},
+		{"trailing dots... and a.b..c", "trailing dots... and a.b..c"},
+	} {
+		var tx text
+		tx.set(c.source)
+		tx.mask()
+		q := inquest{}
+		if got := strings.TrimSpace(string(q.regexText(&tx, 0))); got != c.want {
+			t.Errorf("%q is read as %q, want %q", c.source, got, c.want)
+		}
+	}
+}
+
+// TestNormalIdempotent: what a phrase must look like is what it stays.
+func TestNormalIdempotent(t *testing.T) {
+	for _, s := range []string{" spaces at both ends ", "Plain", "´`’", "İstanbul", "ẞ", "  two", "\xff\xfe", "", " "} {
+		if once := normal(s); normal(once) != once {
+			t.Errorf("%q: %q, then %q", s, once, normal(once))
+		}
+	}
+}
+
+// TestSourceOffset finds the way back from a text to its source.
+func TestSourceOffset(t *testing.T) {
+	for _, s := range []string{"plain ascii said: 550 x", "Ünïcödé said: 550 x", "“quoted”  said: 550 x", "\xe4\xff said: 550 x"} {
+		var tx text
+		tx.set(s)
+		at := strings.Index(string(tx.norm), "550")
+		if got := tx.sourceOffset(s, at); got != strings.Index(s, "550") {
+			t.Errorf("%q: %d, want %d", s, got, strings.Index(s, "550"))
+		}
+	}
+}
+
+// TestLiterals: what an expression needs is found, and expressions whose start
+// regexp cannot search for get a form that it can.
+func TestLiterals(t *testing.T) {
+	for _, c := range []struct{ expr, want string }{
+		{`\bspam\b.*score`, "score"},
+		{`(?:ofr|lpn)_\d+`, "ofr lpn"},
+		{`(?:ofr|lpn)[a-z]*_10[12]`, "ofr lpn"},
+		{`a?b*`, ""},
+		{`<@>: user unknown`, ">: user unknown"},
+		{`(full mailbox)+`, "full mailbox"},
+		{`(?:one|x)`, ""},
+		{`(`, ""},
+	} {
+		if got := strings.Join(literals(c.expr), " "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.expr, got, c.want)
+		}
+	}
+	if f := prefilter(`\b550 : ?user`); f == nil || !f.MatchString("x550 : user") {
+		t.Error("no prefilter")
+	}
+	if f := prefilter(`spam.*score`); f != nil {
+		t.Error("a prefilter where none is needed")
+	}
+}
