@@ -60,7 +60,7 @@ func TestMemory(t *testing.T) {
 	header, body := benchMessage()
 	half := strings.Repeat(body, 150_000/len(body))
 	var clients []*wireClient
-	for range 1000 {
+	for range min(1000, openFiles(t)-100) {
 		c := newClient(t, ts.dial(t), offerAll)
 		c.expect('c', connectFrame("192.0.2.1"))
 		c.expect('c', mailFrame(""))

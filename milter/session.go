@@ -81,6 +81,7 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 }
 
 func (s *session) connected(host string, client netip.Addr) {
+	s.endMessage()
 	s.host, s.client = host, client
 }
 
