@@ -68,3 +68,21 @@ func TestNoticeAbout(t *testing.T) {
 		})
 	}
 }
+
+func TestNoticeReturned(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"none", "<u@example.com>:\nno such user\n", ""},
+		{"empty", "", ""},
+		{"a phrase", "no\n\n--- Below this line is a copy of the message.\n\nSubject: x\n", "Subject: x\n"},
+		{"a phrase, then nothing", "no\n--- Below this line is a copy of the message.", ""},
+		{"a header", "no\n\nSubject: x\nReceived: y\n\nbody", "Subject: x\nReceived: y\n\nbody"},
+		{"both", "no\nOriginal message follows.\n\nReceived: y\n", "Received: y\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := noticeReturned(tt.text); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

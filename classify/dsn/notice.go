@@ -86,6 +86,16 @@ func noticeEvidence(text, addr string) (reply, words string) {
 	return rs[0].Diagnostic, rs[0].Notice
 }
 
+// noticeReturned returns the part of a notice where the returned message begins,
+// "" if the notice does not hold it. It is read for who sent what to whom and
+// never judged.
+func noticeReturned(text string) string {
+	if n := readNotice(notices(), text); n.rest > 0 {
+		return text[n.rest:]
+	}
+	return ""
+}
+
 // failedRecipients returns the addresses of X-Failed-Recipients, which Exim and
 // Google set: the only list of recipients in such a notice that a machine wrote
 // for machines.

@@ -28,6 +28,7 @@ type notice struct {
 	summaryAt int    // where a summary of the message begins, -1 if none does
 	anyOwn    bool   // words stand by the address of at least one recipient
 	end       int    // where the last word about a recipient ends
+	rest      int    // where the returned message begins in the text that was folded, 0 if nowhere
 	cut       bool   // the returned message follows in the text
 	opened    bool   // a sentence that only one program writes stands at its beginning
 	says      int    // sentences that say that mail failed
@@ -39,6 +40,7 @@ type notice struct {
 // noticeLine is a line that is not empty. Places are those of the folded text.
 type noticeLine struct {
 	start, end int
+	at         int  // where it begins in the text that was folded
 	word       int  // where its words begin, after dashes, asterisks and the like
 	para       bool // an empty line, a line of signs or nothing goes before
 	indent     int  // columns of white space before it
@@ -74,12 +76,11 @@ func readNotice(d *noticeData, text string) *notice {
 func (n *notice) fold(text string) {
 	para := true
 	run := -1 // first line of the run of header-like lines that is open, -1 if none is
-	for len(text) > 0 && len(n.lines) < maxNoticeLines {
-		line := text
-		if i := strings.IndexByte(text, '\n'); i >= 0 {
-			line, text = text[:i], text[i+1:]
-		} else {
-			text = ""
+	for at, next := 0, 0; at < len(text) && len(n.lines) < maxNoticeLines; at = next {
+		line := text[at:]
+		next = len(text)
+		if i := strings.IndexByte(line, '\n'); i >= 0 {
+			line, next = line[:i], at+i+1
 		}
 		indent := 0
 		for indent < len(line) && (line[indent] == ' ' || line[indent] == '\t') {
@@ -99,15 +100,19 @@ func (n *notice) fold(text string) {
 			run = len(n.lines)
 		}
 		if name != "" && n.d.headerStart[strings.ToLower(name)] {
+			n.rest = at
+			if run < len(n.lines) {
+				n.rest = n.lines[run].at
+			}
 			n.cutLines(run)
 			n.cut = true
-			n.returned = fieldAddress(line+"\n"+text, "to:")
+			n.returned = fieldAddress(text[n.rest:], "to:")
 			return
 		}
 		if len(n.orig) > 0 && n.orig[len(n.orig)-1] != ' ' {
 			n.orig, n.low = append(n.orig, ' '), append(n.low, ' ')
 		}
-		l := noticeLine{start: len(n.orig), para: para, indent: indent}
+		l := noticeLine{start: len(n.orig), at: at, para: para, indent: indent}
 		n.orig, n.low = foldText(n.orig, n.low, line)
 		l.end = len(n.orig)
 		for l.end > l.start && n.orig[l.end-1] == ' ' {
@@ -215,6 +220,9 @@ func (n *notice) mark() {
 	})
 	if cut >= 0 {
 		n.cut = true
+		if cut+1 < len(n.lines) {
+			n.rest = n.lines[cut+1].at
+		}
 		if n.returned == "" {
 			n.returned = fieldAddress(string(n.orig[n.lines[cut].end:]), "to:")
 		}
