@@ -40,9 +40,12 @@ func noticeRecipients(h fieldSource, text string, lim Limits) []Recipient {
 	}
 	n.addressee = strings.ToLower(h.get("To"))
 	rs := n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
-	if len(rs) == 1 && n.addressedTo(rs[0].Address) && !n.opened && head.score < enoughHeader-2 {
+	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && head.score < enoughHeader-2) {
 		// Spam tells its reader about his own mailbox; a bounce tells the
 		// sender about another's.
+		return nil
+	}
+	if rs[0].Address == "" && !n.opened {
 		return nil
 	}
 	delayed := n.delayed

@@ -10,6 +10,7 @@ type headScore struct {
 	score   int
 	machine bool // a mail system wrote it
 	robot   bool // some program wrote it
+	person  bool // people write so, too
 	delayed bool // the Subject says that the program will try again
 }
 
@@ -20,6 +21,7 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 		s.score += c.Weight
 		s.machine = s.machine || c.Machine
 		s.robot = s.robot || c.Robot
+		s.person = s.person || c.Person
 		s.delayed = s.delayed || c.Delayed
 	})
 	return s
@@ -125,7 +127,7 @@ const (
 	weightSays     = 2 // a sentence; two count
 	weightReply    = 2 // a server's refusal is quoted
 	weightReturned = 1 // the returned message follows in the text
-	weightBait     = -4
+	weightAgainst  = -4
 
 	// enoughHeader is the score of a header from which the text need say
 	// nothing that the data know, if only it names an address: a notice in a
@@ -135,14 +137,14 @@ const (
 
 // isBounce weighs the header's cues and the text's together.
 func (n *notice) isBounce(head headScore) bool {
-	if !head.machine && !n.opened {
+	if (!head.machine || head.person) && !n.opened {
 		return false
 	}
 	body := weightSays * min(n.says, 2)
 	if n.opened {
 		body += weightOpens
 	}
-	if body > 0 && head.score+body+weightBait*n.bait >= n.d.threshold {
+	if body > 0 && head.score+body+weightAgainst*n.against >= n.d.threshold {
 		return true
 	}
 	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || ParseReply(n.words(0, n.end)).Status != "") {
@@ -154,7 +156,7 @@ func (n *notice) isBounce(head headScore) bool {
 	if n.cut {
 		body += weightReturned
 	}
-	return head.score+body+weightBait*n.bait >= n.d.threshold
+	return head.score+body+weightAgainst*n.against >= n.d.threshold
 }
 
 // addressedTo reports whether the message was sent to addr itself.

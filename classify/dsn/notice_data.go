@@ -32,7 +32,7 @@ const (
 	roleTranscript                  // an SMTP dialogue begins, the list of recipients ends
 	roleSummary                     // a summary of the message follows, all about recipients is said
 	roleEnd                         // the remote server's words end before it
-	roleBait                        // spam that imitates a notice says so
+	roleAgainst                     // spam that imitates a notice says so, or a notice of success
 )
 
 // noticeFormat is what the data say of one kind of notice.
@@ -56,7 +56,7 @@ type noticeFormat struct {
 	Transcript []string `toml:"transcript"`
 	Summary    []string `toml:"summary"`
 	End        []string `toml:"end"`
-	Bait       []string `toml:"bait"`
+	Against    []string `toml:"against"`
 
 	Example []noticeExample `toml:"example"`
 }
@@ -77,7 +77,7 @@ func (f *noticeFormat) roles() map[role][]string {
 		roleReply: f.Reply, roleHost: f.Host, roleHostBefore: f.HostBefore,
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
 		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
-		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleBait: f.Bait,
+		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against,
 	}
 }
 
@@ -94,6 +94,7 @@ type noticeCue struct {
 	Machine bool     `toml:"machine"` // a mail system wrote the message
 	Robot   bool     `toml:"robot"`   // some program wrote it
 	Delayed bool     `toml:"delayed"` // the program will try again
+	Person  bool     `toml:"person"`  // people write so, too: a sentence is wanted that only one mail system writes
 
 	number int // in its cueSet
 }

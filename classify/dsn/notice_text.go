@@ -27,12 +27,12 @@ type notice struct {
 	returned  string // recipient that the returned message names, when it stands in the text
 	summaryAt int    // where a summary of the message begins, -1 if none does
 	anyOwn    bool   // words stand by the address of at least one recipient
-	end       int    // where the last word about a recipient ends
+	end       int    // where the text ends
 	rest      int    // where the returned message begins in the text that was folded, 0 if nowhere
 	cut       bool   // the returned message follows in the text
 	opened    bool   // a sentence that only one program writes stands at its beginning
 	says      int    // sentences that say that mail failed
-	bait      int    // sentences that spam writes
+	against   int    // sentences that speak against a bounce
 	delayed   bool
 	failed    bool
 }
@@ -205,15 +205,15 @@ func (n *notice) mark() {
 		if bits&roleSays != 0 && n.says < 9 {
 			n.says++
 		}
-		if bits&roleBait != 0 {
-			n.bait++
+		if bits&roleAgainst != 0 {
+			n.against++
 		}
 		if bits&roleSummary != 0 && n.summaryAt < 0 {
 			n.summaryAt = start
 		}
 		n.delayed = n.delayed || bits&roleDelayed != 0
 		n.failed = n.failed || bits&roleFailed != 0
-		if bits&^(roleOpens|roleSays|roleBait) != 0 {
+		if bits&^(roleOpens|roleSays|roleAgainst) != 0 {
 			n.marks = append(n.marks, mark{start, end, line, bits})
 		}
 		return true
