@@ -51,13 +51,18 @@ func (r *reader) otherReport() Kind {
 // QUIRK: feedback loops of small providers, whose software knows no
 // message/feedback-report.
 func hasFeedbackFields(b []byte) bool {
-	const name = "\nFeedback-Type:"
-	i := bytes.Index(b, []byte(name))
+	const name = "Feedback-Type:"
+	i := indexDelim(b, name)
 	if i < 0 {
 		return false
 	}
 	// The fields around it: RFC 5965 section 3.1 requires both.
-	from := max(0, bytes.LastIndex(b[:i], []byte("\n\n"))+2, bytes.LastIndex(b[:i], []byte("\n\r\n"))+3)
-	h, _ := readHeader(nil, bytes.TrimLeft(b[from:min(len(b), i+2000)], "\r\n"), Limits{HeaderFields: 50, FieldLength: 200}, true)
+	from := 0
+	for _, empty := range []string{"\n\n", "\n\r\n"} {
+		if j := bytes.LastIndex(b[:i], []byte(empty)); j >= 0 {
+			from = max(from, j+len(empty))
+		}
+	}
+	h, _ := readHeader(nil, b[from:min(len(b), i+2000)], Limits{HeaderFields: 50, FieldLength: 200}, true)
 	return h.raw("Feedback-Type") != nil && h.raw("User-Agent") != nil && h.raw("Version") != nil
 }

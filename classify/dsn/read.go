@@ -192,8 +192,21 @@ func (r *reader) forwarded() bool {
 	for _, name := range []string{"In-Reply-To", "References", "User-Agent", "X-Mailer", "Thread-Index", "X-Forwarded-Message-Id", "Resent-From"} {
 		if r.top.raw(name) != nil {
 			head := r.sender() // of programs too some set these
-			return !head.machine && !head.robot
+			if !head.machine && !head.robot {
+				return true
+			}
+			return r.top.raw("User-Agent") != nil && r.top.raw("In-Reply-To") != nil && !r.automatic()
 		}
 	}
 	return false
+}
+
+// automatic reports whether a field says that a program wrote the message; the
+// sender's name may be that of a postmaster who writes himself.
+func (r *reader) automatic() bool {
+	if r.top.raw("Auto-Submitted") != nil || r.top.raw("X-Failed-Recipients") != nil {
+		return true
+	}
+	from := r.top.raw("Return-Path")
+	return from != nil && len(bytes.Trim(from, " \t\r\n<>")) == 0
 }
