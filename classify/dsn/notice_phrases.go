@@ -10,11 +10,12 @@ import (
 // phraseIndex finds many phrases in one pass over a text. Each phrase carries
 // a set of bits. The zero value is an empty index.
 //
-// Phrases are filed by a hash of their first four octets, so a place in the
-// text costs one look into a table and nearly always no more.
+// Phrases are filed by a hash of their first four octets. Most places in a text
+// are within a word and cost nothing, most others one look at a bit.
 type phraseIndex[T ~uint32] struct {
 	phrases []phrase[T]
 	place   map[string]int
+	filled  [phraseBuckets / 64]uint64 // which buckets have phrases
 	table   [phraseBuckets][]int32
 }
 
@@ -24,7 +25,8 @@ type phrase[T ~uint32] struct {
 }
 
 const (
-	phraseBuckets = 1 << 12
+	phraseBits    = 13
+	phraseBuckets = 1 << phraseBits
 	phraseMin     = 4 // octets that a phrase has at least
 )
 
@@ -46,6 +48,7 @@ func (x *phraseIndex[T]) add(text string, bits T) error {
 	}
 	x.place[p] = len(x.phrases)
 	k := phraseKey(p[0], p[1], p[2], p[3])
+	x.filled[k/64] |= 1 << (k % 64)
 	x.table[k] = append(x.table[k], int32(len(x.phrases)))
 	x.phrases = append(x.phrases, phrase[T]{p, bits})
 	return nil
@@ -53,19 +56,25 @@ func (x *phraseIndex[T]) add(text string, bits T) error {
 
 func phraseKey(a, b, c, d byte) uint32 {
 	k := uint32(a) | uint32(b)<<8 | uint32(c)<<16 | uint32(d)<<24
-	return k * 2654435761 >> 20
+	return k * 2654435761 >> (32 - phraseBits)
 }
 
 // find calls f for every phrase that stands in low, which is folded text, in
 // the order of where they begin; f returns false to stop. A phrase that begins
 // with a letter or digit of ASCII begins a word.
 func (x *phraseIndex[T]) find(low []byte, f func(start, end int, bits T) bool) {
+	within := false // a word goes on
 	for i := 0; i+phraseMin <= len(low); i++ {
-		bucket := x.table[phraseKey(low[i], low[i+1], low[i+2], low[i+3])]
-		if len(bucket) == 0 || i > 0 && isAlnum(low[i]) && isAlnum(low[i-1]) {
+		word := isAlnum(low[i])
+		if word && within {
 			continue
 		}
-		for _, n := range bucket {
+		within = word
+		k := phraseKey(low[i], low[i+1], low[i+2], low[i+3])
+		if x.filled[k/64]&(1<<(k%64)) == 0 {
+			continue
+		}
+		for _, n := range x.table[k] {
 			p := &x.phrases[n]
 			if end := i + len(p.text); end <= len(low) && string(low[i:end]) == p.text {
 				if !f(i, end, p.bits) {
