@@ -137,8 +137,12 @@ func (r *reader) returnedAfter(text []byte, i int) {
 	}
 }
 
-// nested reads a bounce that is attached as a whole: a forward by a program, or
-// a notice to the postmaster. It reports whether there is one.
+// nested reads a bounce that is attached as a whole. It reports whether there is
+// one.
+//
+// QUIRK: Trend Micro's gateways wrap the report that passes them into a notice
+// of their own which lists no one; Sendmail and Exchange send the postmaster
+// such copies, filters of mail programs forward them.
 func (r *reader) nested() bool {
 	if r.walker.reports == "" && !r.machine() {
 		return false

@@ -1,6 +1,9 @@
 package dsn
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // fill makes the report of the fields that were read.
 func (r *reader) fill(sr *statusReader) {
@@ -79,7 +82,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		WillRetryUntil: unfold(g.field[fieldWillRetry]),
 		Extensions:     readExtensions(g.extensions),
 	}
-	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(decodeWords(g.field[fieldDiagnostic]))
+	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
 	if !isMailbox(rcpt.Address) {
 		r.findAddress(&rcpt, g, only)
 	}
@@ -104,6 +107,23 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		rcpt.Action = guessAction(&rcpt)
 	}
 	return rcpt
+}
+
+// foreign returns the value of a field that may be in the charset of the notice.
+//
+// QUIRK: replies in GB 2312, Big5 or KOI8-R are copied into Diagnostic-Code as
+// they came, by Coremail and by Postfix before 3.0.
+func (r *reader) foreign(b []byte) string {
+	if utf8.Valid(b) {
+		return decodeWords(b)
+	}
+	for i := range r.walker.parts {
+		p := &r.walker.parts[i]
+		if label := p.kind.charset; label != "" && label != "utf-8" && !tables().noCharset[label] && !p.kind.returned() {
+			return decodeCharset([]byte(unfold(b)), label)
+		}
+	}
+	return decodeWords(b)
 }
 
 // betterStatus chooses between the code of the remote server's reply and that of

@@ -203,8 +203,10 @@ func nextPart(t *mediaType, body []byte) (rest []byte, ok bool) {
 }
 
 // cutPart cuts the octets up to the next boundary line off a body. more is
-// false if they were the last: after "--boundary--", or at the end, since the
-// final boundary is often missing.
+// false if they were the last: after "--boundary--", or at the end.
+//
+// QUIRK: no final boundary: Yahoo's and Sendmail's reports when the returned
+// message is cut, and everything that a size limit cut on its way.
 func cutPart(b []byte, boundary string) (this, rest []byte, more bool) {
 	this, rest, ok := findBoundary(b, boundary)
 	if !ok {

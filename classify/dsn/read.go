@@ -58,7 +58,11 @@ func (r *reader) read(msg []byte) {
 	}
 }
 
-// statusParts reads the delivery-status parts of the message itself.
+// statusParts reads the delivery-status parts of the message itself, in whatever
+// container they are.
+//
+// QUIRK: multipart/mixed instead of multipart/report (RFC 6522): OpenSMTPD,
+// McAfee, Zoho, amavis.
 func (r *reader) statusParts() bool {
 	sr := statusReader{lim: r.lim}
 	found := false

@@ -15,6 +15,11 @@ type Reply struct {
 // "sorry, no mailbox here (#5.1.1)", "error 540-'…". Where a reply lies within
 // another, the pair with the most specific enhanced code is taken.
 //
+// QUIRK: Google repeats the codes on every line of a reply, and Postfix joins
+// the lines; qmail and IronPort put "#" before the code; Barracuda puts a word
+// between the two. Exchange Online (5.0.350), Amazon SES and IronPort (5.1.0)
+// wrap the remote server's reply into one of their own.
+//
 // Digits that only look like codes make none: parts of addresses, of longer
 // dotted numbers, of versions. ParseReply allocates only when Text differs
 // from s.
