@@ -194,7 +194,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		}
 	}
 	r.Diagnostic = trimReply(r.Diagnostic)
-	if r.RemoteMTA == "" {
+	if r.RemoteMTA == "" && (own || alone || r.Diagnostic != "") {
 		if own {
 			from = min(from, f.start)
 		}

@@ -48,71 +48,83 @@ func (n *notice) recipients(failed []string, limit int) []Recipient {
 	return rs
 }
 
+// recipientScan is what the phrases up to a place make the reader expect of
+// the next address. Places are -1 where nothing was announced.
+type recipientScan struct {
+	n        *notice
+	list     bool   // recipients stand in the lines here
+	action   Action // of the recipients of the list, "" unknown
+	verdict  int    // end of the last phrase that says failed or delayed
+	names    int    // end of the last phrase after which a recipient is named
+	other    int    // end of the last phrase after which someone else is
+	original int    // end of the last phrase after which the address before expansion is
+	heading  int    // line of the last recipient of a list
+}
+
+// nearby is how many octets may lie between a list of recipients and the phrase
+// that says what became of them.
+const nearby = 120
+
+// mark takes note of mark number m.
+func (s *recipientScan) mark(m int) {
+	k := &s.n.marks[m]
+	if k.bits&(roleStop|roleTranscript|roleSummary) != 0 {
+		s.list = false
+	}
+	if k.bits&(roleDelayed|roleFailed) != 0 {
+		s.verdict = k.end
+		if k.bits&roleList != 0 || s.n.nearList(m) {
+			if s.action = ActionFailed; k.bits&roleDelayed != 0 {
+				s.action = ActionDelayed
+			}
+		}
+	}
+	if k.bits&roleList != 0 {
+		s.list = true
+		if s.verdict < 0 || k.start-s.verdict > nearby {
+			s.action = ""
+		}
+	}
+	if k.bits&roleNames != 0 && !s.n.isSummary(k) {
+		s.names = k.end
+	}
+	if k.bits&roleOther != 0 {
+		s.other = k.end
+	}
+	if k.bits&roleOriginal != 0 {
+		s.original = k.end
+	}
+}
+
 // findRecipients goes through phrases and addresses in the order in which they
 // stand, and takes the addresses that a phrase, or their place, makes
 // recipients.
 func (n *notice) findRecipients(limit int) {
-	var (
-		list     bool // recipients stand in the lines here
-		action   Action
-		names    = -1 // where a phrase ended after which a recipient is named
-		other    = -1
-		original = -1
-		verdict  = -1000 // where a phrase ended that says failed or delayed
-		heading  = -1    // line of the last recipient that stands at a line's beginning
-	)
+	s := recipientScan{n: n, verdict: -1, names: -1, other: -1, original: -1, heading: -1}
 	m := 0
 	for _, a := range n.addrs {
 		for ; m < len(n.marks) && n.marks[m].start < a.start; m++ {
-			k := &n.marks[m]
-			b := k.bits
-			if b&(roleStop|roleTranscript|roleSummary) != 0 {
-				list = false
-			}
-			if b&(roleDelayed|roleFailed) != 0 {
-				was := action
-				if action = ActionFailed; b&roleDelayed != 0 {
-					action = ActionDelayed
-				}
-				if verdict = k.end; b&roleList == 0 && !n.nearList(m) {
-					action = was
-				}
-			}
-			if b&roleList != 0 {
-				list = true
-				if k.start-verdict > 120 && b&(roleDelayed|roleFailed) == 0 {
-					action = ""
-				}
-			}
-			if b&roleNames != 0 && !n.isSummary(k) {
-				names = k.end
-			}
-			if b&roleOther != 0 {
-				other = k.end
-			}
-			if b&roleOriginal != 0 {
-				original = k.end
-			}
+			s.mark(m)
 		}
 		if n.inDialogue(a.line) {
 			continue
 		}
-		switch {
-		case original >= 0 && n.adjoins(original, a):
-			if k := len(n.found) - 1; k >= 0 && n.found[k].original == "" {
-				n.found[k].original = n.text(a)
+		switch last := len(n.found) - 1; {
+		case n.adjoins(s.original, a):
+			if last >= 0 && n.found[last].original == "" {
+				n.found[last].original = n.text(a)
 			}
-		case other >= 0 && n.adjoins(other, a), n.others[strings.ToLower(n.text(a))]:
+		case n.adjoins(s.other, a), n.others[strings.ToLower(n.text(a))]:
 			n.addOther(a)
-		case names >= 0 && n.follows(names, a):
-			n.take(a, action, limit)
-			if k := len(n.found) - 1; k >= 0 && n.found[k].from == a.to && n.lines[a.line].start < n.found[k].start {
-				n.found[k].start = n.lines[a.line].start
+		case n.follows(s.names, a):
+			n.take(a, s.action, limit)
+			if len(n.found)-1 > last { // the sentence begins before the address
+				n.found[last+1].start = n.lines[a.line].start
 			}
-			names = a.to
-		case list && n.isHeading(a, heading), n.isQSBMF(a):
-			n.take(a, action, limit)
-			heading = a.line
+			s.names = a.to
+		case s.list && n.isHeading(a, s.heading), n.isQSBMF(a):
+			n.take(a, s.action, limit)
+			s.heading = a.line
 		}
 	}
 }
@@ -138,12 +150,12 @@ func (n *notice) inDialogue(line int) bool {
 
 // nearList reports whether a list of recipients is announced close to mark m.
 func (n *notice) nearList(m int) bool {
-	for i := m - 1; i >= 0 && n.marks[m].start-n.marks[i].end < 120; i-- {
+	for i := m - 1; i >= 0 && n.marks[m].start-n.marks[i].end < nearby; i-- {
 		if n.marks[i].bits&roleList != 0 {
 			return true
 		}
 	}
-	for i := m; i < len(n.marks) && n.marks[i].start-n.marks[m].end < 120; i++ {
+	for i := m; i < len(n.marks) && n.marks[i].start-n.marks[m].end < nearby; i++ {
 		if n.marks[i].bits&roleList != 0 {
 			return true
 		}
@@ -180,12 +192,12 @@ func (n *notice) find(addr string) *foundRecipient {
 
 // adjoins reports whether nothing but signs stands between a phrase and an address.
 func (n *notice) adjoins(end int, a noticeAddr) bool {
-	return a.start >= end && a.start-end <= 24 && len(bytes.Trim(n.orig[end:a.start], " <\"'(:=-")) == 0
+	return end >= 0 && a.start >= end && a.start-end <= 24 && len(bytes.Trim(n.orig[end:a.start], " <\"'(:=-")) == 0
 }
 
 // follows reports whether an address is the one that a phrase announces.
 func (n *notice) follows(end int, a noticeAddr) bool {
-	if a.start < end || a.start-end > 80 {
+	if end < 0 || a.start < end || a.start-end > 80 {
 		return false
 	}
 	between := bytes.Trim(n.low[end:a.start], " <>\"'(:=[]-,;&/*.")
