@@ -168,7 +168,7 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	if ev.Notice != "" && ev.Reply == "" {
 		t, from = &q.notice, 0
 	}
-	words := strings.TrimSpace(string(q.regexText(t, from)))
+	words := strings.TrimSpace(string(q.regexText(t, from, true)))
 	_, isFrom := q.isFrom(r)
 	switch {
 	case !isFrom:

@@ -2,6 +2,8 @@ package classify
 
 import (
 	"regexp"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -32,6 +34,7 @@ type rule struct {
 	providers []int16
 	any       []int32 // patterns of any and token
 	all, none []int32
+	inTail    bool           // the expression speaks of a note behind the reply
 	prefilter *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
 }
 
@@ -42,13 +45,21 @@ type matcher struct {
 	rules    []*rule
 	// always holds the rules without words that could set them off.
 	always [2][]int32
+	tails  []tail
+	// tailWords are what phrases that may match in such a note hold.
+	tailWords []string
 }
+
+// tail is a note behind a reply, ready for searching.
+type tail struct{ marker, end []byte }
 
 // pattern is a phrase or token and its uses.
 type pattern struct {
 	text     string
 	length   int32 // octets
 	runes    int32
+	inWrap   bool       // names a marker, and so may occur in one
+	inTail   bool       // names a note behind the reply, and so may occur in one
 	inURL    bool       // a token: also matches within URLs, hosts and addresses
 	rules    [2][]int32 // rules that it sets off, frames apart
 	provider int16      // provider whose reply it marks, -1 if none
@@ -124,12 +135,50 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	for _, s := range set.Witness.Sender {
 		m.patterns[c.pattern(s, false)].witness |= aboutSender
 	}
+	for _, w := range set.Tails {
+		m.tailWords = append(m.tailWords, w.Words...)
+		for _, s := range w.Marker {
+			m.tails = append(m.tails, tail{[]byte(s), endOf(w.End)})
+		}
+	}
 	texts := make([]string, len(m.patterns))
-	for i, p := range m.patterns {
+	for i := range m.patterns {
+		p := &m.patterns[i]
 		texts[i] = p.text
+		p.inTail = m.namesTail(p.text)
+		p.inWrap = namesMarker(set.Wrappers, p.text)
+	}
+	for _, r := range m.rules {
+		r.inTail = m.namesTail(r.Regex)
 	}
 	m.auto = newAutomaton(texts)
 	return m
+}
+
+// endOf is nil where a note has no end of its own.
+func endOf(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// namesMarker reports whether a phrase holds all that tells a marker.
+func namesMarker(wrappers []rules.Wrapper, s string) bool {
+	for _, w := range wrappers {
+		for _, m := range w.Marker {
+			if m = strings.Trim(m, " ([:>-'\""); m != "" && strings.Contains(s, m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// namesTail reports whether a phrase or an expression speaks of a note behind a
+// reply.
+func (m *matcher) namesTail(s string) bool {
+	return slices.ContainsFunc(m.tailWords, func(w string) bool { return strings.Contains(s, w) })
 }
 
 func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map[string]int16) {

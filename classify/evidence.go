@@ -40,6 +40,7 @@ type inquest struct {
 	plain     []byte // the text as a regular expression sees it
 	plainOf   *text  // from which text plain was made, nil if it is stale
 	plainFrom int
+	plainTail bool
 	pending   []match // matches but for their expression
 	asked     []int32 // by rule: the last round in which it was tried
 	round     int32
@@ -83,6 +84,7 @@ func (q *inquest) prepare(ev *Evidence) {
 func (q *inquest) find(t *text, s string, isReply bool) {
 	t.set(s)
 	t.mask()
+	t.hideTails(q.e.match.tails)
 	if len(t.seen) < len(q.e.match.patterns) {
 		t.seen = make([]span, len(q.e.match.patterns))
 	}
@@ -95,7 +97,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 	q.e.match.auto.scan(t.norm, func(id int32, end int) {
 		p := &patterns[id]
 		from := end - int(p.length)
-		if !p.inURL && t.maskedWithin(from, end) {
+		if !p.inURL && t.maskedWithin(from, end) || t.marks[from]&markTail != 0 && !p.inTail {
 			return
 		}
 		s := &t.seen[id]
@@ -106,7 +108,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		s.last = int32(from)
 		q.witness |= p.witness
 		if p.wrapper >= 0 && isReply {
-			t.unwrap(&q.e.set.Wrappers[p.wrapper], end)
+			t.unwrap(&q.e.set.Wrappers[p.wrapper], from, end)
 		}
 	})
 }
@@ -121,9 +123,9 @@ func (t *text) maskedWithin(from, to int) bool {
 	return false
 }
 
-// unwrap notes that a quoted reply may begin at norm[at:], after a marker. The
-// last one that says something is the innermost.
-func (t *text) unwrap(w *rules.Wrapper, at int) {
+// unwrap notes that a quoted reply may begin at norm[at:], after the marker
+// norm[from:at]. The last one that says something is the innermost.
+func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	b := t.norm
 	if w.Skip != "" {
 		i := strings.Index(string(b[at:min(len(b), at+reach)]), w.Skip)
@@ -138,8 +140,14 @@ func (t *text) unwrap(w *rules.Wrapper, at int) {
 	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasWords(at) {
 		return
 	}
+	for i := from; i < at && i < from+maxMarker; i++ {
+		t.marks[i] |= markWrap
+	}
 	t.inner = at
 }
+
+// maxMarker bounds the octets that are hidden as a wrapper's own words.
+const maxMarker = 100
 
 // startsWithCode reports whether b begins with an SMTP reply code.
 func startsWithCode(b []byte) bool {

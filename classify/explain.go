@@ -72,7 +72,7 @@ func (e *Engine) Explain(ev *Evidence) *Explanation {
 	kind, safer := q.safe(won)
 	v := q.verdict(won)
 	x := &Explanation{Recipient: q.recipient(v), Code: q.code, Status: q.statusStr,
-		Words: strings.TrimSpace(string(q.regexText(&q.reply, q.reply.inner))), Inner: q.reply.inner > 0,
+		Words: strings.TrimSpace(string(q.regexText(&q.reply, q.reply.inner, true))), Inner: q.reply.inner > 0,
 		Providers: []string{}, Choices: []rules.Choice{}, Matches: q.ruleMatches(won)}
 	for _, p := range q.who {
 		if p >= 0 {

@@ -28,6 +28,30 @@ func (t *text) mask() {
 	}
 }
 
+// hideTails marks the notes that stand behind a reply.
+func (t *text) hideTails(tails []tail) {
+	for i := range tails {
+		w := &tails[i]
+		from := 0
+		for {
+			at := bytes.Index(t.norm[from:], w.marker)
+			if at < 0 {
+				break
+			}
+			from += at
+			to := len(t.norm)
+			if w.end != nil {
+				if n := bytes.Index(t.norm[from:], w.end); n >= 0 {
+					to = from + n + len(w.end)
+				}
+			}
+			for ; from < to; from++ {
+				t.marks[from] |= markTail
+			}
+		}
+	}
+}
+
 // mark masks norm[from:to].
 func (t *text) mark(from, to int) {
 	for i := from; i < to; i++ {

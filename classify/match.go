@@ -34,7 +34,7 @@ func (q *inquest) look(s scope, frame int) {
 	q.plainOf, q.pending = nil, q.pending[:0]
 	m := q.e.match
 	for _, h := range t.hits {
-		if int(t.seen[h.pattern].last) < from {
+		if !q.has(t, h.pattern, from) {
 			continue
 		}
 		for _, r := range m.patterns[h.pattern].rules[frame] {
@@ -51,7 +51,7 @@ func (q *inquest) look(s scope, frame int) {
 		if !q.wins(p) {
 			continue
 		}
-		words := q.regexText(t, from)
+		words := q.regexText(t, from, p.rule.inTail)
 		if f := p.rule.prefilter; f != nil && !f.Match(words) {
 			continue
 		}
@@ -151,7 +151,7 @@ func (q *inquest) wordsFit(r *rule, t *text, from int) (longest int32, ok bool) 
 		}
 	}
 	for _, p := range r.any {
-		if t.in(p, from) {
+		if q.has(t, p, from) {
 			better(p)
 		}
 	}
@@ -159,30 +159,40 @@ func (q *inquest) wordsFit(r *rule, t *text, from int) (longest int32, ok bool) 
 		return -1, false
 	}
 	for _, p := range r.all {
-		if !t.in(p, from) {
+		if !q.has(t, p, from) {
 			return -1, false
 		}
 		better(p)
 	}
 	for _, p := range r.none {
-		if t.in(p, from) {
+		if q.has(t, p, from) {
 			return -1, false
 		}
 	}
 	return longest, true
 }
 
+// has reports whether a pattern occurs in a text at or after from. The words of
+// the marker before a quoted reply are not counted, unless the pattern is about
+// just that marker.
+func (q *inquest) has(t *text, id int32, from int) bool {
+	return t.in(id, from) && (t.marks[t.seen[id].last]&markWrap == 0 || q.e.match.patterns[id].inWrap)
+}
+
 // regexText is the text that regular expressions see: that of the phrases,
-// with a single "@" for every address, host name and URL.
-func (q *inquest) regexText(t *text, from int) []byte {
-	if q.plainOf == t && q.plainFrom == from {
+// with a single "@" for every address, host name and URL, and without the
+// notes behind the reply unless they are asked for.
+func (q *inquest) regexText(t *text, from int, tail bool) []byte {
+	if q.plainOf == t && q.plainFrom == from && q.plainTail == tail {
 		return q.plain
 	}
-	q.plain, q.plainOf, q.plainFrom = q.plain[:0], t, from
+	q.plain, q.plainOf, q.plainFrom, q.plainTail = q.plain[:0], t, from, tail
 	masked := false
 	for i := from; i < len(t.norm); i++ {
 		m := t.marks[i]&markMasked != 0
 		switch {
+		case !tail && t.marks[i]&markTail != 0:
+			continue
 		case !m:
 			q.plain = append(q.plain, t.norm[i])
 		case !masked:

@@ -32,6 +32,8 @@ type text struct {
 const (
 	markUpper  = 1 // was a capital letter
 	markMasked = 2 // part of an address, a host name or a URL
+	markTail   = 4 // part of a note behind the reply
+	markWrap   = 8 // part of a marker before a quoted reply
 )
 
 // hit is one pattern that occurs in a text.
@@ -235,7 +237,7 @@ func firstRune(s string) rune {
 }
 
 // in reports whether the pattern occurs at or after from.
-func (t *text) in(pattern int32, from int) bool {
-	s := t.seen[pattern]
+func (t *text) in(id int32, from int) bool {
+	s := t.seen[id]
 	return s.epoch == t.epoch && int(s.last) >= from
 }

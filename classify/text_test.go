@@ -64,7 +64,7 @@ func TestText(t *testing.T) {
 		tx.set(c.source)
 		tx.mask()
 		q := inquest{}
-		if got := strings.TrimSpace(string(q.regexText(&tx, 0))); got != c.want {
+		if got := strings.TrimSpace(string(q.regexText(&tx, 0, true))); got != c.want {
 			t.Errorf("%q is read as %q, want %q", c.source, got, c.want)
 		}
 	}

@@ -148,40 +148,72 @@ func (b *builder) providers(f File) {
 }
 
 func (b *builder) wrappers(f File) {
-	b.sections(f, []string{"[[wrapper]]", "[witness]"}, func(s *section, r reader) {
-		if s.name == "witness" {
-			for _, f := range s.fields {
-				switch f.key {
-				case "recipient":
-					b.set.Witness.Recipient = append(b.set.Witness.Recipient, plainTexts(r.texts(f))...)
-				case "rcpt":
-					b.set.Witness.RCPT = append(b.set.Witness.RCPT, plainTexts(r.texts(f))...)
-				case "sender":
-					b.set.Witness.Sender = append(b.set.Witness.Sender, plainTexts(r.texts(f))...)
-				default:
-					r.unknown(f, "recipient", "rcpt", "sender")
-				}
-			}
-			return
+	b.sections(f, []string{"[[wrapper]]", "[[tail]]", "[witness]"}, func(s *section, r reader) {
+		switch s.name {
+		case "witness":
+			b.witness(s, r)
+		case "tail":
+			b.tail(s, r)
+		default:
+			b.wrapper(s, r)
 		}
-		var v Wrapper
-		for _, f := range s.fields {
-			switch f.key {
-			case "marker":
-				v.Marker = plainTexts(r.texts(f))
-			case "code":
-				v.Code = r.boolean(f)
-			case "skip":
-				v.Skip = r.str(f)
-			default:
-				r.unknown(f, "marker", "code", "skip")
-			}
-		}
-		if len(v.Marker) == 0 {
-			r.complain(s.line, "a wrapper needs a marker")
-		}
-		b.set.Wrappers = append(b.set.Wrappers, v)
 	})
+}
+
+func (b *builder) witness(s *section, r reader) {
+	w := &b.set.Witness
+	for _, f := range s.fields {
+		switch f.key {
+		case "recipient":
+			w.Recipient = append(w.Recipient, plainTexts(r.texts(f))...)
+		case "rcpt":
+			w.RCPT = append(w.RCPT, plainTexts(r.texts(f))...)
+		case "sender":
+			w.Sender = append(w.Sender, plainTexts(r.texts(f))...)
+		default:
+			r.unknown(f, "recipient", "rcpt", "sender")
+		}
+	}
+}
+
+func (b *builder) tail(s *section, r reader) {
+	var v Tail
+	for _, f := range s.fields {
+		switch f.key {
+		case "marker":
+			v.Marker = plainTexts(r.texts(f))
+		case "end":
+			v.End = r.str(f)
+		case "words":
+			v.Words = plainTexts(r.texts(f))
+		default:
+			r.unknown(f, "marker", "end", "words")
+		}
+	}
+	if len(v.Marker) == 0 {
+		r.complain(s.line, "a tail needs a marker")
+	}
+	b.set.Tails = append(b.set.Tails, v)
+}
+
+func (b *builder) wrapper(s *section, r reader) {
+	var v Wrapper
+	for _, f := range s.fields {
+		switch f.key {
+		case "marker":
+			v.Marker = plainTexts(r.texts(f))
+		case "code":
+			v.Code = r.boolean(f)
+		case "skip":
+			v.Skip = r.str(f)
+		default:
+			r.unknown(f, "marker", "code", "skip")
+		}
+	}
+	if len(v.Marker) == 0 {
+		r.complain(s.line, "a wrapper needs a marker")
+	}
+	b.set.Wrappers = append(b.set.Wrappers, v)
 }
 
 func (b *builder) providerNames() []string {

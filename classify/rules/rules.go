@@ -54,6 +54,13 @@ type Wrapper struct {
 	Skip   string // the quoted reply begins after the next occurrence of this
 }
 
+// Tail is a note that a server adds behind the reply that it passes on.
+type Tail struct {
+	Marker []string
+	End    string // sign with which the note ends, "" for the end of the text
+	Words  []string // a phrase that holds one of these may match in the note
+}
+
 // Witness lists words that tell whom a refusal is about. They decide no
 // reason; they keep a verdict that rests on codes from calling an address dead
 // when the reply is about the sender.
@@ -109,6 +116,7 @@ type Set struct {
 	Reasons   []Reason
 	Providers []Provider
 	Wrappers  []Wrapper
+	Tails     []Tail
 	Witness   Witness
 	Rules     []*Rule // in the order of files and lines, the administrator's last
 	Codes     *Codes

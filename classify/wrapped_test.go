@@ -1,0 +1,46 @@
+package classify
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+// TestWrapped passes every example of every rule on as other servers would: a
+// refusal means the same whoever quotes it, in capitals or not.
+func TestWrapped(t *testing.T) {
+	ways := []struct{ name, before, after string }{
+		{"Postfix", "host mx.example.net[192.0.2.9] said: ", ""},
+		{"Exim", "SMTP error from remote mail server after RCPT TO:<u@example.com>: host mx.example.net [192.0.2.9]: ", ""},
+		{"a field", "smtp; ", ""},
+		{"Exchange", "550 5.0.350 Remote server returned an error -> ", ""},
+		{"Google", "The response from the remote server was: ", ""},
+		{"qmail", "192.0.2.9 does not like recipient. Remote host said: ", " Giving up on 192.0.2.9."},
+		{"Barracuda", "550 permanent failure for one or more recipients (u@example.com:", ")"},
+		{"Sendmail", "... while talking to mx.example.net.: >>> RCPT To:<u@example.com> <<< ", ""},
+		{"Amazon", "5.1.0 - Unknown address error ", " (delivery attempts: 0)"},
+	}
+	e := builtIn(t)
+	for _, r := range e.match.rules {
+		for _, ex := range r.Examples {
+			if len(ex.Reply) < 4 || !startsWithCode([]byte(ex.Reply)) || ex.Notice != "" {
+				continue // words of the reporting server itself are not quoted
+			}
+			ev := Evidence{Reply: ex.Reply, Status: ex.Status, SMTPCode: ex.Code, Action: dsn.Action(ex.Action),
+				RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA}
+			provider := exampleProvider(r, ex)
+			want, _ := e.judgeExample(&ev, provider)
+			for _, w := range ways {
+				ev.Reply = w.before + ex.Reply + w.after
+				if got, _ := e.judgeExample(&ev, provider); got.reason != want.reason {
+					t.Errorf("as %s quotes it: %q is %s by %s, alone %s by %s", w.name, ev.Reply, got.reason, got.by, want.reason, want.by)
+				}
+			}
+			ev.Reply = strings.ToUpper(ex.Reply)
+			if got, _ := e.judgeExample(&ev, provider); got.reason != want.reason {
+				t.Errorf("in capitals: %q is %s by %s, else %s by %s", ex.Reply, got.reason, got.by, want.reason, want.by)
+			}
+		}
+	}
+}
