@@ -273,7 +273,8 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 		case strings.IndexByte("#([{:;=\"'<>|\n\r,", c) >= 0:
 			return c != ',', true
 		}
-		return false, c >= 0x80
+		// Scripts without spaces: "邮件投递失败550 Mail content denied".
+		return at+4 < len(s) && s[at+3] == ' ' && isAlpha(s[at+4]), c >= 0x80
 	}
 	if strings.IndexByte("([{:;=\"'<>|\n\r", c) >= 0 {
 		return true, true

@@ -42,6 +42,7 @@ func TestParseReply(t *testing.T) {
 		{"550 5.0.350 Remote server returned an error -> 552 5.2.2 <u@example.com>: user is over quota", 552, "5.2.2", ""},
 		{"550 permanent failure for one or more recipients (u@example.com:550 5.1.1 User unknown)", 550, "5.1.1", ""},
 		{"5.3.0 - Other mail system problem 554-'Unknown user' (delivery attempts: 1)", 554, "5.3.0", ""},
+		{"邮件投递失败550 Mail content denied", 550, "", ""},
 		{"Delivery failed - 550 No such user", 550, "", ""},
 		{"<mx1.example.com #5.7.1 smtp;530 5.7.1 Client was not authenticated>", 530, "5.7.1", ""},
 		{"mailbox is full 550 5.0.0 <u@example.com>... Can't create output", 550, "5.0.0", ""},
