@@ -44,15 +44,25 @@ func (s *session) logResult(res *classify.Result) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs, slog.String("queue_id", s.queueID()), slog.String("client", s.peer()), slog.String("helo", s.helo),
-		slog.String("from", s.msg.from), slog.String("kind", string(res.Kind)))
+	attrs = append(attrs, slog.String("queue_id", clip(s.queueID())), slog.String("client", s.clientName()), slog.String("helo", clip(s.helo)),
+		slog.String("from", clip(s.msg.from)), slog.String("kind", string(res.Kind)))
 	if p := primary(res.Recipients); p != nil {
-		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", p.Recipient),
+		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", clip(p.Recipient)),
 			slog.String("action", string(p.Action)), slog.String("category", string(p.Category)), slog.String("type", string(p.Type)),
-			slog.String("reason", p.Reason), slog.String("status", p.Status), slog.String("provider", p.Provider), slog.String("rule", p.Rule))
+			slog.String("reason", p.Reason), slog.String("status", clip(p.Status)), slog.String("provider", p.Provider), slog.String("rule", p.Rule))
 	}
 	if len(res.Shadowed) > 0 {
 		attrs = append(attrs, slog.Any("shadowed", res.Shadowed))
 	}
 	s.srv.log.LogAttrs(ctx, slog.LevelInfo, "report", attrs...)
+}
+
+// clip keeps what a stranger wrote short in a log line. It is longer than any
+// address may be.
+func clip(s string) string {
+	const limit = 320
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "..."
 }

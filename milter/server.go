@@ -361,7 +361,7 @@ func (s *Server) report(ses *session, err error) {
 		stage = stageRead
 	}
 	s.metrics.failed(stage)
-	s.logs.warn(stage, "session closed", "stage", stage, "error", err, "peer", ses.peer(), "queue_id", ses.queueID())
+	s.logs.warn(stage, "session closed", "stage", stage, "error", err, "peer", ses.peer(), "queue_id", clip(ses.queueID()))
 }
 
 // oneConn is a listener with one connection, so that go-milter serves it.

@@ -69,6 +69,7 @@ type testServer struct {
 	insp *fakeInspector
 	path string
 	log  *logBuffer
+	lvl  slog.LevelVar // of log, warnings unless changed
 	done chan error
 	stop context.CancelFunc
 }
@@ -116,7 +117,8 @@ func start(t testing.TB, change func(*Config)) *testServer {
 		change(&cfg)
 	}
 	ts := &testServer{insp: &fakeInspector{}, path: cfg.Listen[0].Address, log: &logBuffer{}, done: make(chan error, 1)}
-	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ts.lvl.Set(slog.LevelWarn)
+	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: &ts.lvl}))
 	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{Version: "1.0"}), log)
 	if err != nil {
 		t.Fatal(err)

@@ -124,6 +124,14 @@ func (s *session) peer() string {
 	return "local"
 }
 
+// clientName names the MTA's client as Postfix does: name[address].
+func (s *session) clientName() string {
+	if s.host == "" || !s.client.IsValid() {
+		return s.peer()
+	}
+	return clip(s.host) + "[" + s.client.String() + "]"
+}
+
 // mail begins a message. Sendmail sends no abort between two, so whatever was
 // kept of the last one ends here.
 func (s *session) mail(from string, utf8 bool) {
