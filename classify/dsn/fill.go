@@ -83,6 +83,9 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		Extensions:     readExtensions(g.extensions),
 	}
 	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
+	if rcpt.Diagnostic == "" {
+		rcpt.DiagnosticType, rcpt.Diagnostic = supplementary(g.extensions)
+	}
 	if !isMailbox(rcpt.Address) {
 		r.findAddress(&rcpt, g, only)
 	}
@@ -124,6 +127,23 @@ func (r *reader) foreign(b []byte) string {
 		}
 	}
 	return decodeWords(b)
+}
+
+// supplementary returns the reply in an extension field of a group that has no
+// Diagnostic-Code.
+//
+// QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), write
+// "X-Supplementary-Info: <mx.example.com #5.7.1 smtp;550 5.7.1 …>".
+func supplementary(h header) (kind, reply string) {
+	s := h.get("X-Supplementary-Info")
+	if ParseReply(s).Code == 0 {
+		return "", ""
+	}
+	s = strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">")
+	if i := strings.Index(s, "smtp;"); i >= 0 {
+		return splitType(s[i:])
+	}
+	return "smtp", s
 }
 
 // betterStatus chooses between the code of the remote server's reply and that of

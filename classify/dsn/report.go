@@ -108,6 +108,9 @@ type Field struct{ Name, Value string }
 type Returned struct{ MessageID, From, To, Date string }
 
 // Limits bound what reading one message may cost. A zero field means its default.
+// The cost grows linearly with the octets looked at, times the depth at worst.
+// Beside these there are bounds that no real message meets: 64 KB of words after
+// decoding, 2000 extension fields a report.
 type Limits struct {
 	Octets       int // octets looked at; the rest is skipped
 	Depth        int // nesting of MIME parts
