@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -33,6 +34,9 @@ type File struct {
 func Load(adminDir string, extra ...string) (*Set, Problems) {
 	admin, problems := AdminFiles(adminDir)
 	for _, name := range extra {
+		if slices.ContainsFunc(admin, func(f File) bool { return sameFile(f.Name, name) }) {
+			continue // named beside the folder that it is in
+		}
 		data, err := readBounded(name)
 		if err != nil {
 			problems = append(problems, Problem{File: name, Message: plain(err)})
@@ -42,6 +46,15 @@ func Load(adminDir string, extra ...string) (*Set, Problems) {
 	}
 	set, more := Build(embedded, admin)
 	return set, append(problems, more...)
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // AdminFiles reads the rule files of a folder in the order of their names. A

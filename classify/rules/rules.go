@@ -57,7 +57,7 @@ type Wrapper struct {
 // Tail is a note that a server adds behind the reply that it passes on.
 type Tail struct {
 	Marker []string
-	End    string // sign with which the note ends, "" for the end of the text
+	End    string   // sign with which the note ends, "" for the end of the text
 	Words  []string // a phrase that holds one of these may match in the note
 }
 
