@@ -134,7 +134,7 @@ func TestCostIsLinear(t *testing.T) {
 	}
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
-			small, large := []byte(h.make(h.n/64)), []byte(h.make(h.n/4))
+			small, large := []byte(h.make(h.n/128)), []byte(h.make(h.n/8))
 			a, b := allocated(func() { Read(small, wide) }), allocated(func() { Read(large, wide) })
 			if b > 60*a+1<<20 {
 				t.Errorf("memory: %d octets for %d, %d for %d", a, len(small), b, len(large))

@@ -80,7 +80,7 @@ func (p *part) text() string {
 		s = strings.ReplaceAll(s, "\r\n", "\n")
 		s = strings.ReplaceAll(s, "\r", "\n")
 	}
-	if strings.IndexFunc(s, isNoise) >= 0 {
+	if hasNoise(s) {
 		s = strings.Map(func(r rune) rune {
 			if isNoise(r) {
 				return -1
@@ -92,6 +92,16 @@ func (p *part) text() string {
 		s = htmlText(s)
 	}
 	return s
+}
+
+// hasNoise reports whether s may hold what isNoise finds.
+func hasNoise(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c == 0x7f || c == 0xef {
+			return true
+		}
+	}
+	return false
 }
 
 // isNoise reports whether r is a control character that no text has.
