@@ -123,7 +123,7 @@ func (r *reader) foreign(b []byte) string {
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		if label := p.kind.charset; label != "" && label != "utf-8" && !tables().noCharset[label] && !p.kind.returned() {
-			return decodeCharset([]byte(unfold(b)), label)
+			return clean(decodeCharset([]byte(clean(fold(b), true)), label), false)
 		}
 	}
 	return decodeWords(b)

@@ -37,12 +37,14 @@ func FuzzRead(f *testing.F) {
 		if len(r.Recipients) > lim.Recipients {
 			t.Errorf("%d recipients", len(r.Recipients))
 		}
-		for _, s := range []string{r.ReportingMTA, r.EnvelopeID, r.Returned.MessageID, r.Returned.To} {
+		for _, s := range []string{r.ReportingMTA, r.ReceivedFromMTA, r.DSNGateway, r.EnvelopeID, r.ArrivalDate,
+			r.Returned.MessageID, r.Returned.From, r.Returned.To, r.Returned.Date} {
 			checkValue(t, s)
 		}
 		for i := range r.Recipients {
 			rcpt := &r.Recipients[i]
-			for _, s := range []string{rcpt.Address, rcpt.Original, rcpt.Diagnostic, rcpt.Notice, rcpt.RemoteMTA} {
+			for _, s := range []string{rcpt.Address, rcpt.Original, rcpt.Diagnostic, rcpt.DiagnosticType, rcpt.Notice,
+				rcpt.RemoteMTA, rcpt.FinalLogID, rcpt.LastAttempt, rcpt.WillRetryUntil, rcpt.StatusField} {
 				checkValue(t, s)
 			}
 			if rcpt.Action == "" {
@@ -64,7 +66,7 @@ func checkValue(t *testing.T, s string) {
 	if !utf8.ValidString(s) {
 		t.Errorf("not UTF-8: %q", s)
 	}
-	if strings.ContainsAny(s, "\r\n\x00") {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		t.Errorf("control characters: %q", s)
 	}
 }

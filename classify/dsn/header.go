@@ -138,9 +138,12 @@ func cutLine(b []byte) (line, rest []byte) {
 	return line, rest
 }
 
-// unfold returns b on one line: every run of white space that holds a line
-// end becomes one space, white space around is dropped.
-func unfold(b []byte) string {
+// unfold returns a field's value on one line, without control characters.
+func unfold(b []byte) string { return clean(fold(b), false) }
+
+// fold makes one space of every run of white space that holds a line end, and
+// drops white space around b.
+func fold(b []byte) string {
 	b = bytes.TrimSpace(b)
 	if bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') < 0 {
 		return string(b)
@@ -163,17 +166,42 @@ func unfold(b []byte) string {
 	return string(out)
 }
 
+// clean takes control characters out of a value and makes white space spaces:
+// encoded words, base64 and JSON can hold line ends, which would forge fields
+// wherever the value is written. ESC stays while the charset is not known, for
+// ISO-2022-JP needs it.
+func clean(s string, escape bool) string {
+	bad := func(c byte) bool { return c < ' ' && !(escape && c == 0x1b) || c == 0x7f }
+	i := 0
+	for i < len(s) && !bad(s[i]) {
+		i++
+	}
+	if i == len(s) {
+		return s
+	}
+	out := append(make([]byte, 0, len(s)), s[:i]...)
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case !bad(c):
+			out = append(out, c)
+		case c == '\t' || c == '\n' || c == '\r':
+			out = append(out, ' ')
+		}
+	}
+	return string(out)
+}
+
 // words decodes encoded words in every charset that go-message knows.
 var words = mime.WordDecoder{CharsetReader: charset.Reader}
 
 // decodeWords returns a field's value unfolded, its encoded words (RFC 2047)
 // decoded, in valid UTF-8. What cannot be decoded stays as it is.
 func decodeWords(b []byte) string {
-	s := unfold(b)
+	s := clean(fold(b), true)
 	if strings.Contains(s, "=?") {
 		if d, err := words.DecodeHeader(s); err == nil {
 			s = d
 		}
 	}
-	return toUTF8(s)
+	return clean(toUTF8(s), false)
 }

@@ -30,27 +30,27 @@ func (r *reader) notification(text string) (kind Kind, ok bool) {
 	default:
 		return KindNone, true
 	}
-	_, r.rep.ReportingMTA = splitType(n.Bounce.ReportingMTA)
-	r.rep.Returned = Returned{MessageID: strings.Trim(n.Mail.CommonHeaders.MessageID, "<>"), From: n.Mail.Source}
+	_, r.rep.ReportingMTA = splitType(clean(n.Bounce.ReportingMTA, false))
+	r.rep.Returned = Returned{MessageID: strings.Trim(clean(n.Mail.CommonHeaders.MessageID, false), "<>"), From: clean(n.Mail.Source, false)}
 	for _, b := range n.Bounce.BouncedRecipients {
 		if len(r.rep.Recipients) >= r.lim.Recipients {
 			r.rep.Dropped++
 			continue
 		}
 		rcpt := Recipient{
-			Address:     bareAddress(b.EmailAddress),
+			Address:     bareAddress(clean(b.EmailAddress, false)),
 			Action:      readAction(b.Action),
 			StatusField: readStatus(b.Status),
 		}
 		if rcpt.Action == "" {
 			rcpt.Action = ActionFailed
 		}
-		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(b.DiagnosticCode)
+		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(clean(b.DiagnosticCode, false))
 		reply := ParseReply(rcpt.Diagnostic)
 		rcpt.Diagnostic, rcpt.SMTPCode = reply.Text, reply.Code
 		rcpt.Status = betterStatus(reply.Status, rcpt.StatusField)
 		if n.Bounce.Type != "" {
-			rcpt.Notice = strings.TrimSpace(n.Bounce.Type + " " + n.Bounce.SubType)
+			rcpt.Notice = strings.TrimSpace(clean(n.Bounce.Type+" "+n.Bounce.SubType, false))
 		}
 		r.rep.Recipients = append(r.rep.Recipients, rcpt)
 	}

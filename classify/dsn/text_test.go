@@ -101,6 +101,10 @@ func TestDecodeWords(t *testing.T) {
 		{"=?no-such?q?x?=", "=?no-such?q?x?="},
 		{"=?utf-8?q?", "=?utf-8?q?"},
 		{"caf\xe9", "café"},
+		{"a\x00b\tc\x7f", "ab c"},
+		{"=?utf-8?q?a=0D=0AX-Forged:_b=00?=", "a  X-Forged: b"},
+		{"\x1b$B08@h\x1b(B x", "宛先 x"},
+		{"\x1b[31mred", "[31mred"},
 		{"", ""},
 	}
 	for _, tt := range tests {
