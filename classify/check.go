@@ -176,7 +176,7 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	case !q.codesFit(r):
 		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.statusStr))
 	}
-	if _, ok := q.wordsFit(r, t, from); !ok {
+	if _, ok := q.wordsFit(r, -1, t, from); !ok {
 		return fmt.Sprintf("its words, read as %q, lack a phrase of any or all, or hold one of none", words)
 	}
 	return fmt.Sprintf("the regex does not match its words, read as %q", words)

@@ -58,6 +58,7 @@ type pattern struct {
 	text     string
 	length   int32 // octets
 	runes    int32
+	signs    bool       // holds a sign that addresses, hosts and URLs are never without
 	inWrap   bool       // names a marker, and so may occur in one
 	inTail   bool       // names a note behind the reply, and so may occur in one
 	inURL    bool       // a token: also matches within URLs, hosts and addresses
@@ -141,18 +142,43 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 			m.tails = append(m.tails, tail{[]byte(s), endOf(w.End)})
 		}
 	}
+	m.sort()
 	texts := make([]string, len(m.patterns))
 	for i := range m.patterns {
 		p := &m.patterns[i]
 		texts[i] = p.text
 		p.inTail = m.namesTail(p.text)
 		p.inWrap = namesMarker(set.Wrappers, p.text)
+		p.signs = strings.ContainsAny(p.text, ".@:")
 	}
 	for _, r := range m.rules {
 		r.inTail = m.namesTail(r.Regex)
 	}
 	m.auto = newAutomaton(texts)
 	return m
+}
+
+// sort numbers the patterns anew, the longest first, so that the numbers found
+// in a text need only be sorted to be in that order.
+func (m *matcher) sort() {
+	order := make([]int32, len(m.patterns))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return int(m.patterns[b].runes - m.patterns[a].runes) })
+	number := make([]int32, len(order))
+	sorted := make([]pattern, len(order))
+	for to, from := range order {
+		number[from], sorted[to] = int32(to), m.patterns[from]
+	}
+	m.patterns = sorted
+	for _, r := range m.rules {
+		for _, list := range [][]int32{r.any, r.all, r.none} {
+			for i, p := range list {
+				list[i] = number[p]
+			}
+		}
+	}
 }
 
 // endOf is nil where a note has no end of its own.

@@ -1,6 +1,8 @@
 package classify
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -69,7 +71,10 @@ func (q *inquest) prepare(ev *Evidence) {
 	q.find(&q.reply, r.Text, true)
 	inner := r
 	if q.reply.inner > 0 {
-		inner = dsn.ParseReply(r.Text[q.reply.sourceOffset(r.Text, q.reply.inner):])
+		at := q.reply.sourceOffset(r.Text, q.reply.inner)
+		if mayStateCode(r.Text[:at]) { // else the codes found are the inner ones
+			inner = dsn.ParseReply(r.Text[at:])
+		}
 		if inner.Code == 0 && inner.Status == "" {
 			inner.Code, inner.Status = r.Code, r.Status
 		} else if inner.Code == 0 {
@@ -78,6 +83,17 @@ func (q *inquest) prepare(ev *Evidence) {
 	}
 	q.codes(inner, r)
 	q.recogniseProviders()
+}
+
+// mayStateCode reports whether a code can stand in s: a number that begins as
+// codes do.
+func mayStateCode(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if (s[i] == '2' || s[i] == '4' || s[i] == '5') && (i == 0 || s[i-1] < '0' && s[i-1] != '.' || s[i-1] > '9') {
+			return true
+		}
+	}
+	return false
 }
 
 // find normalises a text and looks for every pattern in it.
@@ -97,12 +113,12 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 	q.e.match.auto.scan(t.norm, func(id int32, end int) {
 		p := &patterns[id]
 		from := end - int(p.length)
-		if !p.inURL && t.maskedWithin(from, end) || t.marks[from]&markTail != 0 && !p.inTail {
+		if !p.inURL && t.maskedAt(p, from, end) || t.marks[from]&markTail != 0 && !p.inTail {
 			return
 		}
 		s := &t.seen[id]
 		if s.epoch != t.epoch {
-			t.hits = append(t.hits, hit{id})
+			t.hits = append(t.hits, id)
 			s.epoch = t.epoch
 		}
 		s.last = int32(from)
@@ -111,6 +127,21 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 			t.unwrap(&q.e.set.Wrappers[p.wrapper], from, end)
 		}
 	})
+	if t.inner > 0 {
+		t.closeQuote()
+	}
+	// Longest first, so that what sets a rule off is the longest of its phrases.
+	slices.Sort(t.hits)
+}
+
+// maskedAt reports whether any octet of norm[from:end], where p occurs, is
+// masked. What is masked holds a sign; a pattern without one has no room for it
+// between its ends.
+func (t *text) maskedAt(p *pattern, from, end int) bool {
+	if !p.signs {
+		return (t.marks[from]|t.marks[end-1])&markMasked != 0
+	}
+	return t.maskedWithin(from, end)
 }
 
 // maskedWithin reports whether any octet of norm[from:to] is masked.
@@ -144,6 +175,35 @@ func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 		t.marks[i] |= markWrap
 	}
 	t.inner = at
+}
+
+// closeQuote hides the signs behind the quoted reply that close what the wrapper
+// opened before it: "(u@example.com:550 who knows)".
+func (t *text) closeQuote() {
+	open, end := 0, len(t.norm)
+	for _, c := range t.norm[t.inner:] {
+		switch c {
+		case '(':
+			open++
+		case ')':
+			open--
+		}
+	}
+	for end > t.inner {
+		switch c := t.norm[end-1]; {
+		case c == ')' && open < 0:
+			open++
+		case c == '\'' && bytes.Count(t.norm[t.inner:end], []byte{c})%2 == 1, c == '"' && bytes.Count(t.norm[t.inner:end], []byte{c})%2 == 1:
+		case c == ' ':
+			end--
+			continue
+		default:
+			return
+		}
+		end--
+		t.marks[end] |= markTail
+		t.tails = true
+	}
 }
 
 // maxMarker bounds the octets that are hidden as a wrapper's own words.

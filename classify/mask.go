@@ -45,6 +45,7 @@ func (t *text) hideTails(tails []tail) {
 					to = from + n + len(w.end)
 				}
 			}
+			t.tails = true
 			for ; from < to; from++ {
 				t.marks[from] |= markTail
 			}
@@ -54,6 +55,7 @@ func (t *text) hideTails(tails []tail) {
 
 // mark masks norm[from:to].
 func (t *text) mark(from, to int) {
+	t.masks = append(t.masks, host{from, to})
 	for i := from; i < to; i++ {
 		t.marks[i] |= markMasked
 	}

@@ -34,16 +34,16 @@ func (q *inquest) look(s scope, frame int) {
 	q.plainOf, q.pending = nil, q.pending[:0]
 	m := q.e.match
 	for _, h := range t.hits {
-		if !q.has(t, h.pattern, from) {
+		if !q.has(t, h, from) {
 			continue
 		}
-		for _, r := range m.patterns[h.pattern].rules[frame] {
-			q.try(m.rules[r], s, t, from)
+		for _, r := range m.patterns[h].rules[frame] {
+			q.try(m.rules[r], h, s, t, from)
 		}
 	}
 	if s != scopeNotice { // rules without words are about the reply's codes
 		for _, r := range m.always[frame] {
-			q.try(m.rules[r], s, t, from)
+			q.try(m.rules[r], -1, s, t, from)
 		}
 	}
 	// Expressions are dear: they run last, and only where they could win.
@@ -61,8 +61,9 @@ func (q *inquest) look(s scope, frame int) {
 	}
 }
 
-// try tests everything but the expression of a rule.
-func (q *inquest) try(r *rule, s scope, t *text, from int) {
+// try tests everything but the expression of a rule that a pattern (-1: none)
+// set off.
+func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	if q.asked[r.index] == q.round {
 		return
 	}
@@ -71,7 +72,7 @@ func (q *inquest) try(r *rule, s scope, t *text, from int) {
 	if !ok || !q.codesFit(r) {
 		return
 	}
-	longest, ok := q.wordsFit(r, t, from)
+	longest, ok := q.wordsFit(r, by, t, from)
 	if !ok {
 		return
 	}
@@ -141,8 +142,8 @@ func (q *inquest) codesFit(r *rule) bool {
 }
 
 // wordsFit reports whether a rule's phrases occur as it asks, and the longest
-// that does.
-func (q *inquest) wordsFit(r *rule, t *text, from int) (longest int32, ok bool) {
+// that does. Where a pattern set the rule off, it is the longest of any.
+func (q *inquest) wordsFit(r *rule, by int32, t *text, from int) (longest int32, ok bool) {
 	longest = -1
 	runes := int32(-1)
 	better := func(p int32) {
@@ -150,13 +151,17 @@ func (q *inquest) wordsFit(r *rule, t *text, from int) (longest int32, ok bool) 
 			longest, runes = p, n
 		}
 	}
-	for _, p := range r.any {
-		if q.has(t, p, from) {
-			better(p)
+	if len(r.any) > 0 && by >= 0 {
+		better(by)
+	} else {
+		for _, p := range r.any {
+			if q.has(t, p, from) {
+				better(p)
+			}
 		}
-	}
-	if len(r.any) > 0 && longest < 0 {
-		return -1, false
+		if len(r.any) > 0 && longest < 0 {
+			return -1, false
+		}
 	}
 	for _, p := range r.all {
 		if !q.has(t, p, from) {
@@ -187,20 +192,30 @@ func (q *inquest) regexText(t *text, from int, tail bool) []byte {
 		return q.plain
 	}
 	q.plain, q.plainOf, q.plainFrom, q.plainTail = q.plain[:0], t, from, tail
-	masked := false
-	for i := from; i < len(t.norm); i++ {
-		m := t.marks[i]&markMasked != 0
-		switch {
-		case !tail && t.marks[i]&markTail != 0:
+	at := from
+	for _, m := range t.masks {
+		if m.from < at { // in what is cut off, or in the mask before
 			continue
-		case !m:
-			q.plain = append(q.plain, t.norm[i])
-		case !masked:
-			q.plain = append(q.plain, '@')
 		}
-		masked = m
+		q.plain = append(t.withoutTails(q.plain, at, m.from, tail), '@')
+		at = m.to
 	}
+	q.plain = t.withoutTails(q.plain, at, len(t.norm), tail)
 	return q.plain
+}
+
+// withoutTails appends norm[from:to] to b, but for notes behind the reply
+// unless they are wanted.
+func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
+	if wanted || !t.tails {
+		return append(b, t.norm[from:to]...)
+	}
+	for i := from; i < to; i++ {
+		if t.marks[i]&markTail == 0 {
+			b = append(b, t.norm[i])
+		}
+	}
+	return b
 }
 
 // rank orders matches: by tier, then conditions, then the longest phrase that

@@ -20,8 +20,8 @@ func (q *inquest) recogniseProviders() {
 	byWords, at := int16(-1), int32(-1)
 	for _, h := range q.reply.hits {
 		// The last words win: they are those of the innermost reply.
-		if p := q.e.match.patterns[h.pattern].provider; p >= 0 && q.reply.seen[h.pattern].last > at {
-			byWords, at = p, q.reply.seen[h.pattern].last
+		if p := q.e.match.patterns[h].provider; p >= 0 && q.reply.seen[h].last > at {
+			byWords, at = p, q.reply.seen[h].last
 		}
 	}
 	q.who = [3]int16{-1, -1, -1}

@@ -17,13 +17,15 @@ const (
 // spaces, plain quotes, with a space before and after. Its buffers are reused.
 type text struct {
 	norm  []byte
-	marks []byte // beside norm: markUpper, markMasked
-	hits  []hit
-	seen  []span // by pattern: where it occurs, valid if epoch is current
+	marks []byte  // beside norm: markUpper, markMasked
+	hits  []int32 // patterns that occur, the longest first
+	seen  []span  // by pattern: where it occurs, valid if epoch is current
 	epoch uint32
 	inner int     // where in norm the innermost reply begins, 0 where none is wrapped
 	hosts []host  // host names that are masked, in order
 	signs []int32 // where in norm ".", "@" and ":" stand
+	masks []host  // all that is masked, in order
+	tails bool    // something is marked with markTail
 	// shifted is true when an octet of the source became more or fewer, so
 	// that offsets in norm are not those of the source plus one.
 	shifted bool
@@ -36,9 +38,6 @@ const (
 	markWrap   = 8 // part of a marker before a quoted reply
 )
 
-// hit is one pattern that occurs in a text.
-type hit struct{ pattern int32 }
-
 // span says where a pattern occurs: its last occurrence, of which alone
 // matters whether it lies within the innermost reply.
 type span struct {
@@ -46,6 +45,7 @@ type span struct {
 	last  int32 // where the last occurrence begins
 }
 
+// host is a stretch of norm: a host name, or whatever is masked.
 type host struct{ from, to int }
 
 // bounded returns s, or the head and the tail of it if it is too long.
@@ -84,7 +84,7 @@ const (
 
 // set fills norm from s and forgets what was found before.
 func (t *text) set(s string) {
-	t.hits, t.hosts, t.signs = t.hits[:0], t.hosts[:0], t.signs[:0]
+	t.hits, t.hosts, t.signs, t.masks, t.tails = t.hits[:0], t.hosts[:0], t.signs[:0], t.masks[:0], false
 	t.inner, t.shifted = 0, false
 	// A broken octet becomes two at most, a letter in lower case half as
 	// long again: no bounds to check beside the text itself.
