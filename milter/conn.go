@@ -337,6 +337,15 @@ func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string
 	c.spill()
 }
 
+// send sends the answers now, for a peer that waits for them.
+func (c *conn) send() {
+	if c.r == c.w {
+		if err := c.flush(); err != nil {
+			c.end(err)
+		}
+	}
+}
+
 // spill sends answers before they are waited for when there are many.
 func (c *conn) spill() {
 	if len(c.reply) > flushSize {

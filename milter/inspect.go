@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // inspect reads and judges a whole message. Only so many at a time: more would
@@ -37,10 +38,13 @@ func (s *Server) inspect(m *message) (res classify.Result, ok bool) {
 	return res, true
 }
 
-// logResult writes one line about a report.
+// logResult writes one line about a message that was inspected.
 func (s *session) logResult(res *classify.Result) {
-	ctx := context.Background()
-	if !s.srv.log.Enabled(ctx, slog.LevelInfo) {
+	ctx, level := context.Background(), slog.LevelInfo
+	if res.Kind == dsn.KindNone {
+		level = slog.LevelDebug // it only looked like a report
+	}
+	if !s.srv.log.Enabled(ctx, level) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 16)
@@ -54,7 +58,7 @@ func (s *session) logResult(res *classify.Result) {
 	if len(res.Shadowed) > 0 {
 		attrs = append(attrs, slog.Any("shadowed", res.Shadowed))
 	}
-	s.srv.log.LogAttrs(ctx, slog.LevelInfo, "report", attrs...)
+	s.srv.log.LogAttrs(ctx, level, "report", attrs...)
 }
 
 // clip keeps what a stranger wrote short in a log line. It is longer than any

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	gomilter "github.com/emersion/go-milter"
 )
@@ -273,17 +274,23 @@ func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
 	m := &s.msg
 	kind := dsn.KindNone
 	var add []field
+	var res classify.Result
+	inspected := false
 	if m.suspect {
-		if res, ok := s.srv.inspect(m); ok {
+		if res, inspected = s.srv.inspect(m); inspected {
 			kind = res.Kind
 			s.srv.metrics.result(&res)
 			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.utf8)
-			s.logResult(&res)
 		}
 	}
 	s.change(add)
 	s.conn.answer(gomilter.ActAccept)
 	s.srv.metrics.message(kind)
+	// The MTA goes on while we write a line about it.
+	s.conn.send()
+	if inspected {
+		s.logResult(&res)
+	}
 	s.endMessage()
 	return nil, nil
 }
