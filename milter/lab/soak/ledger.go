@@ -25,8 +25,9 @@ const (
 // entry is what is known of one message.
 type entry struct {
 	kind      kind
+	epoch     uint64 // of the daemon when the connection was opened; even: it was up
 	accepted  bool
-	up        bool // the daemon was up from the connection's beginning to the acceptance
+	up        bool // the daemon was up until the acceptance or, of ownBounce, until the delivery was seen
 	delivered int
 	tagged    bool
 	forgery   bool // a forged field was left
@@ -34,27 +35,35 @@ type entry struct {
 
 // ledger holds every message that was sent, by its id.
 type ledger struct {
+	now func() uint64 // the daemon's epoch
+
 	mu      sync.Mutex
 	entries map[string]*entry
 	strange []string // deliveries that nobody sent
 }
 
-func newLedger() *ledger { return &ledger{entries: map[string]*entry{}} }
+func newLedger(now func() uint64) *ledger { return &ledger{now: now, entries: map[string]*entry{}} }
 
 // sent notes a message before it is sent: its delivery may come before its
 // acceptance is known.
-func (l *ledger) sent(id string, k kind) {
+func (l *ledger) sent(id string, k kind, epoch uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries[id] = &entry{kind: k}
+	l.entries[id] = &entry{kind: k, epoch: epoch}
 }
 
+// still reports whether the daemon has been up since the epoch of a message.
+func (l *ledger) still(e *entry) bool { return e.epoch%2 == 0 && l.now() == e.epoch }
+
 // accepted notes that Postfix took a message.
-func (l *ledger) accepted(id string, up bool) {
+func (l *ledger) accepted(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entries[id]
-	e.accepted, e.up = true, up
+	e.accepted = true
+	if e.kind != ownBounce {
+		e.up = l.still(e)
+	}
 }
 
 // read takes deliveries out of a Maildir as they come, until ctx ends and the
@@ -108,6 +117,9 @@ func (l *ledger) delivered(m lab.Message) {
 		return
 	}
 	e.delivered++
+	if e.kind == ownBounce {
+		e.up = l.still(e)
+	}
 	if v := m.Get("X-Bounce-Category"); v != "" {
 		e.tagged = v != "forged"
 	}
@@ -142,7 +154,7 @@ func (l *ledger) wrong() []string {
 			out = append(out, id+" was accepted and not delivered")
 		case e.delivered > 1:
 			out = append(out, fmt.Sprintf("%s was delivered %d times", id, e.delivered))
-		case e.accepted && e.up && e.kind == bounce && !e.tagged:
+		case e.accepted && e.up && (e.kind == bounce || e.kind == ownBounce) && !e.tagged:
 			out = append(out, id+" is a bounce that came while the daemon was up, and is not tagged")
 		case e.accepted && e.up && e.forgery:
 			out = append(out, id+" came while the daemon was up, and a forged field is left")
@@ -191,7 +203,7 @@ func (l *ledger) report(took time.Duration) string {
   ordinary               %d
   with forged headers    %d, %d while the daemon was up
   bounces                %d, %d while it was up, %d tagged
-  bounces Postfix made   %d, %d tagged`,
+  bounces Postfix made   %d, %d while it was up, %d tagged`,
 		all, float64(all)/took.Seconds(), refused, delivered,
-		n[ordinary], n[forged], up[forged], n[bounce], up[bounce], tagged[bounce], n[ownBounce], tagged[ownBounce])
+		n[ordinary], n[forged], up[forged], n[bounce], up[bounce], tagged[bounce], n[ownBounce], up[ownBounce], tagged[ownBounce])
 }

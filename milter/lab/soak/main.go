@@ -106,7 +106,7 @@ func newSetting(bin string) (*setting, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &setting{lab: l, ledger: newLedger()}
+	s := &setting{lab: l}
 	if err := s.start(bin); err != nil {
 		l.Close()
 		return nil, err
@@ -141,6 +141,7 @@ func (s *setting) start(bin string) error {
 		return err
 	}
 	s.harm = newHarm(s.daemon, s.config)
+	s.ledger = newLedger(s.harm.epoch)
 	s.postfix, err = s.lab.StartPostfix("postfix", lab.PostfixConfig{
 		Services: []lab.Service{
 			{Name: "unix", Milters: "unix:milter/m.sock", Chroot: true},
