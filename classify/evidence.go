@@ -37,7 +37,6 @@ type inquest struct {
 	words     bool // the reply says something beyond codes
 
 	who       [3]int16 // providers recognised, the first one is named; -1 where none
-	reporting int16    // provider of the Reporting-MTA, -1 if none
 	lower     []byte
 	plain     []byte // the text as a regular expression sees it
 	plainOf   *text  // from which text plain was made, nil if it is stale

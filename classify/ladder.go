@@ -234,7 +234,7 @@ func (q *inquest) namesRecipient() bool {
 	switch s := q.status; {
 	case !q.words:
 		return s.Subject != 7 || q.deadByRegistry()
-	case s.Subject == 1:
+	case s.Subject == 1 && s.Detail != 0: // x.1.0 does not say whose address
 		return who != aboutSender
 	case s.Subject == 7:
 		return who == aboutRecipient && q.deadByRegistry()

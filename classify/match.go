@@ -28,7 +28,7 @@ func (q *inquest) look(s scope, frame int) {
 	}
 	q.who[2] = -1
 	if s == scopeNotice {
-		q.who[2] = q.reporting
+		q.who[2] = q.provider(q.ev.ReportingMTA, q.e.byReporting)
 	}
 	q.round++
 	q.plainOf, q.pending = nil, q.pending[:0]

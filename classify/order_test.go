@@ -88,9 +88,10 @@ func TestOrder(t *testing.T) {
 		{"bare code, words within an address", Evidence{Reply: "550 the moon is wrong <user@recipient.example>"}, "550", InvalidAddress, Block, RungSMTP},
 		{"code of the mailbox, unknown words", Evidence{Reply: "550 5.2.1 the moon is wrong"}, "550 5.2.1", InvalidAddress, Soft, RungCode},
 		{"code of the address, words about the sender", Evidence{Reply: "550 5.1.1 the sender is wrong"}, "550 5.1.1", InvalidAddress, Block, RungCode},
+		{"code of some address, unknown words", Evidence{Reply: "550 5.1.0 the moon is wrong"}, "550 5.1.0", InvalidAddress, Block, RungCode},
 		{"ambiguous pair, words about the sender", Evidence{Reply: "550 5.1.0 the sender is wrong"}, "550 5.1.0", Blocked, Block, RungCode},
 		{"ambiguous pair, words about the recipient", Evidence{Reply: "550 5.1.0 the recipient is wrong"}, "550 5.1.0", InvalidAddress, Hard, RungCode},
-		{"ambiguous pair, words about both", Evidence{Reply: "550 5.1.0 sender and recipient are wrong"}, "550 5.1.0", InvalidAddress, Hard, RungCode},
+		{"ambiguous pair, words about both", Evidence{Reply: "550 5.1.0 sender and recipient are wrong"}, "550 5.1.0", InvalidAddress, Block, RungCode},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := e.Judge(&c.ev)

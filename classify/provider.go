@@ -32,9 +32,8 @@ func (q *inquest) recogniseProviders() {
 			n++
 		}
 	}
-	q.reporting = q.provider(q.ev.ReportingMTA, q.e.byReporting)
 	if n == 0 {
-		q.who[0] = q.reporting
+		q.who[0] = q.provider(q.ev.ReportingMTA, q.e.byReporting)
 	}
 }
 
