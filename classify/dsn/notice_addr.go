@@ -41,7 +41,7 @@ func addressesIn(text []byte, dst []noticeAddr) []noticeAddr {
 		pos = at + 1
 		start := localStart(text, last, at)
 		end := domainEnd(text, at+1)
-		if start == at || end == at+1 {
+		if start == at || end == at+1 || inURL(text, last, start) {
 			continue
 		}
 		a := noticeAddr{start: start, end: end, from: start, to: end}
@@ -58,6 +58,22 @@ func addressesIn(text []byte, dst []noticeAddr) []noticeAddr {
 		dst = append(dst, a)
 	}
 	return dst
+}
+
+// inURL reports whether an address that begins at text[start] would be part of
+// a URL: http://host/path?user@example.com. Between the two stand only signs
+// that a URL may have and a local part may not.
+func inURL(text []byte, from, start int) bool {
+	from = max(from, start-maxLocalPart)
+	for i := start; i > from; i-- {
+		switch c := text[i-1]; {
+		case c <= ' ' || c == '<' || c == '>' || c == '"' || c == '(' || c == ')':
+			return false
+		case c == ':' && bytes.HasPrefix(text[i:], []byte("//")):
+			return true
+		}
+	}
+	return false
 }
 
 // localStart returns where the local part that ends at text[at] begins.

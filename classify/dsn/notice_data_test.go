@@ -109,6 +109,9 @@ func TestAddressesIn(t *testing.T) {
 		{"****@example.com", "****@example.com"},
 		{"*u@example.com*", "u@example.com"},
 		{"mailto:u@example.com?subject=x", "u@example.com"},
+		{"see http://spam.example/login?ada@example.com", ""},
+		{"https://spam.example/a/b/c,d;ada@example.com u@example.com", "u@example.com"},
+		{"ftp:u@example.com", "u@example.com"},
 		{"u@example.com<mailto:u@example.com>", "u@example.com u@example.com"},
 	}
 	for _, tt := range tests {

@@ -119,7 +119,7 @@ func (r *reader) listed(text string) bool {
 	if len(r.rep.Recipients) == 0 {
 		return false
 	}
-	r.returnedAfter([]byte(text), 0)
+	r.returnedAfter([]byte(noticeReturned(text)), 0)
 	for i := range r.rep.Recipients {
 		if r.rep.Recipients[i].Address != "" {
 			return true
