@@ -2,12 +2,13 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,27 +22,38 @@ const (
 	everything = 0x1fffff
 )
 
-// header is one field of the message that is sent.
-type header struct{ name, value string }
-
-// message is what a client sends over and over.
+// message is what a client sends over and over, as the commands that make it
+// up: encoding them anew would be measured with the filter.
 type message struct {
-	from    string
-	headers []header
-	body    []byte
+	mail, rcpt, data, eoh, body, eom []byte
+	headers                          [][]byte
+}
+
+// command encodes one command.
+func command(cmd byte, payload string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload)+1))
+	return append(append(b, cmd), payload...)
 }
 
 // parse takes a message with LF line ends apart.
 func parse(from string, raw []byte) message {
-	head, body, _ := bytes.Cut(raw, []byte("\n\n"))
-	m := message{from: from, body: bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n"))}
-	for line := range bytes.SplitSeq(head, []byte("\n")) {
+	head, body, _ := strings.Cut(string(raw), "\n\n")
+	m := message{
+		mail: append(command('D', "Mi\x004ABCD\x00{mail_addr}\x00"+from+"\x00"), command('M', "<"+from+">\x00")...),
+		rcpt: command('R', "<user@lab.test>\x00"), data: command('T', ""), eoh: command('N', ""),
+		body: command('B', strings.ReplaceAll(body, "\n", "\r\n")), eom: command('E', ""),
+	}
+	var fields []string
+	for line := range strings.SplitSeq(head, "\n") {
 		if line[0] == ' ' || line[0] == '\t' {
-			m.headers[len(m.headers)-1].value += "\n" + string(line)
+			fields[len(fields)-1] += "\n" + line
 			continue
 		}
-		name, value, _ := bytes.Cut(line, []byte(": "))
-		m.headers = append(m.headers, header{string(name), string(value)})
+		fields = append(fields, line)
+	}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		m.headers = append(m.headers, command('L', name+"\x00"+value+"\x00"))
 	}
 	return m
 }
@@ -53,6 +65,7 @@ type client struct {
 	conn    net.Conn
 	in      *bufio.Reader
 	out     []byte
+	payload []byte // of the last reply
 	options uint32
 	tags    int // header insertions seen
 }
@@ -69,18 +82,18 @@ func dial(network, addr string) (*client, error) {
 	offer := binary.BigEndian.AppendUint32(nil, 6)
 	offer = binary.BigEndian.AppendUint32(offer, 0x1ff)
 	offer = binary.BigEndian.AppendUint32(offer, everything)
-	c.frame('O', offer)
+	c.add(command('O', string(offer)))
 	cmd, payload, err := c.read()
 	if err == nil && (cmd != 'O' || len(payload) < 12) {
 		err = errWire
 	}
 	if err == nil {
 		c.options = binary.BigEndian.Uint32(payload[8:])
-		c.frame('C', []byte("mx.remote.test\x004\x00\x19192.0.2.9\x00"))
+		c.add(command('C', "mx.remote.test\x004\x00\x19192.0.2.9\x00"))
 		err = c.proceed()
 	}
 	if err == nil {
-		c.frame('H', []byte("mx.remote.test\x00"))
+		c.add(command('H', "mx.remote.test\x00"))
 		err = c.proceed()
 	}
 	if err != nil {
@@ -90,12 +103,8 @@ func dial(network, addr string) (*client, error) {
 	return c, nil
 }
 
-// frame adds a command to what is sent next.
-func (c *client) frame(cmd byte, payload []byte) {
-	c.out = binary.BigEndian.AppendUint32(c.out, uint32(len(payload)+1))
-	c.out = append(c.out, cmd)
-	c.out = append(c.out, payload...)
-}
+// add adds a command to what is sent next.
+func (c *client) add(command []byte) { c.out = append(c.out, command...) }
 
 // read sends what is waiting and reads one reply.
 func (c *client) read() (byte, []byte, error) {
@@ -109,14 +118,15 @@ func (c *client) read() (byte, []byte, error) {
 	if _, err := io.ReadFull(c.in, size[:]); err != nil {
 		return 0, nil, err
 	}
-	payload := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(c.in, payload); err != nil {
-		return 0, nil, err
-	}
-	if len(payload) == 0 {
+	n := binary.BigEndian.Uint32(size[:])
+	if n == 0 || n > 1<<20 {
 		return 0, nil, errWire
 	}
-	return payload[0], payload[1:], nil
+	c.payload = slices.Grow(c.payload[:0], int(n))[:n]
+	if _, err := io.ReadFull(c.in, c.payload); err != nil {
+		return 0, nil, err
+	}
+	return c.payload[0], c.payload[1:], nil
 }
 
 // errAccepted says that the filter wants no more of this message.
@@ -151,43 +161,44 @@ func (c *client) send(m *message) error {
 	if errors.Is(err, errAccepted) {
 		err = nil
 	}
-	c.frame('A', nil)
+	c.add(abort)
 	return err
 }
 
+var abort = command('A', "")
+
 func (c *client) transact(m *message) error {
-	c.frame('D', []byte("Mi\x004ABCD\x00{mail_addr}\x00"+m.from+"\x00"))
-	c.frame('M', []byte("<"+m.from+">\x00"))
+	c.add(m.mail)
 	if err := c.proceed(); err != nil {
 		return err
 	}
 	if c.options&noRcpt == 0 {
-		c.frame('R', []byte("<user@lab.test>\x00"))
+		c.add(m.rcpt)
 		if err := c.proceed(); err != nil {
 			return err
 		}
 	}
 	if c.options&noData == 0 {
-		c.frame('T', nil)
+		c.add(m.data)
 		if err := c.proceed(); err != nil {
 			return err
 		}
 	}
 	for _, h := range m.headers {
-		c.frame('L', []byte(h.name+"\x00"+h.value+"\x00"))
+		c.add(h)
 		if err := c.unless(noReplyHdr); err != nil {
 			return err
 		}
 	}
-	c.frame('N', nil)
+	c.add(m.eoh)
 	if err := c.unless(noReplyEOH); err != nil {
 		return err
 	}
-	c.frame('B', m.body)
+	c.add(m.body)
 	if err := c.unless(noReplyBdy); err != nil {
 		return err
 	}
-	c.frame('E', nil)
+	c.add(m.eom)
 	for {
 		cmd, _, err := c.read()
 		switch {
