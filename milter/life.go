@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -51,21 +52,25 @@ func (s *Server) watchdog() (stop func()) {
 	return func() { close(done) }
 }
 
-// trim gives memory back to the system when no message came for a while: the
-// runtime alone keeps as much again as is in use, for what may come.
+// trimWorth is how much must have gathered for trim to collect it.
+const trimWorth = 2 << 20
+
+// trim gives memory back to the system while no message comes: the runtime
+// alone keeps as much again as is in use, for what may come.
 func (s *Server) trim(every time.Duration) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		t := time.NewTicker(every)
 		defer t.Stop()
-		var then, trimmed uint64
+		var then uint64
+		least := heldMemory()
 		for {
 			select {
 			case <-t.C:
 				now := s.seen.Load()
-				if now == then && now != trimmed {
+				if now == then && heldMemory() > least+trimWorth {
 					debug.FreeOSMemory()
-					trimmed = now
+					least = heldMemory()
 				}
 				then = now
 			case <-done:
@@ -74,6 +79,13 @@ func (s *Server) trim(every time.Duration) (stop func()) {
 		}
 	}()
 	return func() { close(done) }
+}
+
+// heldMemory is what the runtime holds of the system's memory.
+func heldMemory() uint64 {
+	m := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(m)
+	return m[0].Value.Uint64() - m[1].Value.Uint64()
 }
 
 // SetMemoryLimit makes the Go runtime keep within nine tenths of the cgroup's

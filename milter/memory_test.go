@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/prometheus/client_golang/prometheus"
@@ -120,4 +121,22 @@ func residentKiB(t *testing.T, pid int) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestTrim wants memory that is no longer used to go back to the system while
+// no message comes.
+func TestTrim(t *testing.T) {
+	ts := start(t, nil)
+	goodMessage(t, ts)
+	garbage := make([][]byte, 64)
+	for i := range garbage {
+		garbage[i] = bytes.Repeat([]byte{1}, 1<<20)
+	}
+	before := heldMemory()
+	garbage = nil
+	defer ts.trim(10 * time.Millisecond)()
+	// What it began with counts as little: it was garbage already.
+	more := bytes.Repeat([]byte{1}, 8<<20)
+	_ = more
+	eventually(t, "memory is given back", func() bool { return heldMemory() < before-(32<<20) })
 }
