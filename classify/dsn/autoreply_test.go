@@ -69,7 +69,7 @@ func TestNoticeAbout(t *testing.T) {
 	}
 }
 
-func TestNoticeReturned(t *testing.T) {
+func TestWhereTheReturnedMessageBegins(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"none", "<u@example.com>:\nno such user\n", ""},
 		{"empty", "", ""},
@@ -80,7 +80,11 @@ func TestNoticeReturned(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := noticeReturned(tt.text); got != tt.want {
+			got := ""
+			if n := readNotice(notices(), tt.text); n.rest > 0 {
+				got = tt.text[n.rest:]
+			}
+			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -238,7 +238,7 @@ func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 		rcpt.Original, rcpt.Address = rcpt.Address, bareAddress(as[0])
 		return
 	}
-	if rs := noticeRecipients(r.top, r.notice(), r.lim); len(rs) == 1 && isMailbox(rs[0].Address) {
+	if rs, _ := noticeRecipients(r.top, r.notice(), r.lim); len(rs) == 1 && isMailbox(rs[0].Address) {
 		rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
 		return
 	}

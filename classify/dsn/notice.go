@@ -26,27 +26,28 @@ const (
 // without an address is returned when the notice clearly is a bounce but names
 // no one.
 //
-// text is the notice as UTF-8 with LF line ends; the returned message is cut
-// off where the data say that it begins.
-func noticeRecipients(h fieldSource, text string, lim Limits) []Recipient {
+// text is the notice as UTF-8 with LF line ends. Where the data say that the
+// returned message begins, it is cut off: it is the second result, read for
+// who sent what to whom and never judged.
+func noticeRecipients(h fieldSource, text string, lim Limits) (rs []Recipient, returned string) {
 	d := notices()
 	head := d.headerScore(h)
 	if !head.machine && !head.robot {
-		return nil
+		return nil, ""
 	}
 	n := readNotice(d, text)
 	if !n.isBounce(head) {
-		return nil
+		return nil, ""
 	}
 	n.addressee = strings.ToLower(h.get("To"))
-	rs := n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
+	rs = n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
 	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && head.score < enoughHeader-2) {
 		// Spam tells its reader about his own mailbox; a bounce tells the
 		// sender about another's.
-		return nil
+		return nil, ""
 	}
 	if rs[0].Address == "" && !n.opened {
-		return nil
+		return nil, ""
 	}
 	delayed := n.delayed
 	if !n.failed && head.delayed {
@@ -60,7 +61,10 @@ func noticeRecipients(h fieldSource, text string, lim Limits) []Recipient {
 			}
 		}
 	}
-	return rs
+	if n.rest > 0 {
+		returned = text[n.rest:]
+	}
+	return rs, returned
 }
 
 // noticeAbout returns what a notice says about one recipient: the remote
@@ -87,16 +91,6 @@ func noticeEvidence(text, addr string) (reply, words string) {
 	n.found, n.index, n.dialogue, n.common, n.anyOwn = nil, nil, nil, nil, false
 	rs = n.recipients([]string{addr}, 1)
 	return rs[0].Diagnostic, rs[0].Notice
-}
-
-// noticeReturned returns the part of a notice where the returned message begins,
-// "" if the notice does not hold it. It is read for who sent what to whom and
-// never judged.
-func noticeReturned(text string) string {
-	if n := readNotice(notices(), text); n.rest > 0 {
-		return text[n.rest:]
-	}
-	return ""
 }
 
 // failedRecipients returns the addresses of X-Failed-Recipients, which Exim and

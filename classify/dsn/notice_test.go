@@ -54,7 +54,8 @@ func TestNoticeExamples(t *testing.T) {
 				h = append(h, "X-Failed-Recipients", e.Failed)
 			}
 			var got []string
-			for _, r := range noticeRecipients(h, e.Text, Limits{}) {
+			rs, _ := noticeRecipients(h, e.Text, Limits{})
+			for _, r := range rs {
 				got = append(got, brief(r))
 			}
 			if fmt.Sprint(got) != fmt.Sprint(e.Want) {

@@ -115,11 +115,12 @@ func (r *reader) inWords() {
 // listed reads the recipients of a bounce in words and reports whether it names
 // any. If it is a bounce all the same, the report has one without an address.
 func (r *reader) listed(text string) bool {
-	r.rep.Recipients = noticeRecipients(r.top, text, r.lim)
-	if len(r.rep.Recipients) == 0 {
+	rs, returned := noticeRecipients(r.top, text, r.lim)
+	r.rep.Recipients = rs
+	if len(rs) == 0 {
 		return false
 	}
-	r.returnedAfter([]byte(noticeReturned(text)), 0)
+	r.returnedAfter([]byte(returned), 0)
 	for i := range r.rep.Recipients {
 		if r.rep.Recipients[i].Address != "" {
 			return true
