@@ -128,7 +128,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.log.Info("serving", "listen", addrs(s.Addrs()), "metrics", addrs(s.MetricsAddrs()))
 	s.notify("READY=1")
 	defer s.watchdog()()
-	defer s.trim(30 * time.Second)()
+	defer s.trim(10 * time.Second)()
 	select {
 	case <-ctx.Done():
 		bound, cancel := context.WithTimeout(context.Background(), s.state.Load().cfg.DrainTimeout)
