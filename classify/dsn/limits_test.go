@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 // wide are limits that let everything in, so that what bounds the cost is the
@@ -124,11 +123,10 @@ func TestCostIsBounded(t *testing.T) {
 	}
 }
 
-// TestCostIsLinear reads them without limits at two sizes: sixteen times the
-// octets must cost about sixteen times the memory and time. Sixty is far from
-// the 256 of a cost that is quadratic, and far enough from sixteen to hold on a
-// busy machine.
-func TestCostIsLinear(t *testing.T) {
+// TestMemoryIsLinear reads them without limits at two sizes: sixteen times the
+// octets must cost about sixteen times the memory; quadratic cost would be 256
+// times as much. BenchmarkGrowth shows the same for time.
+func TestMemoryIsLinear(t *testing.T) {
 	if testing.Short() {
 		return // takes seconds and tests nothing but cost
 	}
@@ -139,27 +137,37 @@ func TestCostIsLinear(t *testing.T) {
 			if b > 60*a+1<<20 {
 				t.Errorf("memory: %d octets for %d, %d for %d", a, len(small), b, len(large))
 			}
-			var was, is time.Duration
-			for range 3 { // a pause of the machine is not the reader's
-				was, is = fastest(func() { Read(small, wide) }), fastest(func() { Read(large, wide) })
-				if is < 60*was+time.Millisecond {
-					return
-				}
-			}
-			t.Errorf("time: %v for %d octets, %v for %d", was, len(small), is, len(large))
 		})
 	}
 }
 
-// TestReturnedMessageCostsNothing compares a report that returns 5 MB with one
-// that returns 256 KB.
-func TestReturnedMessageCostsNothing(t *testing.T) {
-	returning := func(size int) []byte {
-		body := strings.Repeat("The quick brown fox jumps over the lazy dog, again and again and again.\r\n", size/73)
-		return []byte(strings.ReplaceAll(strings.TrimSuffix(reportOf("<jo@example.com>: user unknown",
-			"Final-Recipient: rfc822; jo@example.com\nAction: failed\nStatus: 5.1.1\n"), "--b--\n"), "\n", "\r\n") +
-			"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <x@sender.example>\r\n\r\n" + body + "\r\n--b--\r\n")
+// BenchmarkGrowth reads hostile messages at two sizes without limits. Linear
+// cost shows as the same number of nanoseconds an octet at both.
+func BenchmarkGrowth(b *testing.B) {
+	for _, h := range hostile {
+		for _, part := range []int{128, 8} {
+			raw := []byte(h.make(h.n / part))
+			b.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(h.name, " ", "-"), len(raw)), func(b *testing.B) {
+				for b.Loop() {
+					Read(raw, wide)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(raw)), "ns/octet")
+			})
+		}
 	}
+}
+
+// returning returns a report with a returned message of a size.
+func returning(size int) []byte {
+	body := strings.Repeat("The quick brown fox jumps over the lazy dog, again and again and again.\r\n", size/73)
+	return []byte(strings.ReplaceAll(strings.TrimSuffix(reportOf("<jo@example.com>: user unknown",
+		"Final-Recipient: rfc822; jo@example.com\nAction: failed\nStatus: 5.1.1\n"), "--b--\n"), "\n", "\r\n") +
+		"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <x@sender.example>\r\n\r\n" + body + "\r\n--b--\r\n")
+}
+
+// TestReturnedMessageCostsNothing compares the memory of a report that returns
+// 5 MB with that of one that returns 256 KB; BenchmarkReturned the time.
+func TestReturnedMessageCostsNothing(t *testing.T) {
 	small, large := returning(256<<10), returning(5<<20)
 	for _, raw := range [][]byte{small, large} {
 		if r := Read(raw, Limits{}); len(r.Recipients) != 1 || r.Returned.MessageID != "x@sender.example" {
@@ -170,14 +178,19 @@ func TestReturnedMessageCostsNothing(t *testing.T) {
 	if float64(b) > 1.5*float64(a) {
 		t.Errorf("memory: %d octets with 256 KB, %d with 5 MB", a, b)
 	}
-	var was, is time.Duration
-	for range 5 {
-		was, is = fastest(func() { Read(small, Limits{}) }), fastest(func() { Read(large, Limits{}) })
-		if float64(is) <= 1.5*float64(was) {
-			return
-		}
+}
+
+// BenchmarkReturned reads reports that return 256 KB and 5 MB.
+func BenchmarkReturned(b *testing.B) {
+	for _, size := range []int{256 << 10, 5 << 20} {
+		raw := returning(size)
+		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Read(raw, Limits{})
+			}
+		})
 	}
-	t.Errorf("time: %v with 256 KB, %v with 5 MB", was, is)
 }
 
 // TestLimits reads a message that is beyond each limit.
@@ -235,17 +248,6 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
-}
-
-// fastest returns the shortest of a few runs of f.
-func fastest(f func()) time.Duration {
-	best := time.Duration(1 << 62)
-	for range 5 {
-		start := time.Now()
-		f()
-		best = min(best, time.Since(start))
-	}
-	return best
 }
 
 // BenchmarkHostile reads messages made to be dear, within the default limits.
