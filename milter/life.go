@@ -62,15 +62,15 @@ func (s *Server) trim(every time.Duration) (stop func()) {
 	go func() {
 		t := time.NewTicker(every)
 		defer t.Stop()
-		var then uint64
+		var then, trimmed uint64
 		least := heldMemory()
 		for {
 			select {
 			case <-t.C:
 				now := s.seen.Load()
-				if now == then && heldMemory() > least+trimWorth {
+				if now == then && (now != trimmed || heldMemory() > least+trimWorth) {
 					debug.FreeOSMemory()
-					least = heldMemory()
+					least, trimmed = heldMemory(), now
 				}
 				then = now
 			case <-done:

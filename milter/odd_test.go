@@ -74,7 +74,9 @@ func TestIdleTimeout(t *testing.T) {
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	wantClosed(t, c.conn)
-	eventually(t, "it is counted", func() bool { return ts.errors(stageTimeout) == 1 })
+	eventually(t, "it is counted and logged", func() bool {
+		return ts.errors(stageTimeout) == 1 && strings.Contains(ts.log.String(), "\n")
+	})
 	if !strings.Contains(ts.log.String(), "waiting for a frame: timed out") || !strings.Contains(ts.log.String(), "peer=192.0.2.1") {
 		t.Errorf("log: %s", ts.log)
 	}

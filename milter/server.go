@@ -43,7 +43,7 @@ type Server struct {
 	slots    chan []byte // inspections at a time, each with its scratch space
 	draining atomic.Bool
 	serving  atomic.Bool
-	seen     atomic.Uint64 // messages begun
+	seen     atomic.Uint64 // messages begun and sessions ended
 
 	reload sync.Mutex // one reload or shutdown at a time
 	mu     sync.Mutex
@@ -300,10 +300,11 @@ func (s *Server) evict() bool {
 
 // ended is called once a session, when its connection is closed.
 func (s *Server) ended(c *conn) {
-	s.metrics.sessions.Dec()
 	ses := c.h.(*session)
 	s.report(ses, c.err)
 	ses.endMessage()
+	s.seen.Add(1)
+	s.metrics.sessions.Dec()
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.checkEmpty()
