@@ -75,7 +75,7 @@ type conn struct {
 	noReply  gomilter.OptProtocol // no-reply bits in force
 	skip     bool                 // SKIP was negotiated
 	err      error                // why reading ended, nil for a clean end
-	reads    int                  // read calls, for tests
+	replied  bool                 // something was sent since the last octet came
 	opened   time.Time
 	idle     atomic.Bool // between messages
 	spoke    atomic.Bool // the negotiation is behind it

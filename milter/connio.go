@@ -110,12 +110,14 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		if idle && c.draining.Load() {
 			return 0, errDraining
 		}
-		if c.quick != nil {
+		// An answer acknowledges what came before it. Where there was none,
+		// the peer may hold back its next piece for an acknowledgement.
+		if c.quick != nil && !c.replied {
 			c.quick()
 		}
-		c.reads++
 		n, err := c.Conn.Read(p)
 		if n > 0 {
+			c.replied = false
 			return n, nil
 		}
 		if err == nil {
@@ -158,6 +160,7 @@ func (c *conn) flush() error {
 	}
 	c.Conn.SetWriteDeadline(time.Now().Add(c.limits.Load().WriteTimeout))
 	_, err := c.Conn.Write(c.reply)
+	c.replied = true
 	c.reply = c.reply[:0]
 	if cap(c.reply) > flushSize {
 		c.reply = nil

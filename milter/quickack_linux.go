@@ -7,9 +7,9 @@ import (
 
 // quickAck returns a function that makes the kernel acknowledge what arrives
 // next at once, nil where the connection is not TCP. Linux forgets the wish
-// after some segments, so it is renewed before each read: without it, an MTA
-// that sends its commands in small pieces waits 40 ms for each (Nagle's
-// algorithm against delayed acknowledgement).
+// after some segments, so it is renewed before each read that follows no
+// answer: without it, an MTA that sends its commands in small pieces waits
+// 40 ms for each (Nagle's algorithm against delayed acknowledgement).
 func quickAck(c net.Conn) func() {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
