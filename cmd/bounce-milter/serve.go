@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -158,13 +159,13 @@ func milterConfig(c *config.Config) milter.Config {
 
 // milterRules hands an engine to the daemon, with all that its verdicts may say.
 func milterRules(e *classify.Engine) milter.Rules {
-	var reasons []string
+	l := milter.Labels{Providers: e.Providers(), Rules: e.RuleIDs()}
 	for _, r := range e.Reasons() {
-		reasons = append(reasons, r.ID)
+		l.Reasons = append(l.Reasons, r.ID)
+		v := classify.Verdict{Category: classify.Category(r.Category), Type: classify.Type(r.Type)}
+		if !slices.Contains(l.Verdicts, v) {
+			l.Verdicts = append(l.Verdicts, v)
+		}
 	}
-	return milter.Rules{
-		Inspector: e,
-		Labels:    milter.Labels{Reasons: reasons, Providers: e.Providers(), Rules: e.RuleIDs()},
-		Version:   e.Version(),
-	}
+	return milter.Rules{Inspector: e, Labels: l, Version: e.Version()}
 }
