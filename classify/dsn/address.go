@@ -71,8 +71,11 @@ func bareAddress(s string) string {
 	}
 	s = strings.TrimSpace(stripComments(s))
 	s = strings.TrimSuffix(s, ">")
-	if len(s) >= 7 && strings.EqualFold(s[:7], "mailto:") {
-		s = s[7:]
+	// QUIRK: Exchange's and web forms' own prefixes, "SMTP:u@example.com".
+	for _, prefix := range []string{"mailto:", "smtp:"} {
+		if len(s) > len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
+			s = s[len(prefix):]
+		}
 	}
 	if len(s) > 2 && s[0] == '\'' && s[len(s)-1] == '\'' {
 		s = s[1 : len(s)-1]

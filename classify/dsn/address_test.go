@@ -16,6 +16,7 @@ func TestReadAddress(t *testing.T) {
 		{"rfc822; u@example.com, ", "u@example.com"},
 		{"rfc822; 'u@example.com'", "u@example.com"},
 		{"rfc822; mailto:u@example.com", "u@example.com"},
+		{"SMTP:u@example.com", "u@example.com"},
 		{"rfc822; @relay.example.net:u@example.com", "u@example.com"},
 		{"rfc822; @a.example,@b.example:u@example.com", "u@example.com"},
 		{`rfc822; "a b"@example.com`, `"a b"@example.com`},

@@ -36,12 +36,13 @@ func noticeRecipients(h fieldSource, text string, lim Limits) (rs []Recipient, r
 		return nil, ""
 	}
 	n := readNotice(d, text)
-	if !n.isBounce(head) {
+	if !n.isBounce(head) || !n.opened && autoReplies().answers(h) {
 		return nil, ""
 	}
 	n.addressee = strings.ToLower(h.get("To"))
 	rs = n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
-	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && head.score < enoughHeader-2) {
+	stated := rs[0].SMTPCode != 0 || rs[0].Status != ""
+	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && (!stated || head.score < enoughHeader-2)) {
 		// Spam tells its reader about his own mailbox; a bounce tells the
 		// sender about another's.
 		return nil, ""

@@ -24,6 +24,9 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 		s.person = s.person || c.Person
 		s.delayed = s.delayed || c.Delayed
 	})
+	if s.score <= tooLittle {
+		s.machine, s.robot = false, false
+	}
 	return s
 }
 
@@ -133,6 +136,10 @@ const (
 	// nothing that the data know, if only it names an address: a notice in a
 	// language or of a program that they do not know.
 	enoughHeader = 7
+
+	// tooLittle is the score down from which the header alone says that the
+	// message is no bounce, whoever wrote it and whatever it quotes.
+	tooLittle = -4
 )
 
 // isBounce weighs the header's cues and the text's together.
