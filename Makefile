@@ -23,8 +23,8 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 
-# A checkout that belongs to somebody else has no version, but it builds.
-BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
+# Outside a checkout, or in somebody else's, there is no revision, but it builds.
+BUILDVCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 
 build:
