@@ -34,6 +34,7 @@ type rule struct {
 	providers []int16
 	any       []int32 // patterns of any and token
 	all, none []int32
+	literals  []int32        // patterns of which a text that the expression matches holds one; none where empty
 	inTail    bool           // the expression speaks of a note behind the reply
 	prefilter *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
 }
@@ -55,17 +56,18 @@ type tail struct{ marker, end []byte }
 
 // pattern is a phrase or token and its uses.
 type pattern struct {
-	text     string
 	length   int32 // octets
 	runes    int32
+	provider int16 // provider whose reply it marks, -1 if none
+	wrapper  int16 // wrapper it is a marker of, -1 if none
+	witness  uint8
 	signs    bool       // holds a sign that addresses, hosts and URLs are never without
 	inWrap   bool       // names a marker, and so may occur in one
 	inTail   bool       // names a note behind the reply, and so may occur in one
 	inURL    bool       // a token: also matches within URLs, hosts and addresses
+	setsOff  bool       // is in rules
 	rules    [2][]int32 // rules that it sets off, frames apart
-	provider int16      // provider whose reply it marks, -1 if none
-	wrapper  int16      // wrapper it is a marker of, -1 if none
-	witness  uint8
+	text     string
 }
 
 // What a pattern bears witness to.
@@ -149,6 +151,7 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 		texts[i] = p.text
 		p.inTail = m.namesTail(p.text)
 		p.inWrap = namesMarker(set.Wrappers, p.text)
+		p.setsOff = len(p.rules[0])+len(p.rules[1]) > 0
 		p.signs = strings.ContainsAny(p.text, ".@:")
 	}
 	for _, r := range m.rules {
@@ -173,7 +176,7 @@ func (m *matcher) sort() {
 	}
 	m.patterns = sorted
 	for _, r := range m.rules {
-		for _, list := range [][]int32{r.any, r.all, r.none} {
+		for _, list := range [][]int32{r.any, r.all, r.none, r.literals} {
 			for i, p := range list {
 				list[i] = number[p]
 			}
@@ -231,6 +234,7 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	v.conds = conditions(r)
 	if r.Regex != "" {
 		v.prefilter = prefilter(r.Regex)
+		v.literals = c.phrases(literals(r.Regex), false)
 	}
 	c.m.rules = append(c.m.rules, v)
 
@@ -244,8 +248,8 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 		}
 		set = []int32{longest}
 	}
-	if len(set) == 0 && r.Regex != "" {
-		set = c.phrases(literals(r.Regex), false)
+	if len(set) == 0 {
+		set = v.literals
 	}
 	frame := v.frame()
 	for _, p := range set {

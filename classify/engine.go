@@ -22,8 +22,8 @@ type Engine struct {
 	limits      dsn.Limits
 	match       *matcher
 	reasons     map[string]rules.Reason
-	byMX        map[string]int16
-	byReporting map[string]int16
+	byMX        hostIndex
+	byReporting hostIndex
 	hasAdmin    bool
 	testing     bool // shadow rules count as live ones
 	pool        sync.Pool
@@ -49,8 +49,7 @@ func New(opts Options) (*Engine, error) {
 
 // newEngine makes an engine of data without problems.
 func newEngine(set *rules.Set) *Engine {
-	e := &Engine{set: set, limits: dsn.DefaultLimits, reasons: map[string]rules.Reason{},
-		byMX: map[string]int16{}, byReporting: map[string]int16{}}
+	e := &Engine{set: set, limits: dsn.DefaultLimits, reasons: map[string]rules.Reason{}}
 	for _, r := range set.Reasons {
 		e.reasons[r.ID] = r
 	}
@@ -58,10 +57,10 @@ func newEngine(set *rules.Set) *Engine {
 	for i, p := range set.Providers {
 		names[p.Name] = int16(i)
 		for _, h := range p.MX {
-			e.byMX[h] = int16(i)
+			e.byMX.add(h, int16(i))
 		}
 		for _, h := range p.Reporting {
-			e.byReporting[h] = int16(i)
+			e.byReporting.add(h, int16(i))
 		}
 	}
 	e.match = compile(set, names)

@@ -108,22 +108,9 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		t.epoch = 1
 	}
 	q.words = q.words || isReply && t.hasWords(typePrefix(t.norm))
-	patterns := q.e.match.patterns
-	q.e.match.auto.scan(t.norm, func(id int32, end int) {
-		p := &patterns[id]
-		from := end - int(p.length)
-		if !p.inURL && t.maskedAt(p, from, end) || t.marks[from]&markTail != 0 && !p.inTail {
-			return
-		}
-		s := &t.seen[id]
-		if s.epoch != t.epoch {
-			t.hits = append(t.hits, id)
-			s.epoch = t.epoch
-		}
-		s.last = int32(from)
-		q.witness |= p.witness
-		if p.wrapper >= 0 && isReply {
-			t.unwrap(&q.e.set.Wrappers[p.wrapper], from, end)
+	q.e.match.auto.scan(t.norm, func(ids []int32, end int) {
+		for _, id := range ids {
+			q.note(t, id, end, isReply)
 		}
 	})
 	if t.inner > 0 {
@@ -131,6 +118,30 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 	}
 	// Longest first, so that what sets a rule off is the longest of its phrases.
 	slices.Sort(t.hits)
+}
+
+// note takes an occurrence of a pattern down, if it is in words.
+func (q *inquest) note(t *text, id int32, end int, isReply bool) {
+	p := &q.e.match.patterns[id]
+	from := end - int(p.length)
+	if !p.inURL && t.maskedAt(p, from, end) || t.marks[from]&markTail != 0 && !p.inTail {
+		return
+	}
+	s := &t.seen[id]
+	if s.epoch != t.epoch {
+		s.epoch = t.epoch
+		if p.setsOff {
+			t.hits = append(t.hits, id)
+		}
+	}
+	s.last = int32(from)
+	q.witness |= p.witness
+	if p.provider >= 0 && (t.from < 0 || s.last > t.seen[t.fromWords].last || s.last == t.seen[t.fromWords].last && id < t.fromWords) {
+		t.from, t.fromWords = p.provider, id
+	}
+	if p.wrapper >= 0 && isReply {
+		t.unwrap(&q.e.set.Wrappers[p.wrapper], from, end)
+	}
 }
 
 // maskedAt reports whether any octet of norm[from:end], where p occurs, is
@@ -179,20 +190,12 @@ func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 // closeQuote hides the signs behind the quoted reply that close what the wrapper
 // opened before it: "(u@example.com:550 who knows)".
 func (t *text) closeQuote() {
-	open, end := 0, len(t.norm)
-	for _, c := range t.norm[t.inner:] {
-		switch c {
-		case '(':
-			open++
-		case ')':
-			open--
-		}
-	}
-	for end > t.inner {
+	end := len(t.norm)
+	for open := t.count('(', end) - t.count(')', end); end > t.inner; {
 		switch c := t.norm[end-1]; {
 		case c == ')' && open < 0:
 			open++
-		case c == '\'' && bytes.Count(t.norm[t.inner:end], []byte{c})%2 == 1, c == '"' && bytes.Count(t.norm[t.inner:end], []byte{c})%2 == 1:
+		case (c == '\'' || c == '"') && t.count(c, end)%2 == 1:
 		case c == ' ':
 			end--
 			continue
@@ -204,6 +207,9 @@ func (t *text) closeQuote() {
 		t.tails = true
 	}
 }
+
+// count counts an octet in the innermost reply up to end.
+func (t *text) count(c byte, end int) int { return bytes.Count(t.norm[t.inner:end], []byte{c}) }
 
 // maxMarker bounds the octets that are hidden as a wrapper's own words.
 const maxMarker = 100

@@ -3,6 +3,7 @@ package classify
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -15,7 +16,7 @@ func literals(expr string) []string {
 	if err != nil {
 		return nil
 	}
-	return required(re.Simplify())
+	return shapeOf(re.Simplify()).best()
 }
 
 // prefilter returns an expression that matches whatever expr matches and is
@@ -36,49 +37,160 @@ func prefilter(expr string) *regexp.Regexp {
 	return fast
 }
 
-// maxLiterals bounds the strings that stand for one expression.
-const maxLiterals = 16
+// maxLiterals bounds the strings that stand for one expression, and maxClass
+// the characters of a class that are told apart.
+const (
+	maxLiterals = 16
+	maxClass    = 4
+)
 
-func required(re *syntax.Regexp) []string {
+// shape is what is known of the strings that an expression matches.
+type shape struct {
+	ends  []string // each but the empty one ends with one of these
+	exact bool     // the ends are all there is
+	empty bool     // the empty one may be among them although it is not in ends
+	need  []string // each holds one of these; nil where that is not known
+}
+
+// anything is the shape of what nothing is known about.
+var anything = shape{ends: []string{""}}
+
+func shapeOf(re *syntax.Regexp) shape {
 	switch re.Op {
 	case syntax.OpLiteral:
-		// Addresses, hosts and URLs are an "@" in the text that expressions
-		// see; phrases are never found there.
-		best := ""
-		for _, part := range strings.Split(string(re.Rune), "@") {
-			if len(part) > len(best) {
-				best = part
-			}
+		return shape{ends: []string{strings.Map(unicode.ToLower, string(re.Rune))}, exact: true}
+	case syntax.OpCharClass:
+		return shapeOfClass(re.Rune)
+	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return shape{ends: []string{""}, exact: true}
+	case syntax.OpCapture:
+		return shapeOf(re.Sub[0])
+	case syntax.OpPlus:
+		s := shapeOf(re.Sub[0])
+		s.need, s.exact = s.best(), false
+		return s
+	case syntax.OpQuest:
+		s := shapeOf(re.Sub[0])
+		s.need = nil
+		if s.exact {
+			s.ends = union(s.ends, []string{""})
+		} else {
+			s.empty = true
 		}
-		if low := strings.Map(unicode.ToLower, best); len(low) > 1 && normal(low) == low {
-			return []string{low}
-		}
-	case syntax.OpCapture, syntax.OpPlus:
-		return required(re.Sub[0])
-	case syntax.OpRepeat:
-		if re.Min > 0 {
-			return required(re.Sub[0])
-		}
+		return s
 	case syntax.OpConcat:
-		var best []string
+		s := shape{ends: []string{""}, exact: true}
 		for _, sub := range re.Sub {
-			if l := required(sub); shortest(l) > shortest(best) {
-				best = l
-			}
+			s = s.then(shapeOf(sub))
 		}
-		return best
+		return s
 	case syntax.OpAlternate:
-		var all []string
-		for _, sub := range re.Sub {
-			l := required(sub)
-			if l == nil || len(all)+len(l) > maxLiterals {
-				return nil
-			}
-			all = append(all, l...)
-		}
-		return all
+		return shapeOfAny(re.Sub)
 	}
-	return nil
+	return anything
+}
+
+func shapeOfClass(ranges []rune) shape {
+	var ends []string
+	for i := 0; i < len(ranges); i += 2 {
+		for r := ranges[i]; r <= ranges[i+1]; r++ {
+			if len(ends) == maxClass {
+				return anything
+			}
+			ends = append(ends, string(unicode.ToLower(r)))
+		}
+	}
+	return shape{ends: ends, exact: true}
+}
+
+func shapeOfAny(subs []*syntax.Regexp) shape {
+	all := shape{exact: true}
+	known := true
+	for _, sub := range subs {
+		s := shapeOf(sub)
+		all.ends, all.exact, all.empty = union(all.ends, s.ends), all.exact && s.exact, all.empty || s.empty
+		need := s.best()
+		all.need, known = union(all.need, need), known && need != nil
+	}
+	if len(all.ends) > maxLiterals {
+		all.ends, all.exact = []string{""}, false
+	}
+	if !known || len(all.need) > maxLiterals {
+		all.need = nil
+	}
+	return all
+}
+
+// then is the shape of s with next behind it.
+func (s shape) then(next shape) shape {
+	out := shape{need: better(s.need, next.need), ends: next.ends}
+	switch {
+	case !next.exact:
+		if next.empty {
+			out.ends, out.empty = union(out.ends, s.ends), s.empty
+		}
+	case len(s.ends)*len(next.ends) <= maxLiterals:
+		out.ends, out.exact = nil, s.exact
+		for _, head := range s.ends {
+			for _, tail := range next.ends {
+				out.ends = append(out.ends, head+tail)
+			}
+		}
+		if s.empty {
+			out.ends = union(out.ends, next.ends)
+		}
+		return out
+	}
+	out.need = better(out.need, s.best()) // what s ends with is forgotten now
+	return out
+}
+
+// best returns the most telling strings that every match holds one of.
+func (s shape) best() []string {
+	if s.empty {
+		return nil
+	}
+	return better(s.need, usable(s.ends))
+}
+
+// better returns the list whose shortest string is longer.
+func better(a, b []string) []string {
+	if shortest(b) > shortest(a) {
+		return b
+	}
+	return a
+}
+
+// usable returns the part of each string that patterns can find, nil if one has
+// no such part. Addresses, hosts and URLs are an "@" in the text that
+// expressions see; phrases are never found there.
+func usable(list []string) []string {
+	var out []string
+	for _, s := range list {
+		part := ""
+		for _, p := range strings.Split(s, "@") {
+			if len(p) > len(part) {
+				part = p
+			}
+		}
+		if len(part) < 2 || normal(part) != part {
+			return nil
+		}
+		out = union(out, []string{part})
+	}
+	return out
+}
+
+// union adds to a list what it does not hold.
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // shortest is the length of the shortest string, 0 if there is none.

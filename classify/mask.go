@@ -2,6 +2,8 @@ package classify
 
 import (
 	"bytes"
+	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -56,8 +58,9 @@ func (t *text) hideTails(tails []tail) {
 // mark masks norm[from:to].
 func (t *text) mark(from, to int) {
 	t.masks = append(t.masks, host{from, to})
-	for i := from; i < to; i++ {
-		t.marks[i] |= markMasked
+	marks := t.marks[from:to]
+	for i := range marks {
+		marks[i] |= markMasked
 	}
 }
 
@@ -68,14 +71,18 @@ const reach = 320 // RFC 5321 section 4.5.3.1: 64 octets, "@", 255 octets
 func (t *text) maskAddress(i int) int {
 	b := t.norm
 	// "<…@…>": all between the brackets.
-	if open := bytes.LastIndexAny(b[max(0, i-reach):i], "<> "); open >= 0 {
-		open += max(0, i-reach)
-		end := min(len(b), i+reach)
-		if b[open] == '<' {
-			if n := bytes.IndexAny(b[i:end], "<> "); n > 0 && b[i+n] == '>' {
-				t.mark(open+1, i+n)
-				return i + n
-			}
+	open := i - 1 // norm begins with a space
+	for i-open < reach && octets[b[open]]&octetBorder == 0 {
+		open--
+	}
+	if b[open] == '<' {
+		end := i + 1
+		for end < len(b)-1 && end-i < reach-1 && octets[b[end]]&octetBorder == 0 {
+			end++
+		}
+		if b[end] == '>' {
+			t.mark(open+1, end)
+			return end
 		}
 	}
 	from, to := i, i+1
@@ -125,19 +132,14 @@ func (t *text) maskURL(i int) int {
 // urlEnd returns where a URL that has begun before i ends.
 func (t *text) urlEnd(i int) int {
 	b, from := t.norm, i
-	for i < len(b) && b[i] > ' ' && b[i] < 0x80 && bytes.IndexByte(urlStop, b[i]) < 0 {
+	for i < len(b) && octets[b[i]]&octetURL != 0 {
 		i++
 	}
-	for i > from && bytes.IndexByte(urlTrail, b[i-1]) >= 0 {
+	for i > from && octets[b[i-1]]&octetTrail != 0 {
 		i--
 	}
 	return i
 }
-
-var (
-	urlStop  = []byte("<>\"'()[]{}|\\^`")
-	urlTrail = []byte(".,;:!?-")
-)
 
 // maskHost masks the host name around the "." at i if it is one, with the path
 // of a URL that lacks its scheme.
@@ -215,9 +217,12 @@ var countryTLD = func() (t [26][26]bool) {
 
 // Classes of octets.
 const (
-	octetAlpha = 1 << iota
-	octetHost  // part of a host name, dots included
-	octetLocal // part of the local part of an address, dots included (RFC 5322 section 3.2.3)
+	octetAlpha  = 1 << iota
+	octetHost   // part of a host name, dots included
+	octetLocal  // part of the local part of an address, dots included (RFC 5322 section 3.2.3)
+	octetURL    // part of a URL
+	octetTrail  // not the last of a URL: more likely the end of the sentence
+	octetBorder // around an address
 )
 
 var octets = func() (t [256]byte) {
@@ -232,6 +237,17 @@ var octets = func() (t [256]byte) {
 	}
 	for _, c := range "!#$%&*+/=?^{|}~" {
 		t[c] |= octetLocal
+	}
+	for c := ' ' + 1; c < utf8.RuneSelf; c++ {
+		if !strings.ContainsRune("<>\"'()[]{}|\\^`", c) {
+			t[c] |= octetURL
+		}
+	}
+	for _, c := range ".,;:!?-" {
+		t[c] |= octetTrail
+	}
+	for _, c := range "<> " {
+		t[c] |= octetBorder
 	}
 	return t
 }()

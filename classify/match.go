@@ -1,5 +1,7 @@
 package classify
 
+import "slices"
+
 // look tries the rules that the words of one scope set off: those that are no
 // frames (0), or the frames (1).
 func (q *inquest) look(s scope, frame int) {
@@ -28,7 +30,7 @@ func (q *inquest) look(s scope, frame int) {
 	}
 	q.who[2] = -1
 	if s == scopeNotice {
-		q.who[2] = q.provider(q.ev.ReportingMTA, q.e.byReporting)
+		q.who[2] = q.provider(q.ev.ReportingMTA, &q.e.byReporting)
 	}
 	q.round++
 	q.plainOf, q.pending = nil, q.pending[:0]
@@ -69,20 +71,41 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	}
 	q.asked[r.index] = q.round
 	t0, ok := q.isFrom(r)
-	if !ok || !q.codesFit(r) {
+	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) {
 		return
 	}
 	longest, ok := q.wordsFit(r, by, t, from)
 	if !ok {
 		return
 	}
+	if !q.mayMatch(r, t, from) {
+		return
+	}
 	m := match{rule: r, scope: s, tier: t0, phrase: longest}
-	m.rank = q.e.rank(m)
+	runes := int32(0)
+	if longest >= 0 {
+		runes = q.e.match.patterns[longest].runes
+	}
+	m.rank = rank(t0, r, runes)
 	if r.Pattern != nil {
 		q.pending = append(q.pending, m)
 		return
 	}
 	q.keep(m)
+}
+
+// mayMatch reports whether a text holds what a rule's expression, if it has one,
+// cannot match without. Within notes behind the reply patterns are not found
+// that do not speak of them, so an expression that does is not told by its own.
+func (q *inquest) mayMatch(r *rule, t *text, from int) bool {
+	return len(r.literals) == 0 || r.inTail || slices.ContainsFunc(r.literals, func(p int32) bool { return t.in(p, from) })
+}
+
+// beaten reports whether a better rule than r, whatever its phrases are, was
+// found already and nobody asks for r.
+func (q *inquest) beaten(r *rule, t tier, s scope) bool {
+	b := &q.best[s][r.tierGroup()]
+	return b.rule != nil && !q.explains && !r.Shadow && b.rank>>rankConds > rank(t, r, 0)>>rankConds
 }
 
 // wins reports whether keeping m could change anything.
@@ -220,11 +243,9 @@ func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
 
 // rank orders matches: by tier, then conditions, then the longest phrase that
 // matched (in characters), then file and line. The greatest wins.
-func (e *Engine) rank(m match) uint64 {
-	runes := int32(0)
-	if m.phrase >= 0 {
-		runes = e.match.patterns[m.phrase].runes
-	}
-	return uint64(tierGeneralFrame-m.tier)<<56 | uint64(min(m.rule.conds, 255))<<48 |
-		uint64(runes)<<32 | uint64(^uint32(m.rule.index))
+func rank(t tier, r *rule, runes int32) uint64 {
+	return uint64(tierGeneralFrame-t)<<56 | uint64(min(r.conds, 255))<<rankConds |
+		uint64(runes)<<32 | uint64(^uint32(r.index))
 }
+
+const rankConds = 48 // where in a rank the conditions begin

@@ -1,44 +1,39 @@
 package classify
 
+import "bytes"
+
 // recogniseProviders finds who refused. In this order: the Remote-MTA; a host
 // named before the innermost reply ("host X said: …"); words of the reply; and,
 // the weakest sign, the Reporting-MTA. The first found is named. Rules for the
 // provider whose words the reply carries hold as well, for one provider passes
 // another's replies on. The words of a notice are always the Reporting-MTA's.
 func (q *inquest) recogniseProviders() {
-	byHost := q.provider(q.ev.RemoteMTA, q.e.byMX)
+	byHost := q.provider(q.ev.RemoteMTA, &q.e.byMX)
 	if byHost < 0 && q.reply.inner > 0 {
 		for _, h := range q.reply.hosts {
 			if h.from >= q.reply.inner {
 				break
 			}
-			if p := lookUpSuffix(q.reply.norm[h.from:h.to], q.e.byMX); p >= 0 {
+			if p := q.e.byMX.lookUp(q.reply.norm[h.from:h.to]); p >= 0 {
 				byHost = p
 			}
 		}
 	}
-	byWords, at := int16(-1), int32(-1)
-	for _, h := range q.reply.hits {
-		// The last words win: they are those of the innermost reply.
-		if p := q.e.match.patterns[h].provider; p >= 0 && q.reply.seen[h].last > at {
-			byWords, at = p, q.reply.seen[h].last
-		}
-	}
 	q.who = [3]int16{-1, -1, -1}
 	n := 0
-	for _, p := range []int16{byHost, byWords} {
+	for _, p := range [...]int16{byHost, q.reply.from} {
 		if p >= 0 {
 			q.who[n] = p
 			n++
 		}
 	}
 	if n == 0 {
-		q.who[0] = q.provider(q.ev.ReportingMTA, q.e.byReporting)
+		q.who[0] = q.provider(q.ev.ReportingMTA, &q.e.byReporting)
 	}
 }
 
 // provider looks a reported host name up.
-func (q *inquest) provider(host string, index map[string]int16) int16 {
+func (q *inquest) provider(host string, index *hostIndex) int16 {
 	if host == "" || len(host) > 1024 {
 		return -1
 	}
@@ -48,7 +43,7 @@ func (q *inquest) provider(host string, index map[string]int16) int16 {
 		if c|0x20 >= 'a' && c|0x20 <= 'z' {
 			c |= 0x20
 		} else if octets[c]&octetHost == 0 {
-			if len(q.lower) > 0 && lookUpSuffix(q.lower, index) >= 0 {
+			if len(q.lower) > 0 && index.lookUp(q.lower) >= 0 {
 				break // "mx.example.com (192.0.2.7)"
 			}
 			q.lower = q.lower[:0] // "dns; mx.example.com"
@@ -56,28 +51,47 @@ func (q *inquest) provider(host string, index map[string]int16) int16 {
 		}
 		q.lower = append(q.lower, c)
 	}
-	return lookUpSuffix(q.lower, index)
+	return index.lookUp(q.lower)
 }
 
-// lookUpSuffix returns the provider with the longest suffix of host, -1 if
-// there is none.
-func lookUpSuffix(host []byte, index map[string]int16) int16 {
+// hostIndex finds the provider that a host belongs to. Most hosts belong to
+// none: lengths, of the names with each first octet, tells that without a look
+// at the map.
+type hostIndex struct {
+	names   map[string]int16
+	lengths [256]uint64
+}
+
+func (x *hostIndex) add(name string, provider int16) {
+	if name == "" {
+		return
+	}
+	if x.names == nil {
+		x.names = map[string]int16{}
+	}
+	x.names[name] = provider
+	x.lengths[name[0]] |= 1 << min(len(name), 63)
+}
+
+// lookUp returns the provider with the longest suffix of host, -1 if there is
+// none.
+func (x *hostIndex) lookUp(host []byte) int16 {
 	for len(host) > 0 && host[len(host)-1] == '.' {
 		host = host[:len(host)-1]
 	}
-	for {
-		if p, ok := index[string(host)]; ok {
-			return p
+	for len(host) > 0 {
+		if x.lengths[host[0]]&(1<<min(len(host), 63)) != 0 {
+			if p, ok := x.names[string(host)]; ok {
+				return p
+			}
 		}
-		i := 0
-		for i < len(host) && host[i] != '.' {
-			i++
-		}
-		if i == len(host) {
-			return -1
+		i := bytes.IndexByte(host, '.')
+		if i < 0 {
+			break
 		}
 		host = host[i+1:]
 	}
+	return -1
 }
 
 // isFrom reports whether a rule holds for the recognised providers. A rule that

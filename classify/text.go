@@ -18,14 +18,18 @@ const (
 type text struct {
 	norm  []byte
 	marks []byte  // beside norm: markUpper, markMasked
-	hits  []int32 // patterns that occur, the longest first
+	hits  []int32 // patterns that occur and set a rule off, the longest first
+	signs []int32 // where in norm ".", "@" and ":" stand
 	seen  []span  // by pattern: where it occurs, valid if epoch is current
 	epoch uint32
-	inner int     // where in norm the innermost reply begins, 0 where none is wrapped
-	hosts []host  // host names that are masked, in order
-	signs []int32 // where in norm ".", "@" and ":" stand
-	masks []host  // all that is masked, in order
-	tails bool    // something is marked with markTail
+	inner int    // where in norm the innermost reply begins, 0 where none is wrapped
+	hosts []host // host names that are masked, in order
+	masks []host // all that is masked, in order
+	tails bool   // something is marked with markTail
+	// from is the provider whose words occur last, -1 where none do, and
+	// which they are.
+	from      int16
+	fromWords int32
 	// shifted is true when an octet of the source became more or fewer, so
 	// that offsets in norm are not those of the source plus one.
 	shifted bool
@@ -57,7 +61,7 @@ func bounded(s string) string {
 }
 
 // fold maps ASCII: capitals to small letters, control characters to space. The
-// upper half of an entry holds flags.
+// upper half of an entry holds flags, of which markUpper goes to the marks.
 var fold = func() (t [128]uint16) {
 	for i := range t {
 		switch c := byte(i); {
@@ -77,23 +81,23 @@ var fold = func() (t [128]uint16) {
 }()
 
 const (
-	foldUpper = 0x100 << iota
-	foldSpace
-	foldSign // what no address, host name or URL is without
+	foldUpper = markUpper << 8
+	foldSpace = foldUpper << 1
+	foldSign  = foldUpper << 2 // what no address, host name or URL is without
 )
 
 // set fills norm from s and forgets what was found before.
 func (t *text) set(s string) {
 	t.hits, t.hosts, t.signs, t.masks, t.tails = t.hits[:0], t.hosts[:0], t.signs[:0], t.masks[:0], false
 	t.inner, t.shifted = 0, false
+	t.from, t.fromWords = -1, 0
 	// A broken octet becomes two at most, a letter in lower case half as
 	// long again: no bounds to check beside the text itself.
 	if need := 2*len(s) + 2*utf8.UTFMax; cap(t.norm) < need {
 		t.norm, t.marks = make([]byte, need), make([]byte, need)
 	}
-	norm, marks := t.norm[:cap(t.norm)], t.marks[:cap(t.marks)]
-	clear(marks[:min(len(marks), 2*len(s)+2*utf8.UTFMax)])
-	norm[0] = ' '
+	norm, marks := t.norm[:cap(t.norm)], t.marks[:cap(t.norm)]
+	norm[0], marks[0] = ' ', 0
 	n := 1
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -106,25 +110,20 @@ func (t *text) set(s string) {
 			continue
 		}
 		i++
+		// What is rare branches, what is common does not.
 		l := fold[c]
-		if l >= foldUpper {
-			switch l & 0xff00 {
-			case foldUpper:
-				marks[n] = markUpper
-			case foldSpace:
-				if norm[n-1] == ' ' {
-					t.shifted = true
-					continue
-				}
-			case foldSign:
-				t.signs = append(t.signs, int32(n))
-			}
+		if l&foldSpace != 0 && norm[n-1] == ' ' {
+			t.shifted = true
+			continue
 		}
-		norm[n] = byte(l)
+		if l&foldSign != 0 {
+			t.signs = append(t.signs, int32(n))
+		}
+		norm[n], marks[n] = byte(l), byte(l>>8)&markUpper
 		n++
 	}
 	if norm[n-1] != ' ' {
-		norm[n] = ' '
+		norm[n], marks[n] = ' ', 0
 		n++
 	}
 	t.norm, t.marks = norm[:n], marks[:n]
@@ -144,15 +143,17 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 		if l&foldSign != 0 {
 			t.signs = append(t.signs, int32(n))
 		}
-		norm[n] = byte(l)
+		norm[n], marks[n] = byte(l), 0
 		return 1
 	}
 	low := unicode.ToLower(plain)
 	width := utf8.EncodeRune(norm[n:n+utf8.UTFMax], low)
+	mark := byte(0)
 	if low != plain {
-		for i := range width {
-			marks[n+i] = markUpper
-		}
+		mark = markUpper
+	}
+	for i := range width {
+		marks[n+i] = mark
 	}
 	return width
 }

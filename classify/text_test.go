@@ -90,28 +90,3 @@ func TestSourceOffset(t *testing.T) {
 		}
 	}
 }
-
-// TestLiterals: what an expression needs is found, and expressions whose start
-// regexp cannot search for get a form that it can.
-func TestLiterals(t *testing.T) {
-	for _, c := range []struct{ expr, want string }{
-		{`\bspam\b.*score`, "score"},
-		{`(?:ofr|lpn)_\d+`, "ofr lpn"},
-		{`(?:ofr|lpn)[a-z]*_10[12]`, "ofr lpn"},
-		{`a?b*`, ""},
-		{`<@>: user unknown`, ">: user unknown"},
-		{`(full mailbox)+`, "full mailbox"},
-		{`(?:one|x)`, ""},
-		{`(`, ""},
-	} {
-		if got := strings.Join(literals(c.expr), " "); got != c.want {
-			t.Errorf("%s: %q, want %q", c.expr, got, c.want)
-		}
-	}
-	if f := prefilter(`\b550 : ?user`); f == nil || !f.MatchString("x550 : user") {
-		t.Error("no prefilter")
-	}
-	if f := prefilter(`spam.*score`); f != nil {
-		t.Error("a prefilter where none is needed")
-	}
-}
