@@ -215,20 +215,34 @@ func (n *notice) follows(end int, a noticeAddr) bool {
 // first in a line, or last behind a name.
 func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	l := &n.lines[a.line]
-	before := bytes.TrimLeft(n.low[l.word:max(l.word, a.from)], signs+"<\"'([{")
+	before := bytes.TrimLeft(unnumbered(n.low[l.word:max(l.word, a.from)]), signs+"<\"'([{")
 	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "local:"} {
 		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
 	}
-	after := bytes.Trim(n.low[a.to:max(a.to, l.end)], signs+"<>\"')]},;…")
+	rest := n.low[a.to:max(a.to, l.end)]
+	after := bytes.Trim(rest, signs+"<>\"')]},;…")
 	switch {
 	case len(before) == 0 && len(after) == 0:
 		return true
 	case len(before) == 0:
-		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':'
+		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':' ||
+			startsWithCode(bytes.TrimLeft(rest, signs+"<>\"')]},;"))
 	case len(after) == 0 || bytes.HasPrefix(n.low[a.to:l.end], []byte("<mailto:")):
 		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && bytes.IndexAny(before, ":@<,;!?。、，") < 0
 	}
 	return false
+}
+
+// unnumbered returns a line without the number of an item, "1." or "1)".
+func unnumbered(line []byte) []byte {
+	i := 0
+	for i < len(line) && i < 4 && line[i] >= '0' && line[i] <= '9' {
+		i++
+	}
+	if i > 0 && i < len(line) && (line[i] == '.' || line[i] == ')') {
+		return line[i+1:]
+	}
+	return line
 }
 
 // addOther notes that an address is no recipient.
