@@ -187,6 +187,7 @@ func fieldAddress(text, name string) string {
 // returned message.
 func (n *notice) mark() {
 	line, cut := 0, -1
+	said := 0 // where the last sentence that says so ends: one within it says it once
 	n.d.phrases.find(n.low, func(start, end int, bits role) bool {
 		for line+1 < len(n.lines) && n.lines[line+1].start <= start {
 			line++
@@ -202,8 +203,11 @@ func (n *notice) mark() {
 		if bits&roleOpens != 0 && line < 40 {
 			n.opened = true
 		}
-		if bits&roleSays != 0 && n.says < 9 {
-			n.says++
+		if bits&roleSays != 0 {
+			if start >= said && n.says < 9 {
+				n.says++
+			}
+			said = max(said, end)
 		}
 		if bits&roleAgainst != 0 {
 			n.against++
