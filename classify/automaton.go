@@ -21,20 +21,17 @@ type automaton struct {
 	shallow []uint32 // by the class before and the class: where deep has no entry
 	root    uint32
 	// A state carries flagOut where it is led to if a pattern ends there.
-	outs   []outSet // by state
-	found  []int32  // patterns of all outs
-	states int
+	outs   []uint32 // by state: where its group of patterns is, 0 where it has none
+	found  []int32  // groups: how many patterns, then these
+	states int      // nodes of the trie
 }
-
-// outSet is a range of automaton.found.
-type outSet struct{ from, to uint32 }
 
 const flagOut = 1 << 31
 
 // newAutomaton builds the automaton for patterns, none of which is empty or
 // holds NUL.
 func newAutomaton(patterns []string) *automaton {
-	a := &automaton{}
+	a := &automaton{found: make([]int32, 1)}
 	a.classify(patterns)
 	t := newTrie(a, patterns)
 	t.link()
@@ -79,13 +76,17 @@ func (a *automaton) scan(text []byte, found func(patterns []int32, end int)) {
 		before = class * a.classes
 		state = next &^ flagOut
 		if next != state {
-			o := a.outs[state]
-			found(a.found[o.from:o.to], i+1)
+			found(a.group(a.outs[state]), i+1)
 		}
 	}
 }
 
+// group returns the patterns of a group.
+func (a *automaton) group(at uint32) []int32 {
+	return a.found[at+1:][:a.found[at]]
+}
+
 // size is the memory in octets that the automaton holds.
 func (a *automaton) size() int {
-	return len(a.deep)*8 + len(a.shallow)*4 + len(a.outs)*8 + len(a.found)*4
+	return len(a.deep)*8 + len(a.shallow)*4 + len(a.outs)*4 + len(a.found)*4
 }

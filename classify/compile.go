@@ -145,12 +145,13 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 		}
 	}
 	m.sort()
+	markers := markerWords(set.Wrappers)
 	texts := make([]string, len(m.patterns))
 	for i := range m.patterns {
 		p := &m.patterns[i]
 		texts[i] = p.text
 		p.inTail = m.namesTail(p.text)
-		p.inWrap = namesMarker(set.Wrappers, p.text)
+		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(p.text, m) })
 		p.setsOff = len(p.rules[0])+len(p.rules[1]) > 0
 		p.signs = strings.ContainsAny(p.text, ".@:")
 	}
@@ -192,16 +193,18 @@ func endOf(s string) []byte {
 	return []byte(s)
 }
 
-// namesMarker reports whether a phrase holds all that tells a marker.
-func namesMarker(wrappers []rules.Wrapper, s string) bool {
+// markerWords lists the words of the markers: a phrase that holds all of one's
+// names that marker.
+func markerWords(wrappers []rules.Wrapper) []string {
+	var words []string
 	for _, w := range wrappers {
 		for _, m := range w.Marker {
-			if m = strings.Trim(m, " ([:>-'\""); m != "" && strings.Contains(s, m) {
-				return true
+			if m = strings.Trim(m, " ([:>-'\""); m != "" {
+				words = append(words, m)
 			}
 		}
 	}
-	return false
+	return words
 }
 
 // namesTail reports whether a phrase or an expression speaks of a note behind a

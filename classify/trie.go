@@ -20,8 +20,8 @@ type node struct {
 	depth        uint32
 	from, to     uint32 // of steps that lead to nodes of depth 3 or more
 	state        uint32 // with flagOut if a pattern ends there
-	out          outSet
-	class        uint8 // of the octet that leads here
+	out          uint32 // in found, 0 where no pattern ends
+	class        uint8  // of the octet that leads here
 }
 
 // step leads to a node by the class of an octet.
@@ -49,7 +49,7 @@ func newTrie(a *automaton, patterns []string) *trie {
 	}
 	slices.SortFunc(entries, func(x, y entry) int { return bytes.Compare(x.classes, y.classes) })
 
-	t := &trie{a: a, nodes: make([]node, 1, total/2+1)}
+	t := &trie{a: a, nodes: make([]node, 1, total*5/8+1)}
 	path := []uint32{0} // of the pattern before, with which the next shares its head
 	var last []byte
 	for _, e := range entries {
@@ -63,11 +63,12 @@ func newTrie(a *automaton, patterns []string) *trie {
 			path = append(path, uint32(len(t.nodes)-1))
 		}
 		n := &t.nodes[path[len(path)-1]]
-		if n.out.from == n.out.to { // patterns that are the same stand side by side
-			n.out.from = uint32(len(a.found))
+		if n.out == 0 { // else the same pattern, which stands beside
+			n.out = uint32(len(a.found))
+			a.found = append(a.found, 0)
 		}
 		a.found = append(a.found, e.id)
-		n.out.to = uint32(len(a.found))
+		a.found[n.out]++
 		last = e.classes
 	}
 	t.sortByDepth()
@@ -100,7 +101,7 @@ func (t *trie) link() {
 	a := t.a
 	a.shallow = make([]uint32, a.classes*a.classes)
 	single := make([]uint32, a.classes) // the nodes of depth 1
-	t.steps = make([]step, 0, 5*len(t.nodes))
+	t.steps = make([]step, 0, 6*len(t.nodes))
 	next := 1
 	for _, id := range t.levels {
 		n := &t.nodes[id]
@@ -132,15 +133,13 @@ func (t *trie) link() {
 
 // collect adds the patterns that end at a node's fall-back to its own.
 func (t *trie) collect(n *node) {
-	more := t.nodes[n.fail].out
-	if n.out.from == n.out.to {
+	a, more := t.a, t.nodes[n.fail].out
+	if n.out == 0 {
 		n.out = more
-	} else if more.from < more.to {
-		a := t.a
-		own := n.out
-		n.out.from = uint32(len(a.found))
-		a.found = append(append(a.found, a.found[own.from:own.to]...), a.found[more.from:more.to]...)
-		n.out.to = uint32(len(a.found))
+	} else if more != 0 {
+		own, others := a.group(n.out), a.group(more)
+		n.out = uint32(len(a.found))
+		a.found = append(append(append(a.found, int32(len(own)+len(others))), own...), others...)
 	}
 }
 
@@ -168,44 +167,43 @@ func (t *trie) merge(n *node, children []uint32) {
 	n.to = uint32(len(t.steps))
 }
 
-// maxTries bounds the places that are tried for one row before holes that are
-// left so far are given up. It keeps placing linear.
-const maxTries = 32
+// maxTries bounds the places, 64 at a time, that are tried for one row before
+// holes that are left so far are given up. It keeps placing linear.
+const maxTries = 4
 
 // place lays the rows over each other and numbers the states.
 func (t *trie) place() {
 	a := t.a
 	var full, begun bitset // places that hold an entry, and those where a row begins
 	begun.set(0)
-	low, size := 1, 0 // no hole below low is looked at
+	low, size := 0, 0 // no hole below low is looked at
 	for i := range t.nodes {
 		n := &t.nodes[i]
-		steps, at := t.steps[n.from:n.to], 0
-		if len(steps) == 0 {
-			at = begun.clearFrom(low)
-		}
-		for tries, hole := 0, low; at == 0; hole++ {
-			hole = full.clearFrom(hole)
-			if tries++; tries > maxTries {
-				low = hole
-				tries = 0
+		steps, at, fit := t.steps[n.from:n.to], low, uint64(0)
+		for tries := 1; ; tries++ {
+			fit = ^begun.from(at)
+			for _, s := range steps {
+				fit &^= full.from(at + int(s.class))
 			}
-			first := hole - int(steps[0].class)
-			if first > 0 && !begun.has(first) && !slices.ContainsFunc(steps, func(s step) bool { return full.has(first + int(s.class)) }) {
-				at = first
+			if fit != 0 {
+				break
+			}
+			if at += 64; tries%maxTries == 0 {
+				low += 64
 			}
 		}
+		at += bits.TrailingZeros64(fit)
 		begun.set(at)
 		for _, s := range steps {
 			full.set(at + int(s.class))
 		}
 		size = max(size, at+a.classes)
 		n.state = uint32(at)
-		if n.out.from < n.out.to {
+		if n.out != 0 {
 			n.state |= flagOut
 		}
 	}
-	a.deep, a.outs = make([]uint64, size), make([]outSet, size)
+	a.deep, a.outs = make([]uint64, size), make([]uint32, size)
 	for i := range t.nodes {
 		n := &t.nodes[i]
 		at := n.state &^ flagOut
@@ -230,14 +228,14 @@ func (b *bitset) set(i int) {
 	(*b)[i>>6] |= 1 << (i & 63)
 }
 
-func (b bitset) has(i int) bool { return i>>6 < len(b) && b[i>>6]&(1<<(i&63)) != 0 }
-
-// clearFrom returns the first number from i that is not in the set.
-func (b bitset) clearFrom(i int) int {
-	for ; i>>6 < len(b); i = i&^63 + 64 {
-		if free := ^b[i>>6] >> (i & 63); free != 0 {
-			return i + bits.TrailingZeros64(free)
-		}
+// from returns the 64 numbers from i, i itself as the lowest bit.
+func (b bitset) from(i int) uint64 {
+	at, shift := i>>6, i&63
+	if at+1 < len(b) {
+		return b[at]>>shift | b[at+1]<<(64-shift)
 	}
-	return i
+	if at < len(b) {
+		return b[at] >> shift
+	}
+	return 0
 }

@@ -39,7 +39,11 @@ func (b *builder) complain(file string, line int, format string, args ...any) {
 
 // sections parses a file and calls f for every section with the wanted name.
 func (b *builder) sections(f File, names []string, do func(*section, reader)) {
-	doc, problems := parseDocument(f.Name, f.Data)
+	parse := f.parse
+	if parse == nil {
+		parse = func() (*document, []Problem) { return parseDocument(f.Name, f.Data) }
+	}
+	doc, problems := parse()
 	b.problems = append(b.problems, problems...)
 	if doc == nil {
 		return

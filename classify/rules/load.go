@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 )
 
 // Limits on an administrator's rules, so that a wrong folder in the
@@ -26,6 +27,8 @@ type File struct {
 	Name  string
 	Data  []byte
 	Admin bool
+
+	parse func() (*document, []Problem) // parses Data, once
 }
 
 // Load reads the embedded data and, unless adminDir is "", the rule files
@@ -42,7 +45,7 @@ func Load(adminDir string, extra ...string) (*Set, Problems) {
 			problems = append(problems, Problem{File: name, Message: plain(err)})
 			continue
 		}
-		admin = append(admin, File{name, data, true})
+		admin = append(admin, File{Name: name, Data: data, Admin: true})
 	}
 	set, more := Build(embedded, admin)
 	return set, append(problems, more...)
@@ -83,7 +86,7 @@ func AdminFiles(dir string) ([]File, Problems) {
 			problems = append(problems, Problem{File: name, Message: plain(err)})
 			continue
 		}
-		files = append(files, File{name, data, true})
+		files = append(files, File{Name: name, Data: data, Admin: true})
 	}
 	return files, problems
 }
@@ -127,12 +130,22 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	if err != nil {
 		b.complain("text", 0, "%s", plain(err))
 	}
+	var files []File
 	for _, name := range names {
-		b.rules(File{Name: path.Base(name), Data: b.read(fsys, name).Data})
+		files = append(files, b.read(fsys, name))
 	}
 	for _, f := range admin {
 		b.hash.Write([]byte(f.Name))
 		b.hash.Write(f.Data)
+		files = append(files, f)
+	}
+	// Parsing takes most of the time: what comes later is parsed meanwhile.
+	for i := range files {
+		f := &files[i]
+		f.parse = sync.OnceValues(func() (*document, []Problem) { return parseDocument(f.Name, f.Data) })
+		go f.parse()
+	}
+	for _, f := range files {
 		b.rules(f)
 	}
 	b.applyOverrides()
