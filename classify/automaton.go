@@ -14,10 +14,10 @@ import "slices"
 type automaton struct {
 	class   [256]uint8 // of each octet; 0 is every octet that no pattern holds
 	classes int
-	// deep holds, at a state plus a class, the state whose entry this is
-	// above and the one that it leads to below. A state is the place where
-	// its row begins; 0 is none.
-	deep    []uint64
+	// deep holds the step that leads from a state by a class at their sum,
+	// unless it is another state's. A state is the place where its row
+	// begins; 0 is none.
+	deep    []deepStep
 	shallow []uint32 // by the class before and the class: where deep has no entry
 	root    uint32
 	// A state carries flagOut where it is led to if a pattern ends there.
@@ -25,6 +25,9 @@ type automaton struct {
 	found  []int32  // groups: how many patterns, then these
 	states int      // nodes of the trie
 }
+
+// deepStep leads from one state to another.
+type deepStep struct{ of, to uint32 }
 
 const flagOut = 1 << 31
 
@@ -65,17 +68,18 @@ func (a *automaton) classify(patterns []string) {
 // scan calls found with the patterns that end at each place where any does,
 // all occurrences in the order of their ends.
 func (a *automaton) scan(text []byte, found func(patterns []int32, end int)) {
-	deep, shallow := a.deep, a.shallow
+	deep, shallow, classes := a.deep, a.shallow, a.classes
 	state, before := a.root, 0
 	for i, octet := range text {
 		class := int(a.class[octet])
-		next := shallow[before+class]
-		if e := deep[int(state)+class]; uint32(e>>32) == state {
-			next = uint32(e)
+		if e := &deep[int(state)+class]; e.of == state {
+			state = e.to
+		} else {
+			state = shallow[before+class]
 		}
-		before = class * a.classes
-		state = next &^ flagOut
-		if next != state {
+		before = class * classes
+		if state&flagOut != 0 {
+			state &^= flagOut
 			found(a.group(a.outs[state]), i+1)
 		}
 	}

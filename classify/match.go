@@ -40,7 +40,9 @@ func (q *inquest) look(s scope, frame int) {
 			continue
 		}
 		for _, r := range m.patterns[h].rules[frame] {
-			q.try(m.rules[r], h, s, t, from)
+			if q.asked[r] != q.round {
+				q.try(m.rules[r], h, s, t, from)
+			}
 		}
 	}
 	if s != scopeNotice { // rules without words are about the reply's codes
@@ -64,11 +66,8 @@ func (q *inquest) look(s scope, frame int) {
 }
 
 // try tests everything but the expression of a rule that a pattern (-1: none)
-// set off.
+// set off for the first time in this round.
 func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
-	if q.asked[r.index] == q.round {
-		return
-	}
 	q.asked[r.index] = q.round
 	t0, ok := q.isFrom(r)
 	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) {

@@ -203,13 +203,13 @@ func (t *trie) place() {
 			n.state |= flagOut
 		}
 	}
-	a.deep, a.outs = make([]uint64, size), make([]uint32, size)
+	a.deep, a.outs = make([]deepStep, size), make([]uint32, size)
 	for i := range t.nodes {
 		n := &t.nodes[i]
 		at := n.state &^ flagOut
 		a.outs[at] = n.out
 		for _, s := range t.steps[n.from:n.to] {
-			a.deep[at+uint32(s.class)] = uint64(at)<<32 | uint64(t.nodes[s.to].state)
+			a.deep[at+uint32(s.class)] = deepStep{at, t.nodes[s.to].state}
 		}
 	}
 	for i, id := range a.shallow {
