@@ -11,8 +11,8 @@ func (r *reader) fill(sr *statusReader) {
 	r.rep.ReportingMTA = readMTA(decodeWords(m.field[fieldReportingMTA]))
 	r.rep.ReceivedFromMTA = readMTA(decodeWords(m.field[fieldReceivedFrom]))
 	r.rep.DSNGateway = readMTA(decodeWords(m.field[fieldGateway]))
-	r.rep.EnvelopeID = decodeXtext(unfold(m.field[fieldEnvelopeID]))
-	r.rep.ArrivalDate = unfold(m.field[fieldArrival])
+	r.rep.EnvelopeID = decodeXtext(decodeWords(m.field[fieldEnvelopeID]))
+	r.rep.ArrivalDate = decodeWords(m.field[fieldArrival])
 	r.rep.Extensions = readExtensions(m.extensions)
 	r.rep.Dropped = sr.dropped
 
@@ -78,8 +78,8 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		StatusField:    readStatus(unfold(g.field[fieldStatus])),
 		RemoteMTA:      readMTA(decodeWords(g.field[fieldRemoteMTA])),
 		FinalLogID:     decodeWords(g.field[fieldLogID]),
-		LastAttempt:    unfold(g.field[fieldLastAttempt]),
-		WillRetryUntil: unfold(g.field[fieldWillRetry]),
+		LastAttempt:    decodeWords(g.field[fieldLastAttempt]),
+		WillRetryUntil: decodeWords(g.field[fieldWillRetry]),
 		Extensions:     readExtensions(g.extensions),
 	}
 	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
