@@ -47,14 +47,39 @@ type replyScan struct {
 	prevEnd  int // where that number ends
 	prevWeak bool
 
-	multi int // where the first line of a reply of many lines begins, -1 if none does
+	multi int  // where the first line of a reply of many lines begins, -1 if none does
+	blank bool // control characters, or two spaces in a row: text has to be folded
 }
+
+// Kinds of octets in a reply, 0 for most.
+const (
+	replyDigit = 1 + iota
+	replyBlank
+)
+
+var replyOctets = func() (t [256]uint8) {
+	for c := range t {
+		if isDigit(byte(c)) {
+			t[c] = replyDigit
+		} else if isBlank(rune(c)) {
+			t[c] = replyBlank
+		}
+	}
+	return t
+}()
 
 // run visits every number of the text.
 func (sc *replyScan) run() {
 	s := sc.s
 	for i := 0; i < len(s); {
-		if !isDigit(s[i]) {
+		switch replyOctets[s[i]] {
+		case 0:
+			i++
+			continue
+		case replyBlank:
+			if s[i] != ' ' || i+1 < len(s) && s[i+1] == ' ' {
+				sc.blank = true
+			}
 			i++
 			continue
 		}
@@ -322,7 +347,7 @@ func lastWord(s string) string {
 // lines out.
 func (sc *replyScan) text() string {
 	s := strings.TrimFunc(sc.s, isBlank)
-	if sc.multi < 0 && isOneLine(s) {
+	if sc.multi < 0 && (!sc.blank || isOneLine(s)) {
 		return s
 	}
 	// A first line "550-…" lets the codes repeat anywhere after it, "550 …"
@@ -350,7 +375,7 @@ func (sc *replyScan) text() string {
 		}
 		word := wordAt(sc.s[i:])
 		next := i + len(word)
-		if i > from && strings.HasPrefix(word, code) {
+		if i > from && len(word) >= 3 && word[0] == code[0] && strings.HasPrefix(word, code) {
 			switch {
 			case len(word) == 3 && (sc.multi >= 0 || newline):
 				word = ""
@@ -380,7 +405,7 @@ func (sc *replyScan) text() string {
 // wordAt returns what s begins with, up to white space.
 func wordAt(s string) string {
 	i := 0
-	for i < len(s) && !isBlank(rune(s[i])) {
+	for i < len(s) && replyOctets[s[i]] != replyBlank {
 		i++
 	}
 	return s[:i]
