@@ -32,10 +32,11 @@ var (
 // numbers, or with such effect on memory, that they are dealt with in place.
 type handler interface {
 	offered(offer) (version uint32, a gomilter.OptAction, p gomilter.OptProtocol, err error)
-	connected(host string, client netip.Addr)
+	connected(host string, client netip.AddrPort)
 	macros(stage byte, data []byte)
 	mail(from string, utf8 bool)
-	header(name, value []byte)
+	// header takes one header field; cut says that its end was skipped.
+	header(name, value []byte, cut bool)
 	// body returns where octets of the body go, nil when no more are wanted.
 	body() *buffer
 	// reset forgets the message and the client: another one follows.
@@ -75,6 +76,7 @@ type conn struct {
 	noReply  gomilter.OptProtocol // no-reply bits in force
 	skip     bool                 // SKIP was negotiated
 	err      error                // why reading ended, nil for a clean end
+	broken   error                // why writing failed: nothing more is sent
 	replied  bool                 // something was sent since the last octet came
 	opened   time.Time
 	idle     atomic.Bool // between messages
@@ -286,7 +288,7 @@ func (c *conn) headerFrame(n int) error {
 	if err != nil {
 		return err
 	}
-	c.h.header(name, value)
+	c.h.header(name, value, keep < n)
 	c.r += 5 + keep
 	if err := c.take(n-keep, nil); err != nil {
 		return err
@@ -327,14 +329,16 @@ func (c *conn) answer(a gomilter.ActionCode) {
 	c.spill()
 }
 
-// modify asks for a change of a header field: an empty value deletes it.
-func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string) {
+// modify asks for a change of a header field: an empty value deletes it. It
+// returns false when nothing can be sent any more.
+func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string) bool {
 	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(1+4+len(name)+1+len(value)+1))
 	c.reply = append(c.reply, byte(code))
 	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(index))
 	c.reply = append(append(c.reply, name...), 0)
 	c.reply = append(append(c.reply, value...), 0)
 	c.spill()
+	return c.broken == nil
 }
 
 // send sends the answers now, for a peer that waits for them.

@@ -153,8 +153,13 @@ func readError(err error, within bool) error {
 
 var errWrite = errors.New("writing")
 
-// flush sends the answers that wait.
+// flush sends the answers that wait. Once that has failed nothing more is sent:
+// a peer that does not read holds a session for one write timeout, no longer.
 func (c *conn) flush() error {
+	if c.broken != nil {
+		c.reply = nil
+		return c.broken
+	}
 	if len(c.reply) == 0 {
 		return nil
 	}
@@ -169,7 +174,7 @@ func (c *conn) flush() error {
 		if isTimeout(err) {
 			err = errTimeout
 		}
-		return fmt.Errorf("%w: %w", errWrite, err)
+		c.broken = fmt.Errorf("%w: %w", errWrite, err)
 	}
-	return nil
+	return c.broken
 }

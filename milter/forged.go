@@ -1,77 +1,161 @@
 package milter
 
 import (
-	"strings"
+	"bytes"
 	"unicode/utf8"
 )
 
-// maxForgedNames bounds the different names under our prefix that one message
-// may make us remember. Names that we write ourselves are remembered beyond it,
-// so that nobody hides one behind many others.
-const maxForgedNames = 4096
+// Deletions are limited, since they are what a stranger's mail may cost the
+// mail server: Postfix reads the header from its beginning for each, and its
+// cleanup gives up a queue file, and so refuses the mail, after 10,000. Fields
+// beyond these limits stay. They are counted as forged, logged, and counted in
+// errors_total; the message gets a field of its own at its top, X-Bounce-Forged,
+// by which the administrator may hold or refuse it (milter_header_checks).
+const (
+	// maxOwnDeletions is how many fields by our own names one message may
+	// make us delete, the first ones: 0.4 s of Postfix's cleanup. More
+	// results than one report may have, many times over.
+	maxOwnDeletions = 1000
+	// maxOtherDeletions is the same for all other names under our prefix, by
+	// which nobody routes. They are limited apart, so that no number of them
+	// hides one of ours.
+	maxOtherDeletions = 250
+	// maxDeletionWork bounds the octets of header that are read for all
+	// deletions of a message, each from the header's beginning.
+	maxDeletionWork = 16 << 20
+	// minDeletions are granted however far down the fields are.
+	minDeletions = 16
+
+	// maxForgedName is the longest other name that is remembered, in octets;
+	// with their number it bounds the memory of names. That memory is taken
+	// from the budget of all messages.
+	maxForgedName = 255
+	// forgedNameCost is what a remembered name costs apart from its octets,
+	// which are kept twice.
+	forgedNameCost = 96
+)
 
 // forged counts the header fields of a message that bear our prefix, by name,
 // without case: MTAs index them so.
 type forged struct {
-	count int // fields to delete
-	names []forgedName
-	index map[string]int // of names, by name in lower case
+	count int // fields seen
+	left  int // of these, fields that stay, beyond all limits
+	tags  int // fields by the names of tagNames
+	work  int // octets of header before the fields to delete, summed up
+
+	own      [len(ownNames)]forgedName
+	ownCount int // fields to delete
+	names    []forgedName
+	index    map[string]int // of names, by name in lower case
+	others   int            // fields to delete
+
+	budget *budget
+	taken  int // octets taken from the budget
 }
 
 type forgedName struct {
 	name string // as first seen
-	n    int
+	n    int    // fields to delete, the first ones of this name
 }
 
-func (f *forged) reset() {
-	f.count, f.names = 0, f.names[:0]
-	if len(f.index) > 64 {
-		f.index, f.names = nil, nil
+// reset gives the memory back and readies f for a message that takes its own
+// from b.
+func (f *forged) reset(b *budget) {
+	if f.taken > 0 {
+		f.budget.give(f.taken)
 	}
-	clear(f.index)
+	*f = forged{budget: b}
 }
 
-// add counts a field of this name.
-func (f *forged) add(name []byte) {
+// add counts a field of this name, which begins with our prefix of so many
+// octets and has so many octets of header before it.
+func (f *forged) add(name []byte, prefix, before int) {
 	// QUIRK: some write "Name : value", and MTAs ignore that space when they
 	// compare names.
-	trimmed := strings.TrimRight(string(name), " \t")
-	key := strings.ToLower(trimmed)
-	i, ok := f.index[key]
-	if !ok {
-		if len(f.names) >= maxForgedNames && !isTagName(key) {
+	name = bytes.TrimRight(name, " \t")
+	f.count++
+	own := ownName(name[min(prefix, len(name)):])
+	if own >= 0 && own < len(tagNames) {
+		f.tags++
+	}
+	n, limit := f.others, maxOtherDeletions
+	if own >= 0 {
+		n, limit = f.ownCount, maxOwnDeletions
+	}
+	if n >= limit || n >= minDeletions && f.work+before > maxDeletionWork {
+		f.left++
+		return
+	}
+	if own >= 0 {
+		if f.own[own].n == 0 {
+			f.own[own].name = string(name)
+		}
+		f.own[own].n++
+		f.ownCount++
+	} else {
+		i := f.remember(name)
+		if i < 0 {
+			f.left++
 			return
 		}
-		if f.index == nil {
-			f.index = make(map[string]int)
-		}
-		i = len(f.names)
-		f.index[key] = i
-		f.names = append(f.names, forgedName{name: trimmed})
+		f.names[i].n++
+		f.others++
 	}
-	f.names[i].n++
-	f.count++
+	f.work += before
 }
 
-// each calls del for every field, the highest index of a name first: Postfix
-// counts anew after each deletion, Sendmail does not, and so both are right.
-func (f *forged) each(del func(name string, index int)) {
-	for _, n := range f.names {
-		for i := n.n; i > 0; i-- {
-			del(n.name, i)
+// remember returns the place of another name, -1 where there is none for it.
+func (f *forged) remember(name []byte) int {
+	if len(name) > maxForgedName {
+		return -1
+	}
+	var buf [maxForgedName]byte
+	key := buf[:len(name)]
+	// Only ASCII has two cases in header names; every other octet is itself.
+	for i, c := range name {
+		key[i] = lower(c)
+	}
+	if i, ok := f.index[string(key)]; ok {
+		return i
+	}
+	cost := 2*len(name) + forgedNameCost
+	if !f.budget.take(f.taken, cost) {
+		return -1
+	}
+	f.taken += cost
+	if f.index == nil {
+		f.index = make(map[string]int)
+	}
+	i := len(f.names)
+	f.index[string(key)] = i
+	f.names = append(f.names, forgedName{name: string(name)})
+	return i
+}
+
+// each calls del for every field to delete, the highest index of a name first:
+// Postfix counts anew after each deletion, Sendmail does not, and so both are
+// right. It stops when del returns false.
+func (f *forged) each(del func(name string, index int) bool) {
+	for _, names := range [...][]forgedName{f.own[:], f.names} {
+		for _, n := range names {
+			for i := n.n; i > 0; i-- {
+				if !del(n.name, i) {
+					return
+				}
+			}
 		}
 	}
 }
 
-// isTagName reports whether a name in lower case ends like one of ours; the
-// prefix was checked before.
-func isTagName(name string) bool {
-	for _, s := range tagNames {
-		if len(name) >= len(s) && strings.EqualFold(name[len(name)-len(s):], s) {
-			return true
+// ownName returns the index in ownNames of what follows the prefix, -1 if it is
+// no name that we write.
+func ownName(rest []byte) int {
+	for i, s := range ownNames {
+		if len(rest) == len(s) && hasPrefixFold(rest, s) {
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // hasPrefixFold reports whether name begins with prefix, ASCII case aside.

@@ -99,26 +99,26 @@ func parseOffer(data []byte) (offer, error) {
 	}, nil
 }
 
-// parseConnect reads the client's name and address. The address is invalid
-// for clients that have none: unix sockets, unknown families.
-func parseConnect(data []byte) (host string, addr netip.Addr, err error) {
+// parseConnect reads the client's name, address and port. The address is
+// invalid for clients that have none: unix sockets, unknown families.
+func parseConnect(data []byte) (host string, client netip.AddrPort, err error) {
 	i := bytes.IndexByte(data, 0)
 	if i < 0 || len(data) < i+2 {
-		return "", addr, frameError("connect without a family")
+		return "", client, frameError("connect without a family")
 	}
 	host, family, rest := string(data[:i]), data[i+1], data[i+2:]
 	switch gomilter.ProtoFamily(family) {
 	case gomilter.FamilyUnknown:
-		return host, addr, nil
+		return host, client, nil
 	case gomilter.FamilyUnix:
 		// QUIRK: Postfix and Sendmail put a port here too.
-		return host, addr, checkString(rest, "connect")
+		return host, client, checkString(rest, "connect")
 	case gomilter.FamilyInet, gomilter.FamilyInet6:
 		if len(rest) < 3 || rest[len(rest)-1] != 0 {
-			return "", addr, frameError("connect without an address")
+			return "", client, frameError("connect without an address")
 		}
 	default:
-		return "", addr, frameError("connect of family %q", family)
+		return "", client, frameError("connect of family %q", family)
 	}
 	text := string(rest[2 : len(rest)-1])
 	// QUIRK: Sendmail writes IPv6 addresses as in its maps, IPv6:2001:db8::1.
@@ -126,8 +126,8 @@ func parseConnect(data []byte) (host string, addr netip.Addr, err error) {
 		text = text[5:]
 	}
 	// An address that cannot be read is no address: nothing is trusted then.
-	addr, _ = netip.ParseAddr(text)
-	return host, addr.Unmap().WithZone(""), nil
+	addr, _ := netip.ParseAddr(text)
+	return host, netip.AddrPortFrom(addr.Unmap().WithZone(""), binary.BigEndian.Uint16(rest)), nil
 }
 
 // parseMail reads the sender and whether the message is internationalised

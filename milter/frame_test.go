@@ -31,7 +31,7 @@ func TestParseConnect(t *testing.T) {
 		if tt.addr != "" {
 			want = netip.MustParseAddr(tt.addr)
 		}
-		if err != nil || host != tt.host || addr != want {
+		if err != nil || host != tt.host || addr.Addr() != want {
 			t.Errorf("%s: %q, %v, %v", tt.name, host, addr, err)
 		}
 	}

@@ -18,9 +18,14 @@ const (
 	tagAction   = "Action"
 	tagResult   = "Result"
 	tagKind     = "Kind"
+	tagForged   = "Forged" // forged fields that stay: says how many
 )
 
-var tagNames = [...]string{tagCategory, tagType, tagReason, tagAction, tagResult, tagKind}
+var (
+	tagNames = [...]string{tagCategory, tagType, tagReason, tagAction, tagResult, tagKind}
+	// ownNames are those of tagNames and tagForged, which is no verdict.
+	ownNames = [...]string{tagCategory, tagType, tagReason, tagAction, tagResult, tagKind, tagForged}
+)
 
 const (
 	// maxResults is how many recipients get a header of their own.

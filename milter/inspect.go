@@ -34,7 +34,7 @@ func (s *Server) inspect(m *message) (res classify.Result, ok bool) {
 		return res, false
 	}
 	res = m.st.rules.Inspector.Message(raw)
-	res.Truncated = res.Truncated || m.octets.full
+	res.Truncated = res.Truncated || m.cut || m.octets.full
 	return res, true
 }
 

@@ -20,13 +20,14 @@ const (
 	stageTimeout   = "timeout"   // a peer was silent or slow for too long
 	stageWrite     = "write"     // an answer could not be sent
 	stageInspect   = "inspect"   // a message could not be inspected; it passed
+	stageForged    = "forged"    // a message has more forged headers than are removed; the rest stayed
 	stageSession   = "session"   // a session panicked and was closed
 	stageListen    = "listen"    // a socket was lost
 	stageReload    = "reload"    // a new configuration was refused
 )
 
 var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageTimeout, stageWrite,
-	stageInspect, stageSession, stageListen, stageReload}
+	stageInspect, stageForged, stageSession, stageListen, stageReload}
 
 // Why a connection was refused: label reason of sessions_refused_total.
 const (

@@ -1,42 +1,12 @@
 package milter
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	gomilter "github.com/emersion/go-milter"
 )
-
-// TestHiddenAmongManyForgedHeaders puts a header that we would write behind
-// more others under our prefix than are remembered.
-func TestHiddenAmongManyForgedHeaders(t *testing.T) {
-	ts := start(t, nil)
-	c := newClient(t, ts.dial(t), offerAll)
-	c.expect('c', connectFrame("192.0.2.1"))
-	var lines []string
-	for i := range maxForgedNames + 1000 {
-		lines = append(lines, fmt.Sprintf("X-Bounce-Junk-%d: x", i))
-	}
-	lines = append(lines, "x-bounce-category: invalid-address", "X-Bounce-Kind: feedback")
-	mods := c.message("a@example.org", lines...)
-	if len(mods) != maxForgedNames+2 {
-		t.Errorf("%d deletions", len(mods))
-	}
-	got := ""
-	for _, m := range mods[max(0, len(mods)-2):] {
-		got += m.String() + "\n"
-	}
-	if want := "m1 x-bounce-category: \nm1 X-Bounce-Kind: \n"; got != want {
-		t.Errorf("the last deletions: %s", got)
-	}
-	if mods := c.message("a@example.org", "Subject: x", "X-Bounce-Type: x"); len(mods) != 1 {
-		t.Errorf("the next message: %v", mods)
-	}
-	c.conn.Close()
-	ts.quiet(t)
-}
 
 // TestOtherCommands sends commands that we do not ask for.
 func TestOtherCommands(t *testing.T) {

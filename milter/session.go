@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/textproto"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -37,6 +38,7 @@ type session struct {
 	client netip.Addr // invalid where there is none
 	host   string
 	helo   string
+	inside bool            // the client is the MTA itself: no MAIL argument can come
 	macro  map[byte][]byte // macros by the command that they came with
 
 	msg message
@@ -46,11 +48,15 @@ type session struct {
 type message struct {
 	st        *state // the configuration that it began under
 	from      string
-	utf8      bool // SMTPUTF8 was asked for, or raw UTF-8 was seen
+	utf8      bool // internationalised (RFC 6531): it may hold raw UTF-8
+	other8    bool // an octet of the header is neither ASCII nor UTF-8
 	trusted   bool // the client's headers with our prefix stay
 	suspect   bool // to be inspected: a report, by its sender or header
 	discard   bool // nothing is kept of the body
-	fields    int
+	cut       bool // a part of its header was not kept
+	fields    int  // of its header
+	vital     int  // of these, kept beyond its limits
+	header    int  // octets of its header
 	octets    buffer
 	forged    forged
 	inMessage bool
@@ -81,14 +87,17 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 	return min(o.version, 6), s.actions, s.protocol, nil
 }
 
-func (s *session) connected(host string, client netip.Addr) {
+func (s *session) connected(host string, client netip.AddrPort) {
 	s.endMessage()
-	s.host, s.client = host, client
+	s.host, s.client = host, client.Addr()
+	// QUIRK: so Postfix names itself as the client of mail that comes by no
+	// SMTP: its own reports, and what programs hand to its sendmail command.
+	s.inside = host == "localhost" && client == netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 }
 
 func (s *session) reset() {
 	s.endMessage()
-	s.host, s.client, s.helo = "", netip.Addr{}, ""
+	s.host, s.client, s.helo, s.inside = "", netip.Addr{}, "", false
 	clear(s.macro)
 }
 
@@ -134,9 +143,13 @@ func (s *session) clientName() string {
 }
 
 // mail begins a message. Sendmail sends no abort between two, so whatever was
-// kept of the last one ends here.
+// kept of the last one ends here; the macros of MAIL came just before it.
 func (s *session) mail(from string, utf8 bool) {
+	macros := s.macro['M']
 	s.endMessage()
+	if macros != nil {
+		s.macro['M'] = macros
+	}
 	s.srv.seen.Add(1)
 	st := s.srv.state.Load()
 	m := &s.msg
@@ -145,6 +158,7 @@ func (s *session) mail(from string, utf8 bool) {
 	m.trusted = st.trusts(s.client)
 	m.suspect = from == "" || st.isBounceSender(from)
 	m.octets.reset(&s.srv.memory, st.cfg.Limits.MessageOctets)
+	m.forged.reset(&s.srv.memory)
 }
 
 // endMessage gives back what the message held; the client stays.
@@ -154,8 +168,8 @@ func (s *session) endMessage() {
 	}
 	m := &s.msg
 	m.octets.release()
-	m.forged.reset()
-	*m = message{octets: m.octets, forged: m.forged}
+	m.forged.reset(nil)
+	*m = message{octets: m.octets}
 	for _, command := range [...]byte{'M', 'R', 'T', 'L', 'N', 'E'} {
 		if v, ok := s.macro[command]; ok {
 			s.macro[command] = v[:0]
@@ -165,21 +179,33 @@ func (s *session) endMessage() {
 
 // header takes one header field as the MTA has it: unfolded never, without
 // the space behind its colon.
-func (s *session) header(name, value []byte) {
+func (s *session) header(name, value []byte, cut bool) {
 	m := &s.msg
 	st := m.st
 	if hasPrefixFold(name, st.cfg.HeaderPrefix) {
-		m.forged.add(name)
+		m.forged.add(name, len(st.cfg.HeaderPrefix), m.header)
 	}
-	if !m.utf8 && !isASCII(value) {
+	octets := len(name) + len(value) + 4
+	m.header += octets
+	// The MAIL argument says whether a message is internationalised. Only
+	// where none can come does its header.
+	if s.inside && !m.other8 && !isASCII(value) {
 		m.utf8 = isUTF8(value)
+		m.other8 = !m.utf8
 	}
 	if !m.suspect {
 		m.suspect = st.suspicious(name, value)
 	}
 	m.fields++
-	if m.fields > st.cfg.Limits.HeaderFields || m.octets.size+len(name)+len(value)+4 > st.cfg.Limits.HeaderOctets {
-		return
+	if cut {
+		m.cut = true
+	}
+	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.HeaderOctets {
+		m.cut = true
+		if m.vital >= maxVital || octets > maxVitalOctets || !vital(name) {
+			return
+		}
+		m.vital++
 	}
 	m.octets.write(name)
 	m.octets.writeString(": ")
@@ -243,7 +269,7 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Re
 	defer s.guard()
 	m := &s.msg
 	noReply := s.protocol&gomilter.OptNoEOHReply != 0
-	if m.trusted && m.forged.count > 0 {
+	if m.trusted && m.forged.tags > 0 {
 		m.suspect = false // a relay before us did our work
 	}
 	switch {
@@ -319,7 +345,7 @@ func (m *message) removes() bool {
 // keeps no older tags, so that one who reads them finds one answer.
 func (s *session) change(add []field) {
 	m := &s.msg
-	del := m.removes() || m.forged.count > 0 && len(add) > 0
+	del := m.removes() || !m.trusted && m.forged.count > 0 && len(add) > 0
 	if del {
 		s.srv.metrics.forgedTotal.Add(float64(m.forged.count))
 	}
@@ -327,15 +353,23 @@ func (s *session) change(add []field) {
 		return
 	}
 	if del && s.actions&gomilter.OptChangeHeader != 0 {
-		m.forged.each(func(name string, index int) {
-			s.conn.modify(gomilter.ActChangeHeader, index, name, "")
+		m.forged.each(func(name string, index int) bool {
+			return s.conn.modify(gomilter.ActChangeHeader, index, name, "")
 		})
+		if left := m.forged.left; left > 0 {
+			s.srv.metrics.failed(stageForged)
+			s.srv.logs.warn(stageForged, "message with more forged headers than are removed passes with the rest",
+				"forged", m.forged.count, "left", left, "queue_id", clip(s.queueID()), "client", s.clientName(), "from", clip(m.from))
+			add = append(add, field{m.st.cfg.HeaderPrefix + tagForged, strconv.Itoa(left) + " left"})
+		}
 	}
 	if s.actions&gomilter.OptAddHeader != 0 {
 		// Each goes to the very top, the last one first: no MTA's way of
 		// counting its own headers matters then.
 		for i := len(add) - 1; i >= 0; i-- {
-			s.conn.modify(gomilter.ActInsertHeader, 0, add[i].name, add[i].value)
+			if !s.conn.modify(gomilter.ActInsertHeader, 0, add[i].name, add[i].value) {
+				return
+			}
 		}
 	}
 }

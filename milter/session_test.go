@@ -203,6 +203,7 @@ func TestForgedHeaders(t *testing.T) {
 		{name: "trusted client", change: trustClient, from: "a@example.org", lines: forgedMail},
 		{name: "trusted client tagged a bounce", change: trustClient, lines: report},
 		{name: "trusted client did not tag a bounce", change: trustClient, lines: report[5:], want: tags, seen: true},
+		{name: "trusted client wrote no tag of ours", change: trustClient, lines: append([]string{"X-Bounce-Other: c"}, report[5:]...), want: tags, seen: true},
 		{name: "observed", change: func(c *Config) { c.Mode = ModeObserve }, lines: report, forged: 4, seen: true},
 		{name: "other prefix", change: func(c *Config) { c.HeaderPrefix = "X-Bounced" }, from: "a@example.org", lines: forgedMail,
 			want: []string{"m1 X-Bounced: "}, forged: 1},
@@ -367,20 +368,31 @@ func TestInternationalised(t *testing.T) {
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("2001:db8::1"))
 	last := func(mods []mod) string { return mods[0].value } // inserted first, lowest: the result
+	// own sends a message as Postfix sends its own, from this client.
+	own := func(addr string, port byte, lines ...string) []mod {
+		c.expect('c', frame('C', "localhost\x004\x00"+string(rune(port))+addr+"\x00"))
+		return c.message("", lines...)
+	}
 	tests := []struct {
 		name string
 		mods func() []mod
 		want string
 	}{
 		{"plain", func() []mod { return c.message("", "Subject: x") }, `j\x{FC}rgen@ex\x{E4}mple.com; `},
-		{"raw UTF-8 in the header", func() []mod { return c.message("", "Subject: für") }, "jürgen@exämple.com; "},
-		{"another charset in the header", func() []mod { return c.message("", "Subject: f\xfcr") }, `j\x{FC}rgen@`},
+		{"raw UTF-8 in the header, not asked for", func() []mod { return c.message("", "Subject: für") }, `j\x{FC}rgen@`},
 		{"asked for at MAIL", func() []mod {
 			c.expect('c', mailFrame("", "BODY=8BITMIME", "SMTPUTF8"))
 			c.send(headerFrame("Subject", "x"))
 			c.expect('c', frame('N', ""))
 			return c.end(frame('E', ""))
 		}, "jürgen@exämple.com; "},
+		{"sender of that kind", func() []mod { return c.message("postmaster@exämple.org", "Subject: x") }, "jürgen@exämple.com; "},
+		{"the MTA's own, raw UTF-8", func() []mod { return own("127.0.0.1", 0, "Subject: für") }, "jürgen@exämple.com; "},
+		{"the MTA's own, ASCII", func() []mod { return own("127.0.0.1", 0, "Subject: x") }, `j\x{FC}rgen@`},
+		{"the MTA's own, another charset", func() []mod { return own("127.0.0.1", 0, "Subject: f\xfcr") }, `j\x{FC}rgen@`},
+		{"the MTA's own, two charsets", func() []mod { return own("127.0.0.1", 0, "X-A: ü", "Subject: f\xfcr", "X-B: ü") }, `j\x{FC}rgen@`},
+		{"from localhost by SMTP", func() []mod { return own("127.0.0.1", 25, "Subject: für") }, `j\x{FC}rgen@`},
+		{"port 0 from elsewhere", func() []mod { return own("192.0.2.1", 0, "Subject: für") }, `j\x{FC}rgen@`},
 	}
 	for _, tt := range tests {
 		if got := last(tt.mods()); !strings.HasPrefix(got, tt.want) {
@@ -473,4 +485,4 @@ func TestPanicsAreContained(t *testing.T) {
 
 type panicHandler struct{ *session }
 
-func (panicHandler) connected(string, netip.Addr) { panic("in a session") }
+func (panicHandler) connected(string, netip.AddrPort) { panic("in a session") }

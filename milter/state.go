@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // Inspector reads and judges one message, without a reference to raw
@@ -27,11 +28,22 @@ type state struct {
 	cfg     Config
 	rules   Rules
 	senders map[string]bool
+	fields  int // of one header, kept for inspection
 }
+
+// maxVital is how many of the fields that decide what a message is are kept
+// beyond the limits of its header, of at most maxVitalOctets each.
+const (
+	maxVital       = 16
+	maxVitalOctets = 4 << 10
+)
 
 func newState(cfg Config, rules Rules) *state {
 	cfg.Limits = cfg.Limits.WithDefaults()
 	st := &state{cfg: cfg, rules: rules, senders: make(map[string]bool, len(cfg.BounceSenders))}
+	// An inspector reads so many fields of a header by default: those that
+	// decide must be among them.
+	st.fields = min(cfg.Limits.HeaderFields, dsn.DefaultLimits.HeaderFields-maxVital)
 	for _, s := range cfg.BounceSenders {
 		st.senders[strings.ToLower(s)] = true
 	}
@@ -72,6 +84,17 @@ func (st *state) suspicious(name, value []byte) bool {
 		return bytes.EqualFold(name, []byte("Auto-Submitted")) && hasPrefixFold(bytes.TrimLeft(value, " \t\r\n"), "auto-replied")
 	case len("X-Failed-Recipients"): // QUIRK: Exim and Gmail
 		return bytes.EqualFold(name, []byte("X-Failed-Recipients"))
+	}
+	return false
+}
+
+// vital reports whether a header field decides what a message is or how it is
+// read: a report stays one wherever the field stands.
+func vital(name []byte) bool {
+	for _, v := range [...]string{"Content-Type", "Content-Transfer-Encoding", "MIME-Version", "From", "Auto-Submitted", "X-Failed-Recipients"} {
+		if len(name) == len(v) && hasPrefixFold(name, v) {
+			return true
+		}
 	}
 	return false
 }
