@@ -115,7 +115,7 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 	if p == nil {
 		return finding{}, false
 	}
-	i := q.choose(p)
+	i := q.choose(p, rung)
 	if i < 0 {
 		return finding{note: "the code table lists " + p.Name + " as dmarc, which is not named"}, false
 	}
@@ -128,10 +128,11 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 // or of the recipient alone, the first that is about the same; else the one
 // that has more rows or is listed first. It is -1 where none is left.
 //
-// DMARC is not guessed at from codes that say nothing (a bare 553, x.0.0)
-// beside words that do not name it: were it named, a rule would know.
-func (q *inquest) choose(p *rules.Pair) int {
-	unnamed := q.words && q.status.Generic()
+// DMARC is not guessed at from codes that say nothing (x.0.0, or the 553 of a
+// reply whose enhanced code nobody knows) beside words that do not name it:
+// were it named, a rule would know.
+func (q *inquest) choose(p *rules.Pair, rung Rung) int {
+	unnamed := q.words && (rung == RungSMTP || q.status.Generic())
 	who := q.witness & (aboutRecipient | aboutSender)
 	first := -1
 	for i, c := range p.Choices {
