@@ -62,7 +62,8 @@ type Limits struct {
 	// it fills up, each message is inspected by less; none is refused.
 	MemoryOctets int64
 	// HeaderOctets and HeaderFields bound what is kept of one message's
-	// header. Forged headers are found beyond them too.
+	// header; of fields no more than an inspector reads. Forged headers, and
+	// a few fields that say what a message is, are found beyond them too.
 	HeaderOctets, HeaderFields int
 	// Sessions bounds open connections. One more is closed at once.
 	Sessions int

@@ -23,8 +23,8 @@ const (
 	// maxDeletionWork bounds the octets of header that are read for all
 	// deletions of a message, each from the header's beginning.
 	maxDeletionWork = 16 << 20
-	// minDeletions are granted however far down the fields are.
-	minDeletions = 16
+	// minDeletions of our own names are granted however far down they are.
+	minDeletions = 8
 
 	// maxForgedName is the longest other name that is remembered, in octets;
 	// with their number it bounds the memory of names. That memory is taken
@@ -78,11 +78,11 @@ func (f *forged) add(name []byte, prefix, before int) {
 	if own >= 0 && own < len(tagNames) {
 		f.tags++
 	}
-	n, limit := f.others, maxOtherDeletions
+	n, least, limit := f.others, 0, maxOtherDeletions
 	if own >= 0 {
-		n, limit = f.ownCount, maxOwnDeletions
+		n, least, limit = f.ownCount, minDeletions, maxOwnDeletions
 	}
-	if n >= limit || n >= minDeletions && f.work+before > maxDeletionWork {
+	if n >= limit || n >= least && f.work+before > maxDeletionWork {
 		f.left++
 		return
 	}
