@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
 )
 
 // metricsName is the FileDescriptorName of sockets from systemd that serve
@@ -24,8 +26,10 @@ const metricsName = "metrics"
 // ErrInUse means that another process serves a unix socket.
 var ErrInUse = errors.New("a live process serves it")
 
-// inherited returns the sockets that systemd handed over, once a process.
-var inherited = sync.OnceValues(activation.ListenersWithNames)
+// inherited returns the sockets that systemd handed over, by name. They stay
+// open for the life of the process, for a reload may give one up and another
+// want it back: what is served are copies.
+var inherited = sync.OnceValue(func() []*os.File { return activation.Files(true) })
 
 // open opens a socket: one listener, or with systemd as many as it has for
 // that name.
@@ -61,15 +65,18 @@ func bare(err error) error {
 }
 
 func openInherited(spec Socket, forMetrics bool) ([]net.Listener, error) {
-	all, err := inherited()
-	if err != nil {
-		return nil, fmt.Errorf("taking sockets from systemd: %w", err)
-	}
 	var lns []net.Listener
-	for name, l := range all {
-		if name == spec.Address || spec.Address == "" && (name == metricsName) == forMetrics {
-			lns = append(lns, l...)
+	for _, f := range inherited() {
+		name := f.Name()
+		if name != spec.Address && (spec.Address != "" || (name == metricsName) != forMetrics) {
+			continue
 		}
+		ln, err := net.FileListener(f)
+		if err != nil {
+			closeAll(lns)
+			return nil, fmt.Errorf("taking socket %s from systemd: %w", name, err)
+		}
+		lns = append(lns, ln)
 	}
 	if len(lns) == 0 {
 		return nil, fmt.Errorf("listening on %s: systemd handed over no such socket", spec)
@@ -95,22 +102,50 @@ func (l *unixListener) Close() error {
 	return err
 }
 
+// vanished reports whether a unix socket's file is gone or another's, so that
+// no new peer can reach it.
+func (l *unixListener) vanished() bool {
+	now, err := os.Lstat(l.path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, l.file)
+}
+
+// vanished reports whether one of them is a unix socket whose file is gone.
+func vanished(lns []net.Listener) bool {
+	return slices.ContainsFunc(lns, func(ln net.Listener) bool {
+		u, ok := ln.(*unixListener)
+		return ok && u.vanished()
+	})
+}
+
+// maxUnixPath is what sun_path of sockaddr_un holds on Linux, less the NUL.
+const maxUnixPath = 107
+
 // openUnix listens on a unix socket with the given rights. A stale socket file
 // is replaced; one that a process serves is not.
 func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error) {
 	if strings.HasPrefix(path, "@") {
 		return net.Listen("unix", path)
 	}
+	folder, err := lockFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
 	if err := checkStale(path); err != nil {
 		return nil, err
 	}
 	// The socket gets its rights before it gets its name: nobody can reach
 	// it with others, and there is no moment without one.
-	tmp := filepath.Join(filepath.Dir(path), ".bm-"+strconv.Itoa(os.Getpid()))
+	name := ".bm-" + strconv.Itoa(os.Getpid())
+	tmp := filepath.Join(filepath.Dir(path), name)
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	bind := tmp
+	if len(bind) > maxUnixPath { // though path is not: go by the open folder
+		bind = fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), name)
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: bind, Net: "unix"})
 	if err != nil {
 		return nil, bare(err)
 	}
@@ -122,6 +157,31 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 		return nil, err
 	}
 	return &unixListener{ln, path, info}, nil
+}
+
+// lockFolder opens a folder and keeps other processes of this program from
+// making sockets in it until it is closed: else two that start at once could
+// both find a name free, and one be left with a socket that nobody reaches.
+// It waits a second at most, and goes on without the lock after that: someone
+// else's lock shall not keep mail from being served.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) { // may be searched and written, not read: no lock then
+		fd, e := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if e != nil {
+			return nil, &fs.PathError{Op: "open", Path: dir, Err: e}
+		}
+		return os.NewFile(uintptr(fd), dir), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no folder for it: %w", err)
+	}
+	for end := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(end) {
+			return f, nil
+		}
+	}
 }
 
 func settle(tmp, path string, mode fs.FileMode, group string) (os.FileInfo, error) {
@@ -138,9 +198,6 @@ func settle(tmp, path string, mode fs.FileMode, group string) (os.FileInfo, erro
 func checkStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return fmt.Errorf("no folder for it: %w", err)
-		}
 		return nil
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -64,6 +65,26 @@ func TestOpenUnix(t *testing.T) {
 		t.Errorf("someone else's file is gone: %v", err)
 	}
 
+	// A path as long as the system takes, though a temporary name beside it
+	// would be longer.
+	long := filepath.Join(dir, strings.Repeat("d", maxUnixPath-len(dir)-3))
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	long = filepath.Join(long, "s")
+	if len(long) != maxUnixPath {
+		t.Fatalf("%d octets", len(long))
+	}
+	if ln, err = openUnix(long, 0o660, ""); err != nil {
+		t.Fatal(err)
+	}
+	if nc, err := net.Dial("unix", long); err != nil {
+		t.Error(err)
+	} else {
+		nc.Close()
+	}
+	ln.Close()
+
 	for _, tt := range []struct{ name, path, group, want string }{
 		{"a file", path, "", "a file that is no socket has its name"},
 		{"no folder", filepath.Join(dir, "no", "m.sock"), "", "no folder for it"},
@@ -98,6 +119,31 @@ func TestSeveralListeners(t *testing.T) {
 		nc.Close()
 	}
 	ts.quiet(t)
+}
+
+// Of many that open a unix socket at once, one gets it and is reached by it.
+func TestOpenUnixAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.sock")
+	got := make(chan net.Listener, 8)
+	for range cap(got) {
+		go func() {
+			ln, err := openUnix(path, 0o660, "")
+			if err != nil && !errors.Is(err, ErrInUse) {
+				t.Error(err)
+			}
+			got <- ln
+		}()
+	}
+	n := 0
+	for range cap(got) {
+		if ln := <-got; ln != nil {
+			defer ln.Close()
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d have it", n)
+	}
 }
 
 func TestListenErrors(t *testing.T) {
@@ -147,7 +193,7 @@ func TestSystemd(t *testing.T) {
 		return f, ln.Addr().String()
 	}
 	milterFile, milterAddr := file("unix", filepath.Join(dir, "m.sock"))
-	metricsFile, _ := file("tcp", "127.0.0.1:0")
+	metricsFile, metricsAddr := file("tcp", "127.0.0.1:0")
 
 	// LISTEN_PID is the child's: a shell knows it before it becomes it.
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run='^TestSystemd$' -test.v`, os.Args[0])
@@ -183,10 +229,20 @@ func TestSystemd(t *testing.T) {
 	wait("WATCHDOG=1")
 	ts := &testServer{path: milterAddr}
 	goodMessage(t, ts)
-	cmd.Process.Signal(syscall.SIGHUP)
-	wait("RELOADING=1\nMONOTONIC_USEC=")
-	wait("READY=1")
-	goodMessage(t, ts)
+	for i := range 4 { // see systemdChild
+		cmd.Process.Signal(syscall.SIGHUP)
+		wait("RELOADING=1\nMONOTONIC_USEC=")
+		wait("READY=1")
+		goodMessage(t, ts)
+		if i%2 == 1 {
+			client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			resp, err := client.Get("http://" + metricsAddr + "/healthz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	wait("STOPPING=1")
 	if err := <-waited; err != nil {

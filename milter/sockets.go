@@ -14,10 +14,11 @@ import (
 // configuration wants: everything that can fail has been done.
 type sockets struct {
 	opened map[Socket][]net.Listener
-	gone   []Socket
+	gone   []Socket   // may be in opened too: opened anew
 	web    *webServer // what is to serve metrics, nil for nothing
 	newWeb bool       // web is not what serves them now
 	closed []Socket   // of gone, those closed already to make room
+	oldWeb *webServer // what served metrics and was closed already to make room
 }
 
 // openFor opens what cfg wants and is not open yet; with an error, everything
@@ -25,10 +26,13 @@ type sockets struct {
 func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 	s.mu.Lock()
 	have := make(map[Socket]bool, len(s.milter))
-	for spec := range s.milter {
-		have[spec] = true
+	for spec, lns := range s.milter {
+		if have[spec] = slices.Contains(cfg.Listen, spec) && !vanished(lns); !have[spec] {
+			ch.gone = append(ch.gone, spec)
+		}
 	}
 	web := s.web
+	ch.web, ch.newWeb = web, web != nil && (cfg.Metrics == nil || web.spec != *cfg.Metrics || vanished(web.lns))
 	s.mu.Unlock()
 	ch.opened = map[Socket][]net.Listener{}
 	defer func() {
@@ -36,46 +40,42 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 			for _, lns := range ch.opened {
 				closeAll(lns)
 			}
-			s.reopen(ch.closed)
+			if ch.newWeb && ch.web != nil && ch.web != web {
+				closeAll(ch.web.lns)
+			}
+			s.reopen(ch)
 		}
 	}()
-	for spec := range have {
-		if !slices.Contains(cfg.Listen, spec) {
-			ch.gone = append(ch.gone, spec)
-		}
-	}
 	for _, spec := range cfg.Listen {
 		if have[spec] {
 			continue
 		}
-		lns, err := open(spec, false, cfg.SocketMode, cfg.SocketGroup)
-		if errors.Is(err, syscall.EADDRINUSE) && s.makeRoom(&ch, spec) {
-			lns, err = open(spec, false, cfg.SocketMode, cfg.SocketGroup)
-		}
+		lns, err := s.openInstead(&ch, spec, false, cfg)
 		if err != nil {
 			return ch, err
 		}
 		ch.opened[spec] = lns
 	}
-	ch.web = web
 	switch {
 	case cfg.Metrics == nil:
-		ch.web, ch.newWeb = nil, web != nil
-	case web == nil || web.spec != *cfg.Metrics:
-		lns, err := open(*cfg.Metrics, true, cfg.SocketMode, cfg.SocketGroup)
+		ch.web = nil
+	case web == nil || ch.newWeb:
+		lns, err := s.openInstead(&ch, *cfg.Metrics, true, cfg)
 		if err != nil {
 			return ch, err
 		}
 		ch.web, ch.newWeb = newWebServer(*cfg.Metrics, lns, s), true
 	}
 	now := s.state.Load().cfg
-	rights := cfg.SocketMode != now.SocketMode || cfg.SocketGroup != now.SocketGroup
-	for spec := range have {
-		if rights && spec.Network == "unix" && slices.Contains(cfg.Listen, spec) {
+	if cfg.SocketMode == now.SocketMode && cfg.SocketGroup == now.SocketGroup {
+		return ch, nil
+	}
+	if web != nil && !ch.newWeb {
+		have[web.spec] = true
+	}
+	for spec, stays := range have {
+		if stays && spec.Network == "unix" {
 			if err := setRights(spec.Address, cfg.SocketMode, cfg.SocketGroup); err != nil {
-				if ch.newWeb && ch.web != nil {
-					closeAll(ch.web.lns)
-				}
 				return ch, err
 			}
 		}
@@ -83,44 +83,79 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 	return ch, nil
 }
 
-// makeRoom closes sockets that are to go anyway and stand in the way of spec:
-// the same port at another address of this host. It reports whether there were any.
-func (s *Server) makeRoom(ch *sockets, spec Socket) bool {
-	_, port, err := net.SplitHostPort(spec.Address)
-	if err != nil {
-		return false
+// openInstead opens a socket, and closes what stands in its way and is to go.
+func (s *Server) openInstead(ch *sockets, spec Socket, forMetrics bool, cfg Config) ([]net.Listener, error) {
+	lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
+	if (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, ErrInUse)) && s.makeRoom(ch, spec) {
+		return open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
 	}
+	return lns, err
+}
+
+// makeRoom closes sockets that are to go anyway and stand in the way of spec,
+// those of metrics included. It reports whether there were any.
+func (s *Server) makeRoom(ch *sockets, spec Socket) bool {
 	found := false
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, old := range ch.gone {
-		if _, p, err := net.SplitHostPort(old.Address); err != nil || p != port || !strings.HasPrefix(old.Network, "tcp") {
-			continue
-		}
-		if !slices.Contains(ch.closed, old) {
+		if inTheWay(old, spec) && !slices.Contains(ch.closed, old) {
 			closeAll(s.milter[old])
 			ch.closed = append(ch.closed, old)
 			found = true
 		}
 	}
+	if ch.newWeb && s.web != nil && ch.oldWeb == nil && inTheWay(s.web.spec, spec) {
+		closeAll(s.web.lns)
+		ch.oldWeb = s.web
+		found = true
+	}
 	return found
+}
+
+// inTheWay reports whether an open socket can keep another from being opened:
+// the same path, or the same port at some address of this host.
+func inTheWay(old, spec Socket) bool {
+	if old.Network == "unix" || spec.Network == "unix" {
+		return old == spec
+	}
+	_, p, err := net.SplitHostPort(old.Address)
+	_, port, e := net.SplitHostPort(spec.Address)
+	return err == nil && e == nil && p == port
 }
 
 // reopen takes back what makeRoom did. A socket that somebody else took
 // meanwhile is lost.
-func (s *Server) reopen(specs []Socket) {
+func (s *Server) reopen(ch sockets) {
 	cfg := s.state.Load().cfg
-	for _, spec := range specs {
-		lns, err := open(spec, false, cfg.SocketMode, cfg.SocketGroup)
-		s.mu.Lock()
+	again := func(spec Socket, forMetrics bool) []net.Listener {
+		lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
 		if err != nil {
-			delete(s.milter, spec)
 			s.metrics.failed(stageListen)
 			s.log.Error("a socket was lost in a reload that failed", "error", err)
+		}
+		return lns
+	}
+	for _, spec := range ch.closed {
+		lns := again(spec, false)
+		s.mu.Lock()
+		if lns == nil {
+			delete(s.milter, spec)
 		} else {
 			s.serveMilter(spec, lns)
 		}
 		s.mu.Unlock()
+	}
+	if ch.oldWeb != nil {
+		var web *webServer
+		if lns := again(ch.oldWeb.spec, true); lns != nil {
+			web = newWebServer(ch.oldWeb.spec, lns, s)
+		}
+		s.mu.Lock()
+		s.web = web
+		s.mu.Unlock()
+		web.start()
+		ch.oldWeb.close()
 	}
 }
 
@@ -135,12 +170,13 @@ func (s *Server) serveMilter(spec Socket, lns []net.Listener) {
 // apply begins to serve what was opened and stops what is gone.
 func (s *Server) apply(ch sockets) {
 	s.mu.Lock()
+	for _, spec := range ch.gone {
+		// Not served any more; those opened anew are under the same name.
+		defer closeAll(s.milter[spec])
+		delete(s.milter, spec)
+	}
 	for spec, lns := range ch.opened {
 		s.serveMilter(spec, lns)
-	}
-	for _, spec := range ch.gone {
-		closeAll(s.milter[spec])
-		delete(s.milter, spec)
 	}
 	old := s.web
 	s.web = ch.web

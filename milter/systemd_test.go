@@ -27,8 +27,14 @@ func systemdChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		for range hup {
-			if err := s.Reload(cfg, rules); err != nil {
+		// Sockets are given up and wanted back, by other names or the same.
+		for i := 0; ; i++ {
+			<-hup
+			next := cfg
+			if i%2 == 0 {
+				next.Listen, next.Metrics = []Socket{{Network: "systemd", Address: "milter"}}, nil
+			}
+			if err := s.Reload(next, rules); err != nil {
 				t.Error(err)
 			}
 		}

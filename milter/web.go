@@ -14,12 +14,20 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 //go:embed status.html
 var statusHTML string
 
 var statusPage = template.Must(template.New("status").Parse(statusHTML))
+
+// Bounds on what those who look at us cost: connections, and pages that gather
+// all series at a time.
+const (
+	maxWebConns  = 64
+	maxGathering = 4
+)
 
 // webServer serves metrics, health and the status page.
 type webServer struct {
@@ -50,7 +58,8 @@ func (w *webServer) start() {
 	}
 	for _, ln := range w.lns {
 		go func() {
-			if err := w.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			err := w.http.Serve(netutil.LimitListener(ln, maxWebConns))
+			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				w.srv.metrics.failed(stageListen)
 				w.srv.logs.error(stageListen, "metrics are no longer served", "address", ln.Addr().String(), "error", err)
 			}
@@ -85,7 +94,7 @@ func (w *webServer) addrs() []net.Addr {
 // page for people.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxGathering})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		s.metrics.memory.Set(float64(s.memory.used.Load()))
 		metrics.ServeHTTP(w, r)
@@ -99,7 +108,16 @@ func (s *Server) Handler() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /{$}", s.status)
+	gathering := make(chan struct{}, maxGathering)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case gathering <- struct{}{}:
+			defer func() { <-gathering }()
+			s.status(w, r)
+		default:
+			http.Error(w, "too many look at this page now, try again", http.StatusServiceUnavailable)
+		}
+	})
 	return mux
 }
 

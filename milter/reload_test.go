@@ -1,0 +1,157 @@
+package milter
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// freePort returns a port of 127.0.0.1 that nobody has.
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// healthy asks a page of the metrics socket, over a connection of its own.
+func healthy(t *testing.T, addr string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + addr + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s", addr, resp.Status)
+	}
+}
+
+// TestReloadMovesMetrics changes the address of the metrics port, fails to, and
+// swaps it with a milter's.
+func TestReloadMovesMetrics(t *testing.T) {
+	port, other := freePort(t), freePort(t)
+	narrow, wide := Socket{"tcp4", "127.0.0.1:" + port}, Socket{"tcp4", "0.0.0.0:" + port}
+	milter := Socket{"tcp4", "127.0.0.1:" + other}
+	ts := start(t, func(c *Config) {
+		c.Listen = append(c.Listen, milter)
+		c.Metrics = &narrow
+	})
+	cfg := ts.state.Load().cfg
+	healthy(t, narrow.Address)
+	cfg.Metrics = &wide
+	if err := ts.Reload(cfg, ts.rules()); err != nil {
+		t.Fatal(err)
+	}
+	healthy(t, narrow.Address)
+	if got := ts.MetricsAddrs()[0].String(); got != wide.Address {
+		t.Errorf("metrics at %s", got)
+	}
+
+	// Room is made for a milter, then another socket fails: metrics are back.
+	bad := cfg
+	bad.Metrics = nil
+	bad.Listen = []Socket{cfg.Listen[0], narrow, {"unix", filepath.Join(t.TempDir(), "no", "m.sock")}}
+	if err := ts.Reload(bad, ts.rules()); err == nil {
+		t.Error("a folder that is not there does")
+	}
+	healthy(t, narrow.Address)
+
+	cfg.Listen, cfg.Metrics = []Socket{cfg.Listen[0], narrow}, &milter
+	if err := ts.Reload(cfg, ts.rules()); err != nil {
+		t.Fatal(err)
+	}
+	healthy(t, milter.Address)
+	nc, err := net.Dial("tcp4", narrow.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newClient(t, nc, offerAll)
+	nc.Close()
+	goodMessage(t, ts)
+	if n := ts.errors(stageListen); n != 0 {
+		t.Errorf("%v errors: %s", n, ts.log)
+	}
+}
+
+// A unix socket whose file was removed is there again after a reload.
+func TestReloadMakesVanishedSocketsAgain(t *testing.T) {
+	web := Socket{"unix", filepath.Join(t.TempDir(), "web.sock")}
+	ts := start(t, func(c *Config) { c.Metrics = &web })
+	for _, path := range []string{ts.path, web.Address} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ts.Reload(ts.state.Load().cfg, ts.rules()); err != nil {
+		t.Fatal(err)
+	}
+	goodMessage(t, ts)
+	nc, err := net.Dial("unix", web.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	if n := len(ts.Addrs()); n != 1 {
+		t.Errorf("served at %v", ts.Addrs())
+	}
+}
+
+// slowReader is someone who asks for a page and does not take it.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	begun, resume chan struct{}
+}
+
+func (r slowReader) Write(p []byte) (int, error) {
+	select {
+	case r.begun <- struct{}{}:
+	case <-r.resume:
+	}
+	<-r.resume
+	return r.ResponseRecorder.Write(p)
+}
+
+// The page for people costs no more at a time than its bound.
+func TestStatusPageIsBounded(t *testing.T) {
+	ts := start(t, nil)
+	h := ts.Handler()
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	done := make(chan int)
+	for range maxGathering {
+		go func() {
+			w := slowReader{httptest.NewRecorder(), begun, proceed}
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			done <- w.Code
+		}()
+	}
+	for range maxGathering {
+		<-begun
+	}
+	get := func() int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		return w.Code
+	}
+	if code := get(); code != http.StatusServiceUnavailable {
+		t.Errorf("one more gets %d", code)
+	}
+	close(proceed)
+	for range maxGathering {
+		if code := <-done; code != http.StatusOK {
+			t.Errorf("one of those allowed got %d", code)
+		}
+	}
+	if code := get(); code != http.StatusOK {
+		t.Errorf("afterwards %d", code)
+	}
+}
