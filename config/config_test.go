@@ -153,6 +153,17 @@ func TestEverything(t *testing.T) {
 	}
 }
 
+// A client's IPv4 address is never one of the IPv6 ones that stand for it.
+func TestNetworksAreUnmapped(t *testing.T) {
+	c, err := Parse("x.toml", []byte(`trusted_networks = ["::ffff:192.0.2.7", "::ffff:198.51.100.0/120", "::ffff:0:0/96"]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := quoteList(c.TrustedNetworks); got != `["192.0.2.7/32", "198.51.100.0/24", "0.0.0.0/0"]` {
+		t.Errorf("read as %s", got)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	_, err := Load("/nowhere/at/all.toml")
 	if err == nil || err.Error() != "/nowhere/at/all.toml: no such file or directory" {

@@ -269,6 +269,10 @@ func (v prefix) set(in any, bad report) {
 	}
 }
 
+// mappedBits is the length of ::ffff:0:0/96, IPv4-mapped IPv6 (RFC 4291,
+// section 2.5.5.2).
+const mappedBits = 96
+
 type networks struct{ p *[]netip.Prefix }
 
 func (v networks) wants() string { return `a list of strings, as in ["192.0.2.0/24"]` }
@@ -282,6 +286,7 @@ func (v networks) set(in any, bad report) {
 	*v.p = nil
 	for i, s := range list {
 		if ip, err := netip.ParseAddr(s); err == nil {
+			ip = ip.Unmap() // as clients' addresses are compared
 			*v.p = append(*v.p, netip.PrefixFrom(ip, ip.BitLen()))
 			continue
 		}
@@ -292,6 +297,8 @@ func (v networks) set(in any, bad report) {
 		case p != p.Masked():
 			bad(i, "%q is an address within a network: write %q for it all, or %q for the one",
 				s, p.Masked(), p.Addr())
+		case p.Addr().Is4In6(): // and so of 96 bits at least, being masked
+			*v.p = append(*v.p, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mappedBits))
 		default:
 			*v.p = append(*v.p, p)
 		}
