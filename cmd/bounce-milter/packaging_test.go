@@ -154,3 +154,16 @@ func TestRecipes(t *testing.T) {
 	check("packaging/postfix/bounce_routing.regexp", table, "|")
 	check("README.md", table, "|")
 }
+
+// The units start before the mail servers, Debian's Postfix among them, and a
+// reload checks first.
+func TestUnits(t *testing.T) {
+	for _, path := range []string{"systemd/bounce-milter.service", "systemd/bounce-milter.socket"} {
+		if !strings.Contains(read(t, path), "\nBefore=postfix.service postfix@-.service sendmail.service\n") {
+			t.Errorf("%s is not ordered before the mail servers", path)
+		}
+	}
+	if !strings.Contains(read(t, "systemd/bounce-milter.service"), "\nExecReload=bounce-milter config check\nExecReload=/bin/kill -HUP $MAINPID\n") {
+		t.Error("a reload does not check first")
+	}
+}
