@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -119,9 +120,38 @@ func classifyJSON(a *app) func(classified) error {
 }
 
 func newEncoder(a *app) *json.Encoder {
-	enc := json.NewEncoder(a.out)
+	enc := json.NewEncoder(oneLine{a.out})
 	enc.SetEscapeHTML(false)
 	return enc
+}
+
+// oneLine writes JSON so that a value is one line for every reader. The encoder
+// escapes C0 controls, U+2028 and U+2029; it leaves DEL and the C1 controls,
+// among them U+0085, which readers such as Python's splitlines take for the
+// end of a line. All stand within strings only.
+type oneLine struct{ w io.Writer }
+
+func (o oneLine) Write(p []byte) (int, error) {
+	var out []byte
+	done := 0
+	for i := 0; i < len(p); i++ {
+		n, c := 1, p[i]
+		if c == 0xC2 && i+1 < len(p) && p[i+1] < 0xA0 {
+			n, c = 2, p[i+1] // U+0080 to U+009F in UTF-8
+		} else if c != 0x7F {
+			continue
+		}
+		out = fmt.Appendf(append(out, p[done:i]...), "\\u%04x", c)
+		i += n - 1
+		done = i + 1
+	}
+	if done > 0 {
+		if _, err := o.w.Write(append(out, p[done:]...)); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	return o.w.Write(p)
 }
 
 // typeColour paints the types as urgent as they are.

@@ -45,6 +45,7 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
+	d.handler.set(cfg.Log)
 	log := slog.New(d.handler)
 	b := readBuild()
 	log.Info("starting", "config", origin(cfg), "version", b.version, "rules", engine.Version())
@@ -86,7 +87,7 @@ type daemon struct {
 	server  *milter.Server
 }
 
-// load reads and checks configuration and rules, and sets the log to them.
+// load reads and checks configuration and rules, and changes nothing.
 func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 	cfg, engine, err := loadEngine(d.file)
 	if err != nil {
@@ -95,7 +96,6 @@ func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 	if problems := cfg.CheckHost(); len(problems) > 0 {
 		return nil, nil, problems
 	}
-	d.handler.set(cfg.Log)
 	return cfg, engine, nil
 }
 
@@ -107,6 +107,7 @@ func (d *daemon) reload() {
 		return
 	}
 	if d.server.Reload(milterConfig(cfg), milterRules(engine)) == nil {
+		d.handler.set(cfg.Log)
 		slog.New(d.handler).Info("configuration", append([]any{"config", origin(cfg)}, settings(cfg)...)...)
 	}
 }

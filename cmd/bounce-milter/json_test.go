@@ -1,0 +1,36 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// A JSON value is one line, whatever a reader takes for the end of one, and
+// says what it should.
+func TestJSONIsOneLine(t *testing.T) {
+	in := "a\x7fb é <&> 2\u00a0x €"
+	for r := rune(0); r < 0xA0; r++ {
+		in += string(r)
+	}
+	in += "\u2028\u2029 end\u0085"
+	var out bytes.Buffer
+	w := bufio.NewWriter(&out)
+	if err := errors.Join(newEncoder(&app{out: w}).Encode(map[string]string{"k": in}), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	line, ok := strings.CutSuffix(out.String(), "\n")
+	if !ok || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 || r == 0x2028 || r == 0x2029 }) {
+		t.Errorf("%q", line)
+	}
+	var back map[string]string
+	if err := json.Unmarshal([]byte(line), &back); err != nil || back["k"] != in {
+		t.Errorf("%v: %q, want %q", err, back["k"], in)
+	}
+	if !strings.Contains(line, "é <&> 2\u00a0x €") {
+		t.Errorf("letters are escaped: %s", line)
+	}
+}
