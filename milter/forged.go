@@ -21,7 +21,7 @@ const (
 	// hides one of ours.
 	maxOtherDeletions = 250
 	// maxDeletionWork bounds the octets of header that are read for all
-	// deletions of a message, each from the header's beginning: half a second
+	// deletions of a message, each from the header's beginning: under a second
 	// of cleanup when every field is as short as can be.
 	maxDeletionWork = 64 << 20
 	// minDeletions of our own names are granted however far down they are.
