@@ -142,7 +142,7 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 		return nil, err
 	}
 	bind := tmp
-	if len(bind) > maxUnixPath { // though path is not: go by the open folder
+	if len(bind) > maxUnixPath && folder != nil { // though path is not: go by the open folder
 		bind = fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), name)
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: bind, Net: "unix"})
@@ -166,12 +166,8 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 // else's lock shall not keep mail from being served.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
-	if errors.Is(err, fs.ErrPermission) { // may be searched and written, not read: no lock then
-		fd, e := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if e != nil {
-			return nil, &fs.PathError{Op: "open", Path: dir, Err: e}
-		}
-		return os.NewFile(uintptr(fd), dir), nil
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil // it may let us write all the same; a nil File can be closed
 	}
 	if err != nil {
 		return nil, fmt.Errorf("no folder for it: %w", err)
