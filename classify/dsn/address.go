@@ -3,6 +3,7 @@ package dsn
 import (
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -131,7 +132,7 @@ func stripComments(s string) string {
 // have a dot: hosts without one bounce as well.
 func isMailbox(s string) bool {
 	at := strings.LastIndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 {
+	if at <= 0 || at == len(s)-1 || strings.ContainsFunc(s, unicode.IsControl) {
 		return false
 	}
 	local, domain := s[:at], s[at+1:]

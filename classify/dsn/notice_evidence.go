@@ -202,7 +202,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	}
 	r.Notice = n.noticeWords(f, own, before)
 	if e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
-		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "")
+		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "?")
 	}
 	reply := ParseReply(r.Diagnostic)
 	r.SMTPCode, r.Status = reply.Code, reply.Status

@@ -258,5 +258,6 @@ func (n *notice) words(start, end int) string {
 	if len(b) > maxEvidence {
 		b = b[:maxEvidence]
 	}
-	return strings.ToValidUTF8(strings.TrimSpace(string(b)), "")
+	// No octet is left out: what stands on either side of it would read as one code.
+	return strings.ToValidUTF8(strings.TrimSpace(string(b)), "?")
 }
