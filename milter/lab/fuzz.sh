@@ -15,13 +15,14 @@ for file in $(find . -name '*_test.go' -not -path './.*' | sort); do
 		# Making inputs smaller that only reach something new would take
 		# most of a short run.
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "$(dirname "$file")" >"$log" 2>&1 && { tail -n 2 "$log"; continue; }
-		cat "$log"
 		# A worker that is busy when time is up fails the run with this and
 		# nothing else; there is no input to blame then.
 		if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input' "$log"; then
+			grep '^fuzz: ' "$log" | tail -n 1
 			echo "time was up within an input: no finding"
 			continue
 		fi
+		cat "$log"
 		failed="$failed $target"
 	done
 done
