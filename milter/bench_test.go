@@ -104,7 +104,7 @@ func benchSession(b *testing.B, network, addr, from string) {
 		}
 	}
 	send(frame('D', "Mi\x004XYZ12345\x00{mail_addr}\x00"+from+"\x00"), false)
-	send(mailFrame(from), true)
+	send(mailFrame(from), !no(gomilter.OptNoMailReply))
 	if !no(gomilter.OptNoRcptTo) {
 		send(rcptFrame("user@example.net"), true)
 	}
@@ -122,7 +122,9 @@ func benchSession(b *testing.B, network, addr, from string) {
 	if _, err := nc.Write(connectFrame("192.0.2.1")); err != nil {
 		b.Fatal(err)
 	}
-	r.next(b)
+	if !no(gomilter.OptNoConnReply) {
+		r.next(b)
+	}
 	b.ReportAllocs()
 	b.ResetTimer()
 	cpu := cpuTime(b)

@@ -162,6 +162,12 @@ func (c *conn) end(err error) {
 	}
 }
 
+// isUnix reports whether the peer is on this host, behind a unix socket.
+func (c *conn) isUnix() bool {
+	_, ok := c.Conn.(*net.UnixConn)
+	return ok
+}
+
 // interrupt wakes a session that waits between messages, for draining.
 func (c *conn) interrupt() {
 	if c.idle.Load() {

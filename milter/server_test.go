@@ -180,9 +180,21 @@ func (ts *testServer) quiet(t testing.TB) {
 	})
 }
 
+// begin begins a message and waits until the server knows of it.
+func (ts *testServer) begin(t testing.TB, c *wireClient) {
+	t.Helper()
+	before := ts.seen.Load()
+	c.expect('c', mailFrame(""))
+	eventually(t, "the message has begun", func() bool { return ts.seen.Load() > before })
+}
+
 func (ts *testServer) dial(t testing.TB) net.Conn {
 	t.Helper()
-	c, err := net.Dial("unix", ts.path)
+	network, addr := "unix", ts.path
+	if !filepath.IsAbs(addr) {
+		network, addr = "tcp", ts.Addrs()[0].String()
+	}
+	c, err := net.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +224,7 @@ func TestShutdownLetsAMessageFinish(t *testing.T) {
 
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
-	c.expect('c', mailFrame(""))
+	ts.begin(t, c)
 	ts.stop()
 	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("an idle session: %v, want the end", err)
@@ -245,7 +257,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	ts := start(t, func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
-	c.expect('c', mailFrame(""))
+	ts.begin(t, c)
 	begun := time.Now()
 	ts.stop()
 	err := <-ts.done
@@ -260,7 +272,7 @@ func TestReload(t *testing.T) {
 	ts := start(t, nil)
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
-	c.expect('c', mailFrame("")) // in progress while the reload happens
+	ts.begin(t, c) // in progress while the reload happens
 
 	cfg := ts.state.Load().cfg
 	cfg.HeaderPrefix = "X-Returned-"

@@ -19,11 +19,15 @@ const (
 	wantActions = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
 	// Recipients, DATA and unknown commands tell us nothing, so they are not
-	// asked for. Replies are left out only where the MTA does not wait for
-	// its client: elsewhere, over TCP, two small writes in a row would meet
-	// Nagle's algorithm.
+	// asked for. No answer is given to what the MTA sends in one go.
 	wantProtocol = gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply | gomilter.OptSkip
+
+	// Between these commands the MTA waits for its client. Over TCP, to give
+	// no answer to them would make its small writes meet Nagle's algorithm;
+	// unix sockets know none, and each answer costs the mail two switches of
+	// process.
+	wantOnUnix = gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply
 )
 
 // session is one milter connection: what is known of its client across
@@ -74,10 +78,14 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		return 0, 0, 0, fmt.Errorf("%w: protocol version %d", errVersion, o.version)
 	}
 	want := wantProtocol
+	if s.conn.isUnix() {
+		want |= wantOnUnix
+	}
 	st := s.srv.state.Load()
 	if st.cfg.ForgedHeaders == ForgedKeep {
-		// Whatever gets as far as the end of its header is inspected.
-		want |= gomilter.OptNoEOHReply
+		// The answer to MAIL lets ordinary mail go. Whatever gets as far as
+		// the end of its header is inspected.
+		want = want&^gomilter.OptNoMailReply | gomilter.OptNoEOHReply
 	}
 	s.actions, s.protocol = o.actions&wantActions, o.protocol&want
 	if missing := wantActions &^ s.actions; missing != 0 && st.cfg.Mode == ModeTag {
@@ -226,16 +234,23 @@ func (s *session) body() *buffer {
 // connection's buffer and return none: go-milter would take 4 KiB to send
 // each octet, and on acceptance put a new backend in this one's place.
 
+// goOn answers a command, unless it was agreed that this one gets no answer.
+func (s *session) goOn(agreed gomilter.OptProtocol) {
+	if s.protocol&agreed == 0 {
+		s.conn.answer(gomilter.ActContinue)
+	}
+}
+
 // Connect is called once a connection, before any message.
 func (s *session) Connect(string, string, uint16, net.IP, *gomilter.Modifier) (gomilter.Response, error) {
-	s.conn.answer(gomilter.ActContinue)
+	s.goOn(gomilter.OptNoConnReply)
 	return nil, nil
 }
 
 // Helo is called once a connection or more often.
 func (s *session) Helo(name string, _ *gomilter.Modifier) (gomilter.Response, error) {
 	s.helo = name
-	s.conn.answer(gomilter.ActContinue)
+	s.goOn(gomilter.OptNoHeloReply)
 	return nil, nil
 }
 
@@ -243,11 +258,12 @@ func (s *session) Helo(name string, _ *gomilter.Modifier) (gomilter.Response, er
 func (s *session) MailFrom(string, *gomilter.Modifier) (gomilter.Response, error) {
 	defer s.guard()
 	m := &s.msg
-	if !m.suspect && (m.trusted || m.st.cfg.ForgedHeaders == ForgedKeep) {
+	answered := s.protocol&gomilter.OptNoMailReply == 0
+	if answered && !m.suspect && (m.trusted || m.st.cfg.ForgedHeaders == ForgedKeep) {
 		s.pass()
 		return nil, nil
 	}
-	s.conn.answer(gomilter.ActContinue)
+	s.goOn(gomilter.OptNoMailReply)
 	return nil, nil
 }
 
@@ -282,9 +298,7 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Re
 		s.pass()
 		return nil, nil
 	}
-	if !noReply {
-		s.conn.answer(gomilter.ActContinue)
-	}
+	s.goOn(gomilter.OptNoEOHReply)
 	return nil, nil
 }
 

@@ -43,12 +43,14 @@ func (c *versionConn) Write(p []byte) (int, error) {
 // one connection, at each protocol version, with each choice of no-reply.
 func TestGoMilterClient(t *testing.T) {
 	const noReply = gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply
+	const noReplyAtAll = noReply | gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply | gomilter.OptNoRcptReply
 	tests := []struct {
 		version  byte
 		protocol gomilter.OptProtocol
 	}{
 		{2, 0}, {2, gomilter.OptNoRcptTo}, {3, 0}, {6, 0}, {6, noReply}, {6, gomilter.OptNoHeaderReply},
 		{6, gomilter.OptNoBodyReply}, {6, noReply | gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown | gomilter.OptHeaderLeadingSpace},
+		{6, noReplyAtAll}, {6, gomilter.OptNoMailReply},
 	}
 	for _, tt := range tests {
 		for _, keep := range []Forged{ForgedRemove, ForgedKeep} {
@@ -148,16 +150,24 @@ func TestOffer(t *testing.T) {
 		wantActs gomilter.OptAction
 		wantVer  uint32
 	}{
-		{"everything", 6, offerActions, offerAll, ForgedRemove, wantProtocol, wantActions, 6},
-		{"everything, keep", 6, offerActions, offerAll, ForgedKeep, wantProtocol | gomilter.OptNoEOHReply, wantActions, 6},
-		{"a later version", 7, offerActions, offerAll, ForgedRemove, wantProtocol, wantActions, 6},
+		{"everything", 6, offerActions, offerAll, ForgedRemove, wantProtocol | wantOnUnix, wantActions, 6},
+		{"everything, keep", 6, offerActions, offerAll, ForgedKeep,
+			wantProtocol | gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoEOHReply, wantActions, 6},
+		{"everything, TCP", 6, offerActions, offerAll, ForgedRemove, wantProtocol, wantActions, 6},
+		{"everything, TCP, keep", 6, offerActions, offerAll, ForgedKeep, wantProtocol | gomilter.OptNoEOHReply, wantActions, 6},
+		{"a later version", 7, offerActions, offerAll, ForgedRemove, wantProtocol | wantOnUnix, wantActions, 6},
 		{"version 2", 2, 0x3f, 0x7f, ForgedRemove, gomilter.OptNoRcptTo, wantActions, 2},
-		{"no actions", 6, 0, offerAll, ForgedRemove, wantProtocol, 0, 6},
+		{"no actions", 6, 0, offerAll, ForgedRemove, wantProtocol | wantOnUnix, 0, 6},
 		{"no-reply only", 4, offerActions, nr, ForgedKeep, nr, wantActions, 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ts := start(t, func(c *Config) { c.ForgedHeaders = tt.keep })
+			ts := start(t, func(c *Config) {
+				c.ForgedHeaders = tt.keep
+				if strings.Contains(tt.name, "TCP") {
+					c.Listen = []Socket{{"tcp", "127.0.0.1:0"}}
+				}
+			})
 			c := newClientVersion(t, ts.dial(t), tt.version, tt.actions, tt.offer)
 			if c.protocol != tt.want || c.actions != tt.wantActs || c.version != tt.wantVer {
 				t.Errorf("asked for protocol %b, actions %b, version %d", c.protocol, c.actions, c.version)
@@ -289,6 +299,10 @@ func TestAborts(t *testing.T) {
 			for _, f := range frames {
 				c.send(f)
 				switch f[4] {
+				case 'M':
+					if !c.answered('M') {
+						continue
+					}
 				case 'L':
 					if c.protocol&gomilter.OptNoHeaderReply != 0 {
 						continue

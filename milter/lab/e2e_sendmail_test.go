@@ -13,7 +13,7 @@ import (
 )
 
 // sendmails are two Sendmails before one remote server, one with the daemon as
-// its milter over TCP and one without.
+// its milter and one without.
 type sendmails struct {
 	lab          *Lab
 	with, plain  *Sendmail
@@ -23,7 +23,8 @@ type sendmails struct {
 	recipientNum int
 }
 
-func newSendmails(t *testing.T) *sendmails {
+// newSendmails starts them with a milter socket of this kind: "tcp" or "unix".
+func newSendmails(t *testing.T, network string) *sendmails {
 	t.Helper()
 	l, err := New()
 	if err != nil {
@@ -39,6 +40,13 @@ func newSendmails(t *testing.T) *sendmails {
 		t.Fatal(err)
 	}
 	listen := fmt.Sprintf("inet:%d@127.0.0.1", ports[0])
+	if network == "unix" {
+		dir, err := l.mkdir(0o750, 0, 0, "sockets")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listen = "unix:" + dir + "/m.sock"
+	}
 	if s.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen}}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +56,7 @@ func newSendmails(t *testing.T) *sendmails {
 	if s.plain, err = l.StartSendmail("plain", "", s.remote.Addr); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("=== Sendmail %s, over TCP\n", s.with.Version)
+	fmt.Printf("=== Sendmail %s, over %s\n", s.with.Version, network)
 	t.Cleanup(func() { noRaces(t, s.daemon) })
 	showOnFailure(t, "sendmail", s.with.Log)
 	showOnFailure(t, "bounce-milter", s.daemon.Log)
@@ -77,7 +85,12 @@ func (s *sendmails) arrived(t *testing.T, to string, n int) []Received {
 }
 
 func TestSendmail(t *testing.T) {
-	s := newSendmails(t)
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) { testSendmail(t, newSendmails(t, network)) })
+	}
+}
+
+func testSendmail(t *testing.T, s *sendmails) {
 
 	// Sendmail sends no Abort between messages: what one left would show in
 	// the next.

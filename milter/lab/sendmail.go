@@ -27,8 +27,8 @@ type Sendmail struct {
 var sendmailBanner = regexp.MustCompile(`Sendmail ([0-9][0-9.]*[0-9])`)
 
 // StartSendmail starts a Sendmail below the folder name of the Lab with the
-// milter at spec ("inet:8894@127.0.0.1"; empty for none), relaying to remote. It
-// must be called by root.
+// milter at spec ("inet:8894@127.0.0.1" or "unix:/a/folder/name"; empty for none),
+// relaying to remote. It must be called by root.
 func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 	tree, err := SendmailTree()
 	if err != nil {
@@ -39,6 +39,13 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 		return nil, err
 	}
 	s := &Sendmail{Dir: l.Path(name), Addr: Loopback(ports[0])}
+	// Sendmail takes no socket below a folder that everyone may write to, as
+	// that of temporary files: it sees this one's folder elsewhere.
+	sockets := s.Dir + "/etc"
+	if path, ok := strings.CutPrefix(milter, "unix:"); ok {
+		sockets = filepath.Dir(path)
+		milter = "local:" + sendmailSockets + "/" + filepath.Base(path)
+	}
 	if err := s.write(l, name, tree, ports[0], milter, remote); err != nil {
 		return nil, fmt.Errorf("setting up Sendmail: %w", err)
 	}
@@ -51,12 +58,15 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 	}
 	path, args := "unshare", []string{"-m", "sh", "-ec", sendmailNamespace}
 	if err := exec.Command("unshare", "-m", "true").Run(); err != nil {
+		if strings.HasPrefix(milter, "local:") {
+			return nil, fmt.Errorf("a socket that Sendmail trusts needs a mount namespace: %w", err)
+		}
 		// Without a namespace Sendmail looks names up where the machine does
 		// and its log is lost; slower, but it serves.
 		path, args = "sh", []string{"-ec", `LD_LIBRARY_PATH=$LIBS exec $D/sendmail -C $D/etc/sendmail.cf -bD`}
 	}
 	s.proc, err = l.Start(Spec{
-		Name: "sendmail", Path: path, Args: args, Env: []string{"D=" + s.Dir, "LIBS=" + libs}, Log: s.Dir + "/start.log",
+		Name: "sendmail", Path: path, Args: args, Env: []string{"D=" + s.Dir, "LIBS=" + libs, "SOCKETS=" + sockets}, Log: s.Dir + "/start.log",
 	})
 	if err != nil {
 		return nil, err
@@ -77,10 +87,15 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 	})
 }
 
+// sendmailSockets is where Sendmail sees the folder of the milter's socket.
+const sendmailSockets = "/mnt"
+
 // sendmailNamespace runs Sendmail with an /etc/hosts and resolv.conf of its own,
 // so that no name is ever looked up outside, and a /dev whose log is ours. D is
-// its folder, LIBS the folders of the libraries unpacked beside it.
+// its folder, LIBS the folders of the libraries unpacked beside it, SOCKETS the
+// folder of the milter's socket.
 const sendmailNamespace = `
+mount --bind $SOCKETS ` + sendmailSockets + `
 mount --bind $D/etc/hosts /etc/hosts
 if [ -e /etc/resolv.conf ]; then mount --bind $D/etc/resolv.conf $(readlink -f /etc/resolv.conf); fi
 for n in null zero random urandom full tty; do

@@ -14,12 +14,15 @@ import (
 
 // Protocol options of the milter wire (libmilter/mfdef.h).
 const (
-	noRcpt     = 0x8
-	noData     = 0x200
-	noReplyHdr = 0x80
-	noReplyEOH = 0x40000
-	noReplyBdy = 0x80000
-	everything = 0x1fffff
+	noRcpt      = 0x8
+	noData      = 0x200
+	noReplyHdr  = 0x80
+	noReplyConn = 0x1000
+	noReplyHelo = 0x2000
+	noReplyMail = 0x4000
+	noReplyEOH  = 0x40000
+	noReplyBdy  = 0x80000
+	everything  = 0x1fffff
 )
 
 // message is what a client sends over and over, as the commands that make it
@@ -90,11 +93,11 @@ func dial(network, addr string) (*client, error) {
 	if err == nil {
 		c.options = binary.BigEndian.Uint32(payload[8:])
 		c.add(command('C', "mx.remote.test\x004\x00\x19192.0.2.9\x00"))
-		err = c.proceed()
+		err = c.unless(noReplyConn)
 	}
 	if err == nil {
 		c.add(command('H', "mx.remote.test\x00"))
-		err = c.proceed()
+		err = c.unless(noReplyHelo)
 	}
 	if err != nil {
 		conn.Close()
@@ -169,7 +172,7 @@ var abort = command('A', "")
 
 func (c *client) transact(m *message) error {
 	c.add(m.mail)
-	if err := c.proceed(); err != nil {
+	if err := c.unless(noReplyMail); err != nil {
 		return err
 	}
 	if c.options&noRcpt == 0 {

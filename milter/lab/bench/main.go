@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,8 +30,14 @@ func run() int {
 	count := flag.Int("count", 500, "messages of one measurement under Postfix")
 	wire := flag.Bool("wire", true, "measure on the wire")
 	postfix := flag.Bool("postfix", true, "measure under Postfix")
+	only := flag.String("only", "", "measure only lines that match this regular expression, and those without a milter")
 	flag.Parse()
 	b := &bench{rounds: *rounds, limit: *limit, count: *count}
+	var err error
+	if b.only, err = regexp.Compile(*only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: -only:", err)
+		return 2
+	}
 	if err := b.run(*bin, *wire, *postfix); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
@@ -43,6 +50,7 @@ type bench struct {
 	rounds int
 	limit  time.Duration
 	count  int
+	only   *regexp.Regexp
 
 	lab     *lab.Lab
 	sockets string // a folder that Postfix can reach
@@ -191,6 +199,11 @@ type cell struct {
 	file    string   // under Postfix
 	from    string
 	samples []sample
+}
+
+// wanted reports whether a cell is to be measured.
+func (b *bench) wanted(c *cell) bool {
+	return c.filter == nil || b.only.MatchString(c.what+" "+c.network)
 }
 
 // against is how many times as fast as another cell this one is: the median of

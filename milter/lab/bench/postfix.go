@@ -40,8 +40,10 @@ func (b *bench) underPostfix() error {
 		}
 		add := func(name, svc, network string, f *filter) {
 			c := &cell{what: name, filter: f, network: network, file: b.lab.Path(what + ".eml"), from: from}
-			cells = append(cells, c)
-			service[c] = svc
+			if b.wanted(c) {
+				cells = append(cells, c)
+				service[c] = svc
+			}
 		}
 		add("no milter, "+what, "none", "–", nil)
 		for _, network := range []string{"unix", "tcp"} {

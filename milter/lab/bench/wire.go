@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,7 @@ func (b *bench) onTheWire() error {
 			}
 		}
 	}
+	cells = slices.DeleteFunc(cells, func(c *cell) bool { return !b.wanted(c) })
 	for range b.rounds {
 		for _, c := range cells {
 			network, addr := c.network, c.filter.addr(c.network)
