@@ -90,6 +90,18 @@ func (a *automaton) group(at uint32) []int32 {
 	return a.found[at+1:][:a.found[at]]
 }
 
+// rarest returns the place of the octet in s that patterns hold least often.
+func (a *automaton) rarest(s []byte) int {
+	best := 0
+	rank := func(i int) uint8 { return a.class[s[i]] - 1 } // in no pattern: the greatest
+	for i := range s {
+		if rank(i) > rank(best) {
+			best = i
+		}
+	}
+	return best
+}
+
 // size is the memory in octets that the automaton holds.
 func (a *automaton) size() int {
 	return len(a.deep)*8 + len(a.shallow)*4 + len(a.outs)*4 + len(a.found)*4

@@ -52,7 +52,10 @@ type matcher struct {
 }
 
 // tail is a note behind a reply, ready for searching.
-type tail struct{ marker, end []byte }
+type tail struct {
+	marker, end []byte
+	rare        int // where in marker its rarest octet stands: the search begins there
+}
 
 // pattern is a phrase or token and its uses.
 type pattern struct {
@@ -141,7 +144,7 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	for _, w := range set.Tails {
 		m.tailWords = append(m.tailWords, w.Words...)
 		for _, s := range w.Marker {
-			m.tails = append(m.tails, tail{[]byte(s), endOf(w.End)})
+			m.tails = append(m.tails, tail{marker: []byte(s), end: endOf(w.End)})
 		}
 	}
 	m.sort()
@@ -159,6 +162,9 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 		r.inTail = m.namesTail(r.Regex)
 	}
 	m.auto = newAutomaton(texts)
+	for i := range m.tails {
+		m.tails[i].rare = m.auto.rarest(m.tails[i].marker)
+	}
 	return m
 }
 

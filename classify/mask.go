@@ -36,7 +36,7 @@ func (t *text) hideTails(tails []tail) {
 		w := &tails[i]
 		from := 0
 		for {
-			at := bytes.Index(t.norm[from:], w.marker)
+			at := w.index(t.norm[from:])
 			if at < 0 {
 				break
 			}
@@ -53,6 +53,21 @@ func (t *text) hideTails(tails []tail) {
 			}
 		}
 	}
+}
+
+// index returns where in b the marker stands, -1 if nowhere. The search for its
+// rarest octet passes over most texts in one go.
+func (w *tail) index(b []byte) int {
+	for from := w.rare; from < len(b); from++ {
+		i := bytes.IndexByte(b[from:], w.marker[w.rare])
+		if i < 0 {
+			break
+		}
+		if from += i; bytes.HasPrefix(b[from-w.rare:], w.marker) {
+			return from - w.rare
+		}
+	}
+	return -1
 }
 
 // mark masks norm[from:to].
