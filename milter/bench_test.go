@@ -249,7 +249,7 @@ func TestBenchMessageIsTagged(t *testing.T) {
 	if len(mods) != 5 || mods[4].value != "mailbox-full" || size < 5000 || len(header) != 25 {
 		t.Errorf("%d octets, %d fields, changes %v", size, len(header), mods)
 	}
-	if want := fmt.Sprint(size + 2); fmt.Sprint(len(ts.insp.last())) != want || !bytes.HasSuffix(ts.insp.last(), []byte(body)) {
+	if want := fmt.Sprint(len(nullPath) + size + 2); fmt.Sprint(len(ts.insp.last())) != want || !bytes.HasSuffix(ts.insp.last(), []byte(body)) {
 		t.Errorf("inspected %d octets, want %s", len(ts.insp.last()), want)
 	}
 }

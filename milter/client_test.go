@@ -210,6 +210,9 @@ func (c *wireClient) message(from string, lines ...string) []mod {
 
 func (m mod) String() string { return fmt.Sprintf("%c%d %s: %s", m.op, m.index, m.name, m.value) }
 
+// nullPath is the field on top of an inspected message with the null sender.
+const nullPath = "Return-Path: <>\r\n"
+
 // goodReport is the body of a small bounce.
 const goodReport = "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n" +
 	"Final-Recipient: rfc822; gone@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"

@@ -62,7 +62,7 @@ func TestVitalFieldsAreBounded(t *testing.T) {
 		t.Errorf("%d fields kept", n)
 	}
 	c.message("", "From: "+strings.Repeat("x", maxVitalOctets), "Subject: y", "", "body")
-	if got := string(ts.insp.last()); got != "Subject: y\r\n\r\nbody" {
+	if got := string(ts.insp.last()); got != nullPath+"Subject: y\r\n\r\nbody" {
 		t.Errorf("inspected %d octets", len(got))
 	}
 }

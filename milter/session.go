@@ -193,6 +193,9 @@ func (s *session) header(name, value []byte, cut bool) {
 	if hasPrefixFold(name, st.cfg.HeaderPrefix) {
 		m.forged.add(name, len(st.cfg.HeaderPrefix), m.header)
 	}
+	if m.fields == 0 {
+		m.writeReturnPath()
+	}
 	octets := len(name) + len(value) + 4
 	m.header += octets
 	// The MAIL argument says whether a message is internationalised. Only
@@ -220,6 +223,23 @@ func (s *session) header(name, value []byte, cut bool) {
 	m.octets.write(value)
 	m.octets.writeString("\r\n")
 }
+
+// writeReturnPath writes the field that the MTA will put on top of the message
+// when it delivers it (RFC 5321 section 4.4): a bounce in words is known by its
+// null sender, here as in a mailbox.
+func (m *message) writeReturnPath() {
+	for i := 0; i < len(m.from); i++ {
+		if c := m.from[i]; c < ' ' || c == 0x7f {
+			return // no address: it would be a header of its own
+		}
+	}
+	if len(m.from) <= maxSender {
+		m.octets.writeString("Return-Path: <" + m.from + ">\r\n")
+	}
+}
+
+// maxSender is more than the longest reverse-path (RFC 5321 section 4.5.3.1.3).
+const maxSender = 320
 
 // body returns where the body goes, nil when enough of it was seen.
 func (s *session) body() *buffer {
@@ -290,6 +310,9 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Re
 	}
 	switch {
 	case m.suspect:
+		if m.fields == 0 {
+			m.writeReturnPath()
+		}
 		m.octets.writeString("\r\n")
 	case noReply, m.removes():
 		m.discard = true

@@ -113,7 +113,7 @@ func TestGoMilterClient(t *testing.T) {
 						t.Fatalf("message %d from %q: %d changes", i, from, len(mods))
 					}
 					if from == "" {
-						if want := "Subject: a\n\tfolded one\r\nContent-Type: " + ctype + "\r\n\r\n--b\r\n"; string(ts.insp.last()) != want {
+						if want := nullPath + "Subject: a\n\tfolded one\r\nContent-Type: " + ctype + "\r\n\r\n--b\r\n"; string(ts.insp.last()) != want {
 							t.Errorf("inspected %q, want %q", ts.insp.last(), want)
 						}
 					}
@@ -323,7 +323,7 @@ func TestAborts(t *testing.T) {
 			if mods := c.message("", "Content-Type: multipart/report", "", "x"); len(mods) != 5 {
 				t.Errorf("after an abort: %v", mods)
 			}
-			if want := "Content-Type: multipart/report\r\n\r\nx"; string(ts.insp.last()) != want {
+			if want := nullPath + "Content-Type: multipart/report\r\n\r\nx"; string(ts.insp.last()) != want {
 				t.Errorf("inspected %q", ts.insp.last())
 			}
 		}
@@ -345,6 +345,25 @@ func TestAborts(t *testing.T) {
 		c.send(frame('Q', ""))
 	}
 	ts.quiet(t)
+}
+
+// TestReturnPath checks that what is inspected has the sender on top, as it
+// will have in a mailbox, unless it is no sender at all.
+func TestReturnPath(t *testing.T) {
+	ts := start(t, nil)
+	c := newClient(t, ts.dial(t), offerAll)
+	c.expect('c', connectFrame("192.0.2.1"))
+	for from, want := range map[string]string{
+		"":                          nullPath,
+		"MAILER-DAEMON@example.org": "Return-Path: <MAILER-DAEMON@example.org>\r\n",
+		"MAILER-DAEMON@a\r\nX: y":   "",
+		"MAILER-DAEMON@" + strings.Repeat("a", 400): "",
+	} {
+		c.message(from, "Subject: x", "", "body")
+		if got := string(ts.insp.last()); got != want+"Subject: x\r\n\r\nbody" {
+			t.Errorf("from %.40q: inspected %q", from, got)
+		}
+	}
 }
 
 func TestWhatIsInspected(t *testing.T) {

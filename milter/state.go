@@ -42,8 +42,8 @@ func newState(cfg Config, rules Rules) *state {
 	cfg.Limits = cfg.Limits.WithDefaults()
 	st := &state{cfg: cfg, rules: rules, senders: make(map[string]bool, len(cfg.BounceSenders))}
 	// An inspector reads so many fields of a header by default: those that
-	// decide must be among them.
-	st.fields = min(cfg.Limits.HeaderFields, dsn.DefaultLimits.HeaderFields-maxVital)
+	// decide must be among them, and the Return-Path on top.
+	st.fields = min(cfg.Limits.HeaderFields, dsn.DefaultLimits.HeaderFields-maxVital-1)
 	for _, s := range cfg.BounceSenders {
 		st.senders[strings.ToLower(s)] = true
 	}
