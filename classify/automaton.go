@@ -16,20 +16,23 @@ type automaton struct {
 	classes int
 	// deep holds the step that leads from a state by a class at their sum,
 	// unless it is another state's. A state is the place where its row
-	// begins; 0 is none.
+	// begins; 0 is none. No pattern holds an octet of class 0: that place is
+	// where the state's patterns are, if it has any.
 	deep    []deepStep
 	shallow []uint32 // by the class before and the class: where deep has no entry
 	root    uint32
 	// A state carries flagOut where it is led to if a pattern ends there.
-	outs   []uint32 // by state: where its group of patterns is, 0 where it has none
-	found  []int32  // groups: how many patterns, then these
-	states int      // nodes of the trie
+	found  []int32 // groups: how many patterns, then these
+	states int     // nodes of the trie
 }
 
-// deepStep leads from one state to another.
+// deepStep leads from one state to another, or, of noState, to a group.
 type deepStep struct{ of, to uint32 }
 
-const flagOut = 1 << 31
+const (
+	flagOut = 1 << 31
+	noState = 1<<31 - 1
+)
 
 // newAutomaton builds the automaton for patterns, none of which is empty or
 // holds NUL.
@@ -80,7 +83,7 @@ func (a *automaton) scan(text []byte, found func(patterns []int32, end int)) {
 		before = class * classes
 		if state&flagOut != 0 {
 			state &^= flagOut
-			found(a.group(a.outs[state]), i+1)
+			found(a.group(deep[state].to), i+1)
 		}
 	}
 }
@@ -104,5 +107,5 @@ func (a *automaton) rarest(s []byte) int {
 
 // size is the memory in octets that the automaton holds.
 func (a *automaton) size() int {
-	return len(a.deep)*8 + len(a.shallow)*4 + len(a.outs)*4 + len(a.found)*4
+	return len(a.deep)*8 + len(a.shallow)*4 + len(a.found)*4
 }

@@ -175,6 +175,7 @@ const maxTries = 4
 func (t *trie) place() {
 	a := t.a
 	var full, begun bitset // places that hold an entry, and those where a row begins
+	const own = 0          // class whose place in the row is the state's own
 	begun.set(0)
 	low, size := 0, 0 // no hole below low is looked at
 	for i := range t.nodes {
@@ -182,6 +183,9 @@ func (t *trie) place() {
 		steps, at, fit := t.steps[n.from:n.to], low, uint64(0)
 		for tries := 1; ; tries++ {
 			fit = ^begun.from(at)
+			if n.out != 0 {
+				fit &^= full.from(at + own)
+			}
 			for _, s := range steps {
 				fit &^= full.from(at + int(s.class))
 			}
@@ -200,14 +204,17 @@ func (t *trie) place() {
 		size = max(size, at+a.classes)
 		n.state = uint32(at)
 		if n.out != 0 {
+			full.set(at + own)
 			n.state |= flagOut
 		}
 	}
-	a.deep, a.outs = make([]deepStep, size), make([]uint32, size)
+	a.deep = make([]deepStep, size)
 	for i := range t.nodes {
 		n := &t.nodes[i]
 		at := n.state &^ flagOut
-		a.outs[at] = n.out
+		if n.out != 0 {
+			a.deep[at+own] = deepStep{noState, n.out}
+		}
 		for _, s := range t.steps[n.from:n.to] {
 			a.deep[at+uint32(s.class)] = deepStep{at, t.nodes[s.to].state}
 		}
