@@ -64,6 +64,8 @@ type pattern struct {
 	provider int16 // provider whose reply it marks, -1 if none
 	wrapper  int16 // wrapper it is a marker of, -1 if none
 	witness  uint8
+	heads    []string   // what may stand before it within a word: "e" before "mail"
+	word     bool       // begins with a letter or digit, and so begins a word
 	signs    bool       // holds a sign that addresses, hosts and URLs are never without
 	inWrap   bool       // names a marker, and so may occur in one
 	inTail   bool       // names a note behind the reply, and so may occur in one
@@ -88,25 +90,35 @@ type compiler struct {
 
 type patternKey struct {
 	text  string
-	inURL bool
+	where where
 }
 
-func (c *compiler) pattern(s string, inURL bool) int32 {
-	k := patternKey{s, inURL}
+// where tells where a pattern may occur.
+type where uint8
+
+const (
+	inWords  where = iota // at the beginning of a word, if it begins with a letter
+	anywhere              // also within a word: a part of an expression
+	inURL                 // a token: also within URLs, hosts and addresses
+)
+
+func (c *compiler) pattern(s string, in where) int32 {
+	k := patternKey{s, in}
 	id, ok := c.id[k]
 	if !ok {
 		id = int32(len(c.m.patterns))
 		c.id[k] = id
 		c.m.patterns = append(c.m.patterns, pattern{text: s, length: int32(len(s)),
-			runes: int32(utf8.RuneCountInString(s)), inURL: inURL, provider: -1, wrapper: -1})
+			runes: int32(utf8.RuneCountInString(s)), inURL: in == inURL, word: in == inWords && isAlnum(s[0]),
+			provider: -1, wrapper: -1})
 	}
 	return id
 }
 
-func (c *compiler) phrases(list []string, inURL bool) []int32 {
+func (c *compiler) phrases(list []string, in where) []int32 {
 	var out []int32
 	for _, s := range list {
-		out = append(out, c.pattern(s, inURL))
+		out = append(out, c.pattern(s, in))
 	}
 	return out
 }
@@ -124,22 +136,22 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	}
 	for i, p := range set.Providers {
 		for _, s := range p.Reply {
-			m.patterns[c.pattern(s, true)].provider = int16(i)
+			m.patterns[c.pattern(s, inURL)].provider = int16(i)
 		}
 	}
 	for i, w := range set.Wrappers {
 		for _, s := range w.Marker {
-			m.patterns[c.pattern(s, false)].wrapper = int16(i)
+			m.patterns[c.pattern(s, inWords)].wrapper = int16(i)
 		}
 	}
 	for _, s := range set.Witness.Recipient {
-		m.patterns[c.pattern(s, false)].witness |= aboutRecipient
+		m.patterns[c.pattern(s, inWords)].witness |= aboutRecipient
 	}
 	for _, s := range set.Witness.RCPT {
-		m.patterns[c.pattern(s, false)].witness |= aboutRecipient | inRCPT
+		m.patterns[c.pattern(s, inWords)].witness |= aboutRecipient | inRCPT
 	}
 	for _, s := range set.Witness.Sender {
-		m.patterns[c.pattern(s, false)].witness |= aboutSender
+		m.patterns[c.pattern(s, inWords)].witness |= aboutSender
 	}
 	for _, w := range set.Tails {
 		m.tailWords = append(m.tailWords, w.Words...)
@@ -156,6 +168,11 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 		p.inTail = m.namesTail(p.text)
 		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(p.text, m) })
 		p.setsOff = len(p.rules[0])+len(p.rules[1]) > 0
+		for _, w := range set.Compounds {
+			if p.word && strings.HasPrefix(p.text, w.Tail) {
+				p.heads = append(p.heads, w.Head)
+			}
+		}
 		p.signs = strings.ContainsAny(p.text, ".@:")
 	}
 	for _, r := range m.rules {
@@ -238,12 +255,12 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	for _, p := range r.Providers {
 		v.providers = append(v.providers, providers[p])
 	}
-	v.any = append(c.phrases(r.Any, false), c.phrases(r.Tokens, true)...)
-	v.all, v.none = c.phrases(r.All, false), c.phrases(r.None, false)
+	v.any = append(c.phrases(r.Any, inWords), c.phrases(r.Tokens, inURL)...)
+	v.all, v.none = c.phrases(r.All, inWords), c.phrases(r.None, inWords)
 	v.conds = conditions(r)
 	if r.Regex != "" {
 		v.prefilter = prefilter(r.Regex)
-		v.literals = c.phrases(literals(r.Regex), false)
+		v.literals = c.phrases(literals(r.Regex), anywhere)
 	}
 	c.m.rules = append(c.m.rules, v)
 

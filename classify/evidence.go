@@ -124,7 +124,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	p := &q.e.match.patterns[id]
 	from := end - int(p.length)
-	if !p.inURL && t.maskedAt(p, from, end) || t.marks[from]&markTail != 0 && !p.inTail {
+	if !p.inURL && (p.word && t.withinWord(from) && !t.behindHead(p, from) || t.maskedAt(p, from, end)) || t.marks[from]&markTail != 0 && !p.inTail {
 		return
 	}
 	s := &t.seen[id]
@@ -142,6 +142,26 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	if p.wrapper >= 0 && isReply {
 		t.unwrap(&q.e.set.Wrappers[p.wrapper], from, end)
 	}
+}
+
+// withinWord reports whether norm[from] does not begin a word, nor a part of one
+// that is written as in MailboxFull or MCVirus.
+func (t *text) withinWord(from int) bool {
+	if !isAlnum(t.norm[from-1]) {
+		return false
+	}
+	upper := func(i int) bool { return t.marks[i]&markUpper != 0 }
+	return !upper(from) || upper(from-1) && (upper(from+1) || !isLetter(t.norm[from+1]))
+}
+
+// behindHead reports whether p, at norm[from:], is the second part of a compound.
+func (t *text) behindHead(p *pattern, from int) bool {
+	for _, head := range p.heads {
+		if bytes.HasSuffix(t.norm[:from], []byte(head)) && !t.withinWord(from-len(head)) {
+			return true
+		}
+	}
+	return false
 }
 
 // maskedAt reports whether any octet of norm[from:end], where p occurs, is
@@ -249,6 +269,8 @@ func (t *text) hasWords(from int) bool {
 	}
 	return false
 }
+
+func isAlnum(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }
 

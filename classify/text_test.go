@@ -90,3 +90,20 @@ func TestSourceOffset(t *testing.T) {
 		}
 	}
 }
+
+// TestPhrasesBeginWords judges replies in which a word that means something
+// stands within another, which means nothing or the same.
+func TestPhrasesBeginWords(t *testing.T) {
+	e := builtIn(t)
+	for reply, want := range map[string]string{
+		"an undisclosed address (generated from u@example.com)": "unknown",
+		"550 5.1.1 UserUnknown":                                 "unknown-recipient",
+		"554 MCVirusSignature found":                            "malware",
+		"552 Your email rejected due to mailbox is full":        "mailbox-full",
+		"554 5.7.1 email rejected":                              "policy",
+	} {
+		if v := e.Judge(&Evidence{Reply: reply}); v.Reason != want {
+			t.Errorf("%q is %s by %s, want %s", reply, v.Reason, v.Rule, want)
+		}
+	}
+}

@@ -32,8 +32,9 @@
 // gives the same answer.
 //
 // Phrases occur in words only: in lower case, with single spaces and plain
-// quotes, and nowhere within addresses, host names and URLs. Tokens occur
-// there too. The words of a wrapper itself, and notes that a server adds behind
+// quotes, and nowhere within addresses, host names and URLs. A phrase that
+// begins with a letter or digit begins a word, or a part of one as in
+// MailboxFull. Tokens occur everywhere. The words of a wrapper itself, and notes that a server adds behind
 // a refusal ("in reply to RCPT TO"), are hidden from phrases that do not name
 // them. See [Engine.Explain] for all of this about one reply, and safe in
 // this package for how the type is kept from calling a living address dead.

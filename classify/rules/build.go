@@ -152,12 +152,14 @@ func (b *builder) providers(f File) {
 }
 
 func (b *builder) wrappers(f File) {
-	b.sections(f, []string{"[[wrapper]]", "[[tail]]", "[witness]"}, func(s *section, r reader) {
+	b.sections(f, []string{"[[wrapper]]", "[[tail]]", "[words]", "[witness]"}, func(s *section, r reader) {
 		switch s.name {
 		case "witness":
 			b.witness(s, r)
 		case "tail":
 			b.tail(s, r)
+		case "words":
+			b.words(s, r)
 		default:
 			b.wrapper(s, r)
 		}
@@ -176,6 +178,22 @@ func (b *builder) witness(s *section, r reader) {
 			w.Sender = append(w.Sender, plainTexts(r.texts(f))...)
 		default:
 			r.unknown(f, "recipient", "rcpt", "sender")
+		}
+	}
+}
+
+func (b *builder) words(s *section, r reader) {
+	for _, f := range s.fields {
+		if f.key != "compounds" {
+			r.unknown(f, "compounds")
+			continue
+		}
+		for _, t := range r.texts(f) {
+			head, tail, ok := strings.Cut(t.s, "-")
+			if !ok || head == "" || tail == "" {
+				r.complain(t.line, "write %q with a hyphen between its parts", t.s)
+			}
+			b.set.Compounds = append(b.set.Compounds, Compound{head, tail})
 		}
 	}
 }

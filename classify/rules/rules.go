@@ -70,6 +70,11 @@ type Witness struct {
 	Sender    []string // the reply speaks of the sender or the message
 }
 
+// Compound is a word within which a phrase may begin: "mail" in "email".
+type Compound struct {
+	Head, Tail string
+}
+
 // Rule is one text rule. Phrases are in the form in which texts are matched:
 // lower case, single spaces, straight quotes.
 type Rule struct {
@@ -117,6 +122,7 @@ type Set struct {
 	Providers []Provider
 	Wrappers  []Wrapper
 	Tails     []Tail
+	Compounds []Compound
 	Witness   Witness
 	Rules     []*Rule // in the order of files and lines, the administrator's last
 	Codes     *Codes
