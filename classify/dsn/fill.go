@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,10 +17,10 @@ func (r *reader) fill(sr *statusReader) {
 	r.rep.Extensions = readExtensions(m.extensions)
 	r.rep.Dropped = sr.dropped
 
-	if len(sr.groups) == 0 {
-		sr.groups = r.unnamed()
+	if len(sr.groups) == 0 && !r.unnamed() {
+		sr.groups = make([]statusGroup, 1)
 	}
-	r.rep.Recipients = make([]Recipient, 0, len(sr.groups))
+	r.rep.Recipients = slices.Grow(r.rep.Recipients, len(sr.groups))
 	seen := map[string]int{}
 	for i := range sr.groups {
 		rcpt := r.recipient(&sr.groups[i], len(sr.groups) == 1)
@@ -59,13 +60,18 @@ func merge(to, from *Recipient) {
 	}
 }
 
-// unnamed makes groups for a report that has none: the recipients stand in the
-// notice, or only in the header.
+// unnamed reads the recipients of a report that has no fields about any: they
+// stand in the notice, or only in the header. It reports whether it found one.
 //
 // QUIRK: Postfix when it lost the queue file ("Delivery report unavailable"),
-// and IronPort.
-func (r *reader) unnamed() []statusGroup {
-	return make([]statusGroup, 1)
+// IronPort, and the Netscape Messaging Server.
+func (r *reader) unnamed() bool {
+	rs, _ := noticeRecipients(r.top, r.notice(), r.lim)
+	if len(rs) < 2 { // one is found as it is where its address is missing
+		return false
+	}
+	r.rep.Recipients = rs
+	return true
 }
 
 // recipient reads one group of fields (RFC 3464 section 2.3). only is true when

@@ -17,13 +17,22 @@ type headScore struct {
 // headerScore adds up the cues of the header.
 func (d *noticeData) headerScore(h fieldSource) headScore {
 	var s headScore
+	daemon, spared := false, 0
 	d.cues.each(h, func(c *noticeCue) {
-		s.score += c.Weight
+		daemon = daemon || c.Daemon
+		if c.Spares {
+			spared += c.Weight
+		} else {
+			s.score += c.Weight
+		}
 		s.machine = s.machine || c.Machine
 		s.robot = s.robot || c.Robot
 		s.person = s.person || c.Person
 		s.delayed = s.delayed || c.Delayed
 	})
+	if !daemon {
+		s.score += spared
+	}
 	if s.score <= tooLittle {
 		s.machine, s.robot = false, false
 	}

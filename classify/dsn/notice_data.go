@@ -92,6 +92,8 @@ type noticeCue struct {
 	Any     []string `toml:"any"`     // the value contains this
 	Weight  int      `toml:"weight"`
 	Machine bool     `toml:"machine"` // a mail system wrote the message
+	Daemon  bool     `toml:"daemon"`  // by its own account
+	Spares  bool     `toml:"spares"`  // says nothing where a daemon wrote the message
 	Robot   bool     `toml:"robot"`   // some program wrote it
 	Delayed bool     `toml:"delayed"` // the program will try again
 	Person  bool     `toml:"person"`  // people write so, too: a sentence is wanted that only one mail system writes

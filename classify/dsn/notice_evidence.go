@@ -251,7 +251,8 @@ func (n *notice) stopBefore(pos int) int {
 
 // noticeWords returns the notice's own words about a recipient, up to the
 // reply if one is quoted: those that stand by its address, else the other lines
-// that name it, else, of a notice about one recipient that quotes no reply, all.
+// that name it, else, of a notice that quotes no reply and has words by no
+// address, all.
 func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
 	if own {
 		to := f.to
@@ -268,7 +269,7 @@ func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
 	if s := n.mentions(f); s != "" {
 		return s
 	}
-	if len(n.found) > 1 || reply >= 0 {
+	if len(n.found) > 1 && n.anyOwn || reply >= 0 {
 		return ""
 	}
 	to := n.end

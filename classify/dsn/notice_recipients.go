@@ -111,8 +111,14 @@ func (n *notice) findRecipients(limit int) {
 		}
 		switch last := len(n.found) - 1; {
 		case n.adjoins(s.original, a):
-			if last >= 0 && n.found[last].original == "" {
+			switch {
+			case last >= 0 && n.found[last].original == "" && a.line-n.found[last].line <= 2:
 				n.found[last].original = n.text(a)
+			case s.list:
+				// QUIRK: "an undisclosed address (generated from u@example.com)":
+				// Exim, of an alias that it does not tell.
+				n.take(a, s.action, limit)
+				s.heading = a.line
 			}
 		case n.adjoins(s.other, a), n.others[strings.ToLower(n.text(a))]:
 			n.addOther(a)
@@ -414,7 +420,7 @@ func (n *notice) bound() {
 		}
 		f.to = stop
 		if next != nil {
-			f.to = min(f.to, n.lines[next.line].start)
+			f.to = min(f.to, n.listBefore(next, f))
 		}
 		if n.inDialogue(f.line) {
 			f.to = n.lines[f.line].end
@@ -428,6 +434,18 @@ func (n *notice) bound() {
 		}
 	}
 	n.order = order
+}
+
+// listBefore returns where what leads to a recipient begins: its line, or the
+// line that announces it anew after another recipient.
+func (n *notice) listBefore(next, other *foundRecipient) int {
+	start := n.lines[next.line].start
+	for i := n.markAt(start) - 1; i >= 0 && n.marks[i].line > other.line && start-n.marks[i].end < nearby; i-- {
+		if n.marks[i].bits&roleList != 0 {
+			return n.lines[n.lineAt(n.marks[i].start)].start
+		}
+	}
+	return start
 }
 
 // owner returns the number of the recipient of whom the notice speaks at a
