@@ -30,6 +30,7 @@ type Config struct {
 	Listen          []Socket
 	SocketMode      fs.FileMode
 	SocketGroup     string
+	User            string
 	Mode            Mode
 	HeaderPrefix    string
 	ForgedHeaders   ForgedHeaders
@@ -96,6 +97,7 @@ func Default() *Config {
 		Listen:          []Socket{{Network: "tcp", Address: "127.0.0.1:8894", Spelling: "inet:8894@127.0.0.1"}},
 		SocketMode:      0o660,
 		SocketGroup:     "",
+		User:            "",
 		Mode:            ModeTag,
 		HeaderPrefix:    "X-Bounce-",
 		ForgedHeaders:   ForgedRemove,

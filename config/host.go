@@ -15,7 +15,7 @@ import (
 )
 
 // CheckHost reports what the configuration names and this host lacks: folders,
-// groups, host names and addresses. It opens nothing.
+// users, groups, host names and addresses. It opens nothing.
 func (c *Config) CheckHost() Problems {
 	var ps Problems
 	bad := func(key, format string, a ...any) {
@@ -29,6 +29,11 @@ func (c *Config) CheckHost() Problems {
 	}
 	if err := checkSocket(c.Metrics.Listen); err != nil {
 		bad("metrics.listen", "metrics.listen: %q %v", c.Metrics.Listen, err)
+	}
+	if c.User != "" {
+		if _, err := LookupUser(c.User); err != nil {
+			bad("user", "user: %v", err)
+		}
 	}
 	if c.SocketGroup != "" {
 		if _, err := user.LookupGroup(c.SocketGroup); err != nil {
@@ -44,6 +49,18 @@ func (c *Config) CheckHost() Problems {
 	}
 	ps.sort()
 	return ps
+}
+
+// LookupUser finds a user by name or number. The error says the mend.
+func LookupUser(name string) (*user.User, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		u, err = user.LookupId(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("there is no user %q on this host: create it, or name another", name)
+	}
+	return u, nil
 }
 
 // checkSocket reports why s cannot be listened on here.

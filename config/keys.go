@@ -46,6 +46,9 @@ var keys = []key{
 		func(c *Config) value { return fileMode{&c.SocketMode} }},
 	{"socket_group", `Group of the unix sockets above, such as "postfix"; "" leaves that of the daemon.`,
 		func(c *Config) value { return word{&c.SocketGroup} }},
+	{"user", `User to become, once the sockets are open, of a daemon that is started as root;
+"" stays who started it. Under systemd its User= does this better.`,
+		func(c *Config) value { return word{&c.User} }},
 	{"mode", `"tag" adds headers to bounces; "observe" only counts and logs, and changes nothing.`,
 		func(c *Config) value { return choice[Mode]{&c.Mode, []Mode{ModeTag, ModeObserve}} }},
 	{"header_prefix", `What the names of our headers begin with.`,

@@ -45,6 +45,10 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
+	account, err := accountOf(cfg)
+	if err != nil {
+		return err
+	}
 	d.handler.set(cfg.Log)
 	log := slog.New(d.handler)
 	b := readBuild()
@@ -60,6 +64,11 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	}
 	if err := d.server.Listen(); err != nil {
 		return err
+	}
+	if account != nil {
+		if err := account.become(cfg, log); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -102,6 +111,13 @@ func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 // reload puts a new configuration in force, or says why the old one stays.
 func (d *daemon) reload() {
 	cfg, engine, err := d.load()
+	if err == nil {
+		// Whoever the daemon has become it stays.
+		var other *account
+		if other, err = accountOf(cfg); other != nil {
+			err = config.Problems{{File: cfg.File, Line: cfg.Line("user"), Message: "user: changes with a restart, not with a reload"}}
+		}
+	}
 	if err != nil {
 		d.server.ReloadFailed(errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return

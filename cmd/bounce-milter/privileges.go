@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/bounce-milter/bounce-milter/config"
+)
+
+// account is who the daemon is to be once its sockets are open.
+type account struct {
+	name     string
+	uid, gid int
+	groups   []int
+}
+
+// accountOf looks up the configured user, with the group of the sockets among
+// the groups, so that a reload can give it to new ones. It is nil where the
+// daemon stays who it is. The error is a problem of the configuration.
+func accountOf(cfg *config.Config) (*account, error) {
+	if cfg.User == "" {
+		return nil, nil
+	}
+	problem := func(format string, args ...any) error {
+		return config.Problems{{File: cfg.File, Line: cfg.Line("user"), Message: "user: " + fmt.Sprintf(format, args...)}}
+	}
+	u, err := config.LookupUser(cfg.User)
+	if err != nil {
+		return nil, problem("%v", err)
+	}
+	a := &account{name: u.Username}
+	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
+		return nil, problem("%q has no number: %v", cfg.User, err)
+	}
+	if a.gid, err = strconv.Atoi(u.Gid); err != nil {
+		return nil, problem("%q has no group: %v", cfg.User, err)
+	}
+	switch me := os.Geteuid(); {
+	case me == a.uid:
+		return nil, nil
+	case me != 0:
+		return nil, problem("the daemon does not run as root and cannot become %q: start it as root or as %[1]q, or leave this key out", cfg.User)
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, problem("looking up the groups of %q: %v", cfg.User, err)
+	}
+	if cfg.SocketGroup != "" {
+		if g, err := user.LookupGroup(cfg.SocketGroup); err == nil {
+			ids = append(ids, g.Gid)
+		}
+	}
+	for _, id := range ids {
+		if n, err := strconv.Atoi(id); err == nil && !slices.Contains(a.groups, n) {
+			a.groups = append(a.groups, n)
+		}
+	}
+	return a, nil
+}
+
+// become makes the process a's, for good. The sockets that are open go with it.
+func (a *account) become(cfg *config.Config, log *slog.Logger) error {
+	for _, s := range append(slices.Clone(cfg.Listen), cfg.Metrics.Listen) {
+		if s.Network == "unix" && !strings.HasPrefix(s.Address, "@") {
+			if err := os.Chown(s.Address, a.uid, -1); err != nil {
+				return fmt.Errorf("giving the socket to %s: %w", a.name, err)
+			}
+		}
+	}
+	if err := syscall.Setgroups(a.groups); err != nil {
+		return fmt.Errorf("taking the groups of %s: %w", a.name, err)
+	}
+	if err := syscall.Setgid(a.gid); err != nil {
+		return fmt.Errorf("taking the group of %s: %w", a.name, err)
+	}
+	if err := syscall.Setuid(a.uid); err != nil {
+		return fmt.Errorf("becoming %s: %w", a.name, err)
+	}
+	log.Info("running as another user from here", "user", a.name, "uid", a.uid, "gid", a.gid)
+	for _, path := range []string{cfg.File, cfg.RulesFolder()} {
+		if f, err := os.Open(path); err == nil {
+			f.Close()
+		} else if path != "" && errors.Is(err, fs.ErrPermission) {
+			log.Warn("this user cannot read what a reload reads", "user", a.name, "path", path)
+		}
+	}
+	return nil
+}
