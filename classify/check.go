@@ -112,7 +112,8 @@ func (c checker) dead(r *rule) {
 func (c checker) examples(r *rule) {
 	for _, ex := range r.Examples {
 		ev := Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: ex.Status, SMTPCode: ex.Code,
-			Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA}
+			Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA,
+			Recipient: ex.Recipient, Senders: [2]string{ex.Sender}}
 		f, provider := c.e.judgeExample(&ev, exampleProvider(r, ex))
 		switch got := f.match.rule; {
 		case got == r:
@@ -175,6 +176,8 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 		return fmt.Sprintf("its provider is recognised as %q", recognised)
 	case !q.codesFit(r):
 		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.statusStr))
+	case r.about != 0 && !q.speaksOf(r.about):
+		return "it does not name the " + r.About + ", or the recipient too; an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
 	}
 	if _, ok := q.wordsFit(r, -1, t, from); !ok {
 		return fmt.Sprintf("its words, read as %q, lack a phrase of any or all, or hold one of none", words)
@@ -214,7 +217,7 @@ func (c checker) duplicates(adminOnly bool) {
 		if adminOnly && !r.Admin {
 			continue
 		}
-		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Regex)
+		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Regex, r.About)
 		list := append(slices.Clone(r.Any), r.Tokens...)
 		if len(list) == 0 {
 			list = []string{""}

@@ -32,6 +32,7 @@ type rule struct {
 	category  Category
 	kind      Type
 	providers []int16
+	about     party
 	any       []int32 // patterns of any and token
 	all, none []int32
 	literals  []int32        // patterns of which a text that the expression matches holds one; none where empty
@@ -241,6 +242,12 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	if r.Type != "" {
 		v.kind = Type(r.Type)
 	}
+	switch r.About {
+	case rules.AboutSender:
+		v.about = partySender
+	case rules.AboutSenderDomain:
+		v.about = partySenderDomain
+	}
 	switch {
 	case r.Admin:
 		v.tier = tierAdmin
@@ -295,13 +302,13 @@ func (r *rule) frame() int {
 }
 
 // conditions counts what a rule asks for: one each for code, status, any (with
-// token), regex, and every phrase of all. What it excludes (none) is no evidence
+// token), regex, about, and every phrase of all. What it excludes (none) is no evidence
 // and counts nothing, or a guard would lift a rule. Its provider makes its tier
 // and counts only among the administrator's rules.
 func conditions(r *rules.Rule) int {
 	n := len(r.All)
 	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,
-		r.Regex != "", r.Admin && len(r.Providers) > 0} {
+		r.Regex != "", r.About != "", r.Admin && len(r.Providers) > 0} {
 		if has {
 			n++
 		}

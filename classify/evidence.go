@@ -35,6 +35,7 @@ type inquest struct {
 	class     int // 2, 4 or 5; 0 where nothing says
 	witness   uint8
 	words     bool // the reply says something beyond codes
+	named     party
 
 	who       [3]int16 // providers recognised, the first one is named; -1 where none
 	lower     []byte
@@ -81,6 +82,7 @@ func (q *inquest) prepare(ev *Evidence) {
 		}
 	}
 	q.codes(inner, r)
+	q.findNamed()
 	q.recogniseProviders()
 }
 

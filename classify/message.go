@@ -12,12 +12,14 @@ func (e *Engine) Message(raw []byte) Result {
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
 		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated}
+	author := dsn.Address(rep.Returned.From)
 	for i := range rep.Recipients {
 		r := &rep.Recipients[i]
 		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
 			Status: r.Status, SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
-			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA}
+			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA,
+			Recipient: r.Address, Senders: [2]string{rep.Sender, author}}
 		q := e.begin(&ev)
 		if r.Action == "" || r.Action.Bounced() {
 			f := q.climb()

@@ -103,6 +103,8 @@ type Evidence struct {
 	Action       dsn.Action // "" is taken as failed
 	RemoteMTA    string
 	ReportingMTA string
+	Recipient    string    // whom the message was for, "" where that is not known
+	Senders      [2]string // who sent it: in the envelope, in its header; "" likewise
 }
 
 // Verdict is what a piece of evidence means.

@@ -57,6 +57,15 @@ func splitType(s string) (kind, value string) {
 	return kind, value
 }
 
+// Address returns the bare address of a field such as From that holds one, ""
+// if it holds none or several.
+func Address(field string) string {
+	if a := bareAddress(field); isMailbox(a) && strings.Count(field, "@") <= 2 {
+		return a
+	}
+	return ""
+}
+
 // bareAddress takes comments, angle brackets, a display name, a source route
 // and quotation marks off an address (RFC 5322 section 3.4, RFC 5321 section
 // 4.1.2). What is no mailbox is returned without the trimmings only.

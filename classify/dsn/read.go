@@ -15,6 +15,9 @@ func Read(raw []byte, lim Limits) *Report {
 		r.rep.Truncated = true
 	}
 	r.read(normalize(raw))
+	if len(r.rep.Recipients) > 0 {
+		r.rep.Sender = Address(r.top.get("To"))
+	}
 	return r.rep
 }
 

@@ -62,6 +62,10 @@ type Report struct {
 	Recipients []Recipient
 	Returned   Returned
 
+	// Sender is the address that the report was sent to, bare: who sent the
+	// returned message, by its envelope. "" where the report does not say.
+	Sender string
+
 	// Dropped counts recipients beyond Limits.Recipients.
 	Dropped int
 	// Truncated is true when a limit kept a part of the message unread.

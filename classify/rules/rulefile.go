@@ -9,9 +9,11 @@ import (
 )
 
 var ruleKeys = []string{"id", "reason", "type", "provider", "code", "status", "any", "all", "none", "token",
-	"regex", "frame", "shadow", "examples"}
+	"regex", "about", "frame", "shadow", "examples"}
 
-var exampleKeys = []string{"reply", "notice", "remote_mta", "reporting_mta", "provider", "status", "code", "action"}
+var exampleKeys = []string{"reply", "notice", "sender", "recipient", "remote_mta", "reporting_mta", "provider", "status", "code", "action"}
+
+var abouts = []string{AboutSender, AboutSenderDomain}
 
 var actions = []string{"failed", "delayed"}
 
@@ -96,6 +98,10 @@ func (b *builder) ruleField(v *Rule, f field, r reader) {
 			r.complain(f.line, "regex: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		}
 		v.Pattern = p
+	case "about":
+		if v.About = r.str(f); !slices.Contains(abouts, v.About) {
+			r.complain(f.line, "unknown about %q%s", v.About, didYouMean(v.About, abouts))
+		}
 	case "frame":
 		v.Frame = r.boolean(f)
 	case "shadow":
@@ -194,6 +200,10 @@ func (b *builder) example(v value, r reader) Example {
 			e.Reply = r.str(f)
 		case "notice":
 			e.Notice = r.str(f)
+		case "sender":
+			e.Sender = r.str(f)
+		case "recipient":
+			e.Recipient = r.str(f)
 		case "remote_mta":
 			e.RemoteMTA = r.str(f)
 		case "reporting_mta":

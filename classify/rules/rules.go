@@ -89,6 +89,7 @@ type Rule struct {
 	None      []string  `json:"none,omitempty"`
 	Tokens    []string  `json:"token,omitempty"`
 	Regex     string    `json:"regex,omitempty"`
+	About     string    `json:"about,omitempty"` // whom the reply must name: one of the Abouts
 	Frame     bool      `json:"frame,omitempty"`
 	Shadow    bool      `json:"shadow,omitempty"`
 	Admin     bool      `json:"admin,omitempty"` // from the administrator's rules
@@ -103,10 +104,18 @@ type Rule struct {
 	Broken      bool            `json:"-"` // something of it could not be read
 }
 
+// Whom a rule may want a reply to name, and not the recipient.
+const (
+	AboutSender       = "sender"        // the sender's address
+	AboutSenderDomain = "sender-domain" // the sender's domain, other than in an address
+)
+
 // Example is a reply that must reach its rule before every other.
 type Example struct {
 	Reply        string `json:"reply"`
 	Notice       string `json:"notice,omitempty"`
+	Sender       string `json:"sender,omitempty"`    // of the message that was refused
+	Recipient    string `json:"recipient,omitempty"` // that it was refused for
 	RemoteMTA    string `json:"remote_mta,omitempty"`
 	ReportingMTA string `json:"reporting_mta,omitempty"`
 	Provider     string `json:"provider,omitempty"` // taken as recognised

@@ -194,6 +194,9 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	if r.Regex != "" {
 		p.field("regex", r.Regex)
 	}
+	if r.About != "" {
+		p.field("about", r.About)
+	}
 	if r.Frame {
 		p.field("frame", "looked at only when no other rule matches")
 	}

@@ -1,0 +1,67 @@
+package classify
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+// party is whom a reply names by address or domain, a set of bits.
+type party uint8
+
+const (
+	partySender party = 1 << iota
+	partySenderDomain
+	partyRecipient // by address or domain
+)
+
+// findNamed looks for the sender and the recipient among the addresses and hosts
+// of the innermost reply.
+func (q *inquest) findNamed() {
+	q.named = 0
+	if q.ev.Senders == [2]string{} {
+		return
+	}
+	t := &q.reply
+	for _, m := range t.masks {
+		if m.from < t.inner {
+			continue
+		}
+		named := bytes.Trim(t.norm[m.from:m.to], ".")
+		if is, domain := isParty(named, q.ev.Recipient); is || domain {
+			q.named |= partyRecipient
+		}
+		for _, s := range q.ev.Senders {
+			switch is, domain := isParty(named, s); {
+			case is:
+				q.named |= partySender
+			case domain:
+				q.named |= partySenderDomain
+			}
+		}
+	}
+	if q.named == partySender {
+		q.witness |= aboutSender
+	}
+}
+
+// isParty reports whether a name in a reply is an address, or its domain.
+func isParty(named []byte, addr string) (is, domain bool) {
+	at := strings.LastIndexByte(addr, '@')
+	if at < 0 || len(named) == 0 || len(addr) > dsn.DefaultLimits.FieldLength {
+		return false, false
+	}
+	return equalFold(named, addr), equalFold(named, addr[at+1:])
+}
+
+// equalFold compares text in lower case with an address or domain.
+func equalFold(low []byte, s string) bool {
+	return len(low) == len(s) && bytes.EqualFold(low, []byte(s))
+}
+
+// speaksOf reports whether the reply names a party of the sender's side and
+// nothing of the recipient's.
+func (q *inquest) speaksOf(p party) bool {
+	return q.named&p != 0 && q.named&partyRecipient == 0
+}
