@@ -114,9 +114,7 @@ func (t *text) maskAddress(i int) int {
 			to += n + 1
 		}
 	}
-	for to < len(b) && octets[b[to]]&octetHost != 0 {
-		to++
-	}
+	to = t.hostEnd(to)
 	for to > i+1 && (b[to-1] == '.' || b[to-1] == '-') {
 		to--
 	}
@@ -125,6 +123,16 @@ func (t *text) maskAddress(i int) int {
 	}
 	t.mark(from, to)
 	return to
+}
+
+// hostEnd returns where a host name that has begun before i ends. No label of one
+// is empty: "u@example.com...User unknown".
+func (t *text) hostEnd(i int) int {
+	b := t.norm
+	for i < len(b) && octets[b[i]]&octetHost != 0 && (b[i] != '.' || b[i-1] != '.') {
+		i++
+	}
+	return i
 }
 
 // maskURL masks the URL whose scheme ends with the ":" at i.
@@ -161,12 +169,11 @@ func (t *text) urlEnd(i int) int {
 func (t *text) maskHost(i int) int {
 	b := t.norm
 	from, to := i, i
-	for from > 0 && octets[b[from-1]]&octetHost != 0 && i-from < 255 && t.marks[from-1]&markMasked == 0 {
+	for from > 0 && octets[b[from-1]]&octetHost != 0 && i-from < 255 && t.marks[from-1]&markMasked == 0 &&
+		(b[from-1] != '.' || b[from] != '.') {
 		from--
 	}
-	for to < len(b) && octets[b[to]]&octetHost != 0 {
-		to++
-	}
+	to = t.hostEnd(to)
 	next := max(to, i+1)
 	if to < len(b) && b[to] == '@' { // the local part of an address
 		return to

@@ -45,6 +45,8 @@ func TestText(t *testing.T) {
 		{"u@[192.0.2.7] said", "@ said"},
 		{"<пользователь@пример.рф> нет", "<@> нет"},
 		{"宛先u@example.comは存在しません", "宛先@は存在しません"},
+		{"550 u@example.com...User unknown", "550 @...user unknown"},
+		{"host mx.example.com...Connection refused", "host @...connection refused"},
 		{"not @ all, @nowhere, a@", "not @ all, @nowhere, a@"},
 		{"host MX1.Full.Example[192.0.2.7] said", "host @[192.0.2.7] said"},
 		{"see https://example.com/rejected?p=NoSuchUser&q=1.", "see @."},

@@ -96,7 +96,9 @@ func loadAutoReplies() (*autoReplyData, error) {
 	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
 	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe}
 	for _, l := range f.Language {
-		subject.Begin = append(subject.Begin, l.Subject...)
+		for _, s := range l.Subject {
+			subject.Begin = append(subject.Begin, s, "["+s, "("+s)
+		}
 		maybe.Begin = append(maybe.Begin, l.Maybe...)
 		for _, p := range l.Any {
 			if err := d.phrases.add(p, 1); err != nil {

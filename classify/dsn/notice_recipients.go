@@ -361,12 +361,46 @@ func (n *notice) findElsewhere(limit int) {
 		}
 		return
 	}
+	if n.findLocalNames(limit); len(n.found) > 0 {
+		return
+	}
 	for _, addr := range []string{n.summary, n.returned} {
 		if addr != "" {
 			n.add(foundRecipient{address: addr, line: -1}, limit)
 			return
 		}
 	}
+}
+
+// findLocalNames takes the lines of a list that hold a name and nothing else.
+//
+// QUIRK: AOL, Yale and others name their own users without a domain.
+func (n *notice) findLocalNames(limit int) {
+	for i := range n.marks {
+		if n.marks[i].bits&roleList == 0 {
+			continue
+		}
+		for line := n.lineAt(n.marks[i].end-1) + 1; line < len(n.lines); line++ {
+			l := &n.lines[line]
+			if l.indent == 0 || !isLocalName(n.low[l.word:l.end]) {
+				break
+			}
+			n.add(foundRecipient{address: string(n.orig[l.word:l.end]), line: line, start: l.end, from: l.end}, limit)
+		}
+	}
+}
+
+// isLocalName reports whether b is a name as mailboxes have it (the dot-atom of
+// RFC 5322 section 3.2.3, without its odder signs).
+func isLocalName(b []byte) bool {
+	letters := false
+	for _, c := range b {
+		letters = letters || isAlpha(c)
+		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '+' {
+			return false
+		}
+	}
+	return letters && len(b) <= 64
 }
 
 // isOther reports whether a phrase says that an address is no recipient.

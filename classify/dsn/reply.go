@@ -259,7 +259,11 @@ func endsCode(s string, i int) bool {
 		return true
 	}
 	if s[i] == '-' { // a line of many, not a range or a part of a telephone number
-		return i+1 >= len(s) || !isDigit(s[i+1]) || i+2 < len(s) && s[i+2] == '.'
+		n := i + 1 // "550-5.7.1 …", "521-192.0.2.7 …"
+		for n < len(s) && n < i+4 && isDigit(s[n]) {
+			n++
+		}
+		return n == i+1 || n < len(s) && s[n] == '.'
 	}
 	return strings.IndexByte(" \t\r\n,;:.\"')]}>#(<_*!|", s[i]) >= 0
 }
