@@ -67,7 +67,7 @@ func (q *inquest) prepare(ev *Evidence) {
 	q.code, q.statusStr, q.status, q.witness, q.words = 0, "", rules.Status{}, 0, false
 	q.shadows, q.all, q.plainOf = q.shadows[:0], q.all[:0], nil
 
-	r := dsn.ParseReply(bounded(ev.Reply))
+	r := dsn.ParseReply(spaced(bounded(ev.Reply)))
 	q.find(&q.reply, r.Text, true)
 	inner := r
 	if q.reply.inner > 0 {
@@ -84,6 +84,16 @@ func (q *inquest) prepare(ev *Evidence) {
 	q.codes(inner, r)
 	q.findNamed()
 	q.recogniseProviders()
+}
+
+// spaced returns a reply with its spaces.
+//
+// QUIRK: qmail writes "_" for them in its log, from where replies are pasted.
+func spaced(s string) string {
+	if lines := strings.Count(s, "_"); lines > 1 && lines > 4*strings.Count(s, " ") {
+		return strings.ReplaceAll(s, "_", " ")
+	}
+	return s
 }
 
 // mayStateCode reports whether a code can stand in s: a number that begins as
