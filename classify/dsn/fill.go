@@ -88,9 +88,15 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		WillRetryUntil: decodeWords(g.field[fieldWillRetry]),
 		Extensions:     readExtensions(g.extensions),
 	}
+	status := unfold(g.field[fieldStatus])
 	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
 	if rcpt.Diagnostic == "" {
 		rcpt.DiagnosticType, rcpt.Diagnostic = supplementary(g.extensions)
+	}
+	if rcpt.Diagnostic == "" && len(status) > 3 && isCode(status[:3]) && isBlank(rune(status[3])) {
+		// QUIRK: "Status: 553 Exceeded maximum message size": some mailers of
+		// their own write the reply here.
+		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", decodeWords([]byte(status))
 	}
 	if !isMailbox(rcpt.Address) {
 		r.findAddress(&rcpt, g, only)
@@ -108,9 +114,9 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	if reply.Code == 0 || statusRank(reply.Status) <= rankGeneric && statusRank(rcpt.StatusField) <= rankGeneric {
 		r.askNotice(&rcpt)
 	}
-	if field := unfold(g.field[fieldStatus]); rcpt.SMTPCode == 0 && isCode(field) {
+	if rcpt.SMTPCode == 0 && isCode(status) {
 		// QUIRK: "Status: 550": Zoho and Apache James.
-		rcpt.SMTPCode = ParseReply(field).Code
+		rcpt.SMTPCode = ParseReply(status).Code
 	}
 	if rcpt.Action == "" {
 		rcpt.Action = guessAction(&rcpt)

@@ -110,6 +110,10 @@ func localStart(text []byte, from, at int) int {
 		}
 		i++
 	}
+	// QUIRK: "dda:SMTP=u@example.com": Exchange 5.5, see isHeading.
+	if i > from && text[i-1] == ':' && at-i > 5 && equalFold(text[i:i+5], "smtp=") {
+		i += 5
+	}
 	return i
 }
 

@@ -11,6 +11,7 @@ type headScore struct {
 	machine bool // a mail system wrote it
 	robot   bool // some program wrote it
 	person  bool // people write so, too
+	claims  bool // the Subject calls it a bounce
 	delayed bool // the Subject says that the program will try again
 }
 
@@ -28,13 +29,14 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 		s.machine = s.machine || c.Machine
 		s.robot = s.robot || c.Robot
 		s.person = s.person || c.Person
+		s.claims = s.claims || c.Claims
 		s.delayed = s.delayed || c.Delayed
 	})
 	if !daemon {
 		s.score += spared
 	}
 	if s.score <= tooLittle {
-		s.machine, s.robot = false, false
+		s.machine, s.robot, s.claims = false, false, false
 	}
 	return s
 }
@@ -114,6 +116,7 @@ func (c *noticeCue) matches(v string) bool {
 		if i := strings.IndexAny(local, "@> ("); i >= 0 {
 			local = local[:i]
 		}
+		local = strings.TrimSuffix(local, `\`) // QUIRK: "Postmaster\@example.com@example.net", by a script
 		for _, want := range c.Local {
 			if local == want {
 				return true
@@ -153,7 +156,7 @@ const (
 
 // isBounce weighs the header's cues and the text's together.
 func (n *notice) isBounce(head headScore) bool {
-	if (!head.machine || head.person) && !n.opened {
+	if (!head.machine || head.person) && !n.opened || !head.machine && !head.robot && !n.first {
 		return false
 	}
 	body := weightSays * min(n.says, 2)

@@ -95,6 +95,7 @@ type noticeCue struct {
 	Daemon  bool     `toml:"daemon"`  // by its own account
 	Spares  bool     `toml:"spares"`  // says nothing where a daemon wrote the message
 	Robot   bool     `toml:"robot"`   // some program wrote it
+	Claims  bool     `toml:"claims"`  // whoever wrote the message calls it a bounce
 	Delayed bool     `toml:"delayed"` // the program will try again
 	Person  bool     `toml:"person"`  // people write so, too: a sentence is wanted that only one mail system writes
 

@@ -225,6 +225,11 @@ func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "local:"} {
 		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
 	}
+	// QUIRK: "c=US;a= ;p=Org;dda:SMTP=u@example.com; on Mon, …": Exchange 5.5
+	// and other X.400 systems, of addresses of the Internet.
+	if bytes.HasSuffix(before, []byte("dda:smtp=")) {
+		before = before[:0]
+	}
 	rest := n.low[a.to:max(a.to, l.end)]
 	after := bytes.Trim(rest, signs+"<>\"')]},;…")
 	switch {

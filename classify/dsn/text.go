@@ -209,7 +209,11 @@ func appendWords(b []byte, s string) []byte {
 func appendBreak(b []byte, tag string) []byte {
 	lines := 0
 	switch tag {
-	case "br", "tr", "li", "div", "dt", "dd", "pre", "blockquote", "hr":
+	case "br": // two of them are an empty line
+		if lines = 1; len(b) > 0 && b[len(b)-1] == '\n' {
+			lines = 2
+		}
+	case "tr", "li", "div", "dt", "dd", "pre", "blockquote", "hr":
 		lines = 1
 	case "p", "table", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6":
 		lines = 2
