@@ -129,7 +129,8 @@ func FuzzJudge(f *testing.F) {
 	}
 	e := builtIn(f)
 	f.Fuzz(func(t *testing.T, reply, notice, host, status string, code int) {
-		ev := Evidence{Reply: reply, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: status, SMTPCode: code}
+		ev := Evidence{Reply: reply, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: status, SMTPCode: code,
+			Recipient: "u@" + host, Senders: [2]string{host, "news@" + notice}}
 		r := e.Reply(&ev)
 		wellFormed(t, e, r)
 		if again := e.Judge(&ev); again != (Verdict{r.Category, r.Type, r.Reason, r.Provider, r.Rule, r.Evidence}) {

@@ -38,7 +38,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d recipients", len(r.Recipients))
 		}
 		for _, s := range []string{r.ReportingMTA, r.ReceivedFromMTA, r.DSNGateway, r.EnvelopeID, r.ArrivalDate,
-			r.Returned.MessageID, r.Returned.From, r.Returned.To, r.Returned.Date} {
+			r.Sender, r.Returned.MessageID, r.Returned.From, r.Returned.To, r.Returned.Date} {
 			checkValue(t, s)
 		}
 		for i := range r.Recipients {
