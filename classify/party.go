@@ -55,9 +55,22 @@ func isParty(named []byte, addr string) (is, domain bool) {
 	return equalFold(named, addr), equalFold(named, addr[at+1:])
 }
 
-// equalFold compares text in lower case with an address or domain.
+// equalFold compares text in lower case with an address or domain, of which only
+// ASCII has two cases.
 func equalFold(low []byte, s string) bool {
-	return len(low) == len(s) && bytes.EqualFold(low, []byte(s))
+	if len(low) != len(s) {
+		return false
+	}
+	for i := range low {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != low[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // speaksOf reports whether the reply names a party of the sender's side and
