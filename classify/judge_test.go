@@ -24,7 +24,8 @@ const oneLineReply = "host mx1.mail.example.com[192.0.2.7] said: 550 5.1.1 <some
 func TestJudgeAllocates(t *testing.T) {
 	e := builtIn(t)
 	for _, reply := range []string{longReply, oneLineReply, "550 5.1.1 User unknown", "554 5.9.9", ""} {
-		ev := Evidence{Reply: reply, RemoteMTA: "mx.example.com", ReportingMTA: "mail.example.org"}
+		ev := Evidence{Reply: reply, RemoteMTA: "mx.example.com", ReportingMTA: "mail.example.org",
+			Recipient: "somebody.with.a.long.name@mail.example.com", Senders: [2]string{"bounces@example.org", "news@example.org"}}
 		e.Judge(&ev)
 		if n := testing.AllocsPerRun(200, func() { e.Judge(&ev) }); n > 2 {
 			t.Errorf("%.0f allocations for %q", n, reply)
