@@ -81,6 +81,7 @@ const (
 	aboutRecipient = 1 << iota
 	inRCPT
 	aboutSender
+	beforeRCPT
 )
 
 // compiler collects the patterns.
@@ -99,7 +100,7 @@ type where uint8
 
 const (
 	inWords  where = iota // at the beginning of a word, if it begins with a letter
-	anywhere              // also within a word: a part of an expression
+	anywhere              // also within a word: what excludes a rule, a part of an expression
 	inURL                 // a token: also within URLs, hosts and addresses
 )
 
@@ -153,6 +154,9 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	}
 	for _, s := range set.Witness.Sender {
 		m.patterns[c.pattern(s, inWords)].witness |= aboutSender
+	}
+	for _, s := range set.Witness.Before {
+		m.patterns[c.pattern(s, inWords)].witness |= beforeRCPT
 	}
 	for _, w := range set.Tails {
 		m.tailWords = append(m.tailWords, w.Words...)
@@ -262,8 +266,12 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	for _, p := range r.Providers {
 		v.providers = append(v.providers, providers[p])
 	}
-	v.any = append(c.phrases(r.Any, inWords), c.phrases(r.Tokens, inURL)...)
-	v.all, v.none = c.phrases(r.All, inWords), c.phrases(r.None, inWords)
+	in := inWords
+	if r.Within {
+		in = anywhere
+	}
+	v.any = append(c.phrases(r.Any, in), c.phrases(r.Tokens, inURL)...)
+	v.all, v.none = c.phrases(r.All, in), c.phrases(r.None, anywhere)
 	v.conds = conditions(r)
 	if r.Regex != "" {
 		v.prefilter = prefilter(r.Regex)

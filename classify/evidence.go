@@ -90,11 +90,15 @@ func (q *inquest) prepare(ev *Evidence) {
 //
 // QUIRK: qmail writes "_" for them in its log, from where replies are pasted.
 func spaced(s string) string {
-	if lines := strings.Count(s, "_"); lines > 1 && lines > 4*strings.Count(s, " ") {
+	if n := strings.Count(s, "_"); n > 1 && n > 4*strings.Count(s, " ") && strings.IndexByte(s[:min(len(s), maxLogged)], '@') < 0 {
 		return strings.ReplaceAll(s, "_", " ")
 	}
 	return s
 }
+
+// maxLogged is how much of a line must be without an address, in which "_" means
+// itself, to be taken for one of qmail's log.
+const maxLogged = 40
 
 // mayStateCode reports whether a code can stand in s: a number that begins as
 // codes do.
@@ -159,7 +163,8 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 // withinWord reports whether norm[from] does not begin a word, nor a part of one
 // that is written as in MailboxFull or MCVirus.
 func (t *text) withinWord(from int) bool {
-	if !isAlnum(t.norm[from-1]) {
+	before, first := t.norm[from-1], t.norm[from]
+	if !isAlnum(before) || before <= '9' && first > '9' {
 		return false
 	}
 	upper := func(i int) bool { return t.marks[i]&markUpper != 0 }
@@ -207,7 +212,7 @@ func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 		}
 		at += i + len(w.Skip)
 	}
-	for at < len(b) && (b[at] == ' ' || b[at] == '\'' || b[at] == '"') {
+	for end := at + maxQuotes; at < len(b) && at < end && (b[at] == ' ' || b[at] == '\'' || b[at] == '"'); {
 		at++
 	}
 	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasWords(at) {
@@ -242,6 +247,10 @@ func (t *text) closeQuote() {
 
 // count counts an octet in the innermost reply up to end.
 func (t *text) count(c byte, end int) int { return bytes.Count(t.norm[t.inner:end], []byte{c}) }
+
+// maxQuotes bounds the signs that may open a quotation; each is a marker too, and
+// must not look at all the others again.
+const maxQuotes = 8
 
 // maxMarker bounds the octets that are hidden as a wrapper's own words.
 const maxMarker = 100

@@ -212,7 +212,14 @@ func (q *inquest) safe(f finding) (kind Type, why string) {
 	if !q.permanent() && q.ev.Action != dsn.ActionFailed {
 		return Soft, "the reply is transient"
 	}
-	if f.rung == RungAdmin || f.rung == RungText || q.namesRecipient() {
+	if f.rung == RungAdmin {
+		return Hard, ""
+	}
+	// A host may well say at once that it has no mailboxes (RFC 7504 section 3).
+	if q.witness&beforeRCPT != 0 && f.category != Mailbox {
+		return Block, "it was said before any recipient was named"
+	}
+	if f.rung == RungText || q.namesRecipient() {
 		return Hard, ""
 	}
 	const unshown = "the words are unknown and the codes do not show that the address is dead"

@@ -3,8 +3,6 @@ package classify
 import (
 	"bytes"
 	"strings"
-
-	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // party is whom a reply names by address or domain, a set of bits.
@@ -41,18 +39,21 @@ func (q *inquest) findNamed() {
 			}
 		}
 	}
-	if q.named == partySender {
+	if q.named != 0 && q.named&partyRecipient == 0 {
 		q.witness |= aboutSender
 	}
 }
 
 // isParty reports whether a name in a reply is an address, or its domain.
 func isParty(named []byte, addr string) (is, domain bool) {
-	at := strings.LastIndexByte(addr, '@')
-	if at < 0 || len(named) == 0 || len(addr) > dsn.DefaultLimits.FieldLength {
+	n := len(addr) - len(named)
+	if n < 0 || len(named) == 0 {
 		return false, false
 	}
-	return equalFold(named, addr), equalFold(named, addr[at+1:])
+	if n == 0 {
+		return equalFold(named, addr) && strings.IndexByte(addr, '@') >= 0, false
+	}
+	return false, addr[n-1] == '@' && equalFold(named, addr[n:])
 }
 
 // equalFold compares text in lower case with an address or domain, of which only

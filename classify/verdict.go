@@ -26,15 +26,16 @@
 //
 // Among the rules that match in one place, a rule for the provider that
 // refused comes before a general one; then the one with more conditions (one
-// each for code, status, any together with token, regex, and every phrase of
-// all; what a rule excludes counts nothing); then the one whose longest phrase
+// each for code, status, any together with token, regex, about, and every phrase
+// of all; what a rule excludes counts nothing); then the one whose longest phrase
 // that occurs has more characters; then file and line. The same input always
 // gives the same answer.
 //
 // Phrases occur in words only: in lower case, with single spaces and plain
 // quotes, and nowhere within addresses, host names and URLs. A phrase that
-// begins with a letter or digit begins a word, or a part of one as in
-// MailboxFull. Tokens occur everywhere. The words of a wrapper itself, and notes that a server adds behind
+// begins with a letter of ASCII or a digit begins a word, or a part of one as in
+// MailboxFull; what excludes a rule, and phrases of languages with compounds, may
+// begin within words. Tokens occur within addresses, hosts and URLs too. The words of a wrapper itself, and notes that a server adds behind
 // a refusal ("in reply to RCPT TO"), are hidden from phrases that do not name
 // them. See [Engine.Explain] for all of this about one reply, and safe in
 // this package for how the type is kept from calling a living address dead.

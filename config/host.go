@@ -36,10 +36,8 @@ func (c *Config) CheckHost() Problems {
 		}
 	}
 	if c.SocketGroup != "" {
-		if _, err := user.LookupGroup(c.SocketGroup); err != nil {
-			if _, err := user.LookupGroupId(c.SocketGroup); err != nil {
-				bad("socket_group", "socket_group: there is no group %q on this host: create it, or name another", c.SocketGroup)
-			}
+		if _, err := LookupGroup(c.SocketGroup); err != nil {
+			bad("socket_group", "socket_group: %v", err)
 		}
 	}
 	if dir := c.RulesFolder(); dir != "" {
@@ -61,6 +59,18 @@ func LookupUser(name string) (*user.User, error) {
 		return nil, fmt.Errorf("there is no user %q on this host: create it, or name another", name)
 	}
 	return u, nil
+}
+
+// LookupGroup finds a group by name or number. The error says the mend.
+func LookupGroup(name string) (*user.Group, error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		g, err = user.LookupGroupId(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("there is no group %q on this host: create it, or name another", name)
+	}
+	return g, nil
 }
 
 // checkSocket reports why s cannot be listened on here.

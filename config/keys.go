@@ -46,7 +46,7 @@ var keys = []key{
 		func(c *Config) value { return fileMode{&c.SocketMode} }},
 	{"socket_group", `Group of the unix sockets above, such as "postfix"; "" leaves that of the daemon.`,
 		func(c *Config) value { return word{&c.SocketGroup} }},
-	{"user", `User to become, once the sockets are open, of a daemon that is started as root;
+	{"user", `User to become before any socket is opened, of a daemon that is started as root;
 "" stays who started it. Under systemd its User= does this better.`,
 		func(c *Config) value { return word{&c.User} }},
 	{"mode", `"tag" adds headers to bounces; "observe" only counts and logs, and changes nothing.`,
@@ -105,7 +105,8 @@ message is looked at less far; none is refused.`,
 	{"limits.idle_timeout", `Silence allowed between commands. An MTA waits there for its own client,
 Sendmail up to an hour.`,
 		func(c *Config) value { return duration{&c.Limits.IdleTimeout, time.Millisecond, 24 * time.Hour} }},
-	{"limits.frame_timeout", `Time that one command may take from its first octet to its last.`,
+	{"limits.frame_timeout", `Time that one command may take from its first octet to its last. Up to a
+message's header one pause within is idle_timeout's, for Postfix sends in pieces there.`,
 		func(c *Config) value { return duration{&c.Limits.FrameTimeout, time.Millisecond, time.Hour} }},
 	{"limits.write_timeout", `Time that a reply may wait for an MTA that does not read.`,
 		func(c *Config) value { return duration{&c.Limits.WriteTimeout, time.Millisecond, time.Hour} }},

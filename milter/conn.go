@@ -75,6 +75,9 @@ type conn struct {
 	phase    phase
 	noReply  gomilter.OptProtocol // no-reply bits in force
 	skip     bool                 // SKIP was negotiated
+	pieces   int                  // that came of the current frame after its first
+	content  bool                 // a header field was seen: the MTA has the whole message
+	leave    time.Time            // when draining ends this session, zero when it does not drain
 	err      error                // why reading ended, nil for a clean end
 	broken   error                // why writing failed: nothing more is sent
 	replied  bool                 // something was sent since the last octet came
@@ -175,13 +178,24 @@ func (c *conn) interrupt() {
 	}
 }
 
+// heldBack is how long a session that drains waits for a message whose MAIL the
+// MTA may hold back: Postfix keeps commands that get no answer until DATA, so
+// that a message in progress there looks idle here.
+const heldBack = 2 * time.Second
+
+// mayHold reports whether the MTA sends MAIL when it likes, for it is not
+// answered.
+func (c *conn) mayHold() bool { return c.noReply&gomilter.OptNoMailReply != 0 }
+
 func (c *conn) setPhase(p phase) {
+	c.content = c.content && p >= phaseMail && p == c.phase
 	c.phase = p
 	c.idle.Store(p <= phaseIdle)
 }
 
 // next deals with one frame: in place, or by pointing out at it.
 func (c *conn) next() error {
+	c.pieces = 0
 	if c.phase != phaseNew {
 		c.begun = time.Time{}
 	}
@@ -200,6 +214,7 @@ func (c *conn) next() error {
 	case gomilter.CodeBody, gomilter.CodeEOB:
 		return c.bodyFrame(code, length-1)
 	case gomilter.CodeHeader:
+		c.content = true
 		return c.headerFrame(length - 1)
 	}
 	if err := c.need(4 + length); err != nil {
@@ -273,7 +288,7 @@ func (c *conn) negotiate(data []byte) error {
 	if err != nil {
 		return err
 	}
-	c.noReply = protocol & (gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply)
+	c.noReply = protocol & (gomilter.OptNoMailReply | gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply)
 	c.skip = protocol&gomilter.OptSkip != 0
 	c.reply = append(c.reply, 0, 0, 0, 13, byte(gomilter.CodeOptNeg))
 	c.reply = binary.BigEndian.AppendUint32(c.reply, version)

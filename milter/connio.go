@@ -94,7 +94,9 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		switch {
 		case c.phase == phaseNew:
 			deadline = c.begun.Add(l.NegotiateTimeout)
-		case !within:
+		// QUIRK: Postfix sends what gets no answer when its buffer is full, in
+		// mid-frame, and the rest when its client goes on.
+		case !within, c.phase <= phaseMail && !c.content && c.pieces == 0:
 			deadline = time.Now().Add(l.IdleTimeout)
 		default:
 			if c.begun.IsZero() {
@@ -102,13 +104,22 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 			}
 			deadline = c.begun.Add(l.FrameTimeout)
 		}
+		idle := c.phase <= phaseIdle && !within
+		if idle && !c.leave.IsZero() && c.leave.Before(deadline) {
+			deadline = c.leave
+		}
 		if err := c.Conn.SetReadDeadline(deadline); err != nil {
 			return 0, readError(err, within)
 		}
 		// After the deadline was set: interrupt comes before or after both.
-		idle := c.phase <= phaseIdle && !within
 		if idle && c.draining.Load() {
-			return 0, errDraining
+			if !c.mayHold() || !c.leave.IsZero() && !time.Now().Before(c.leave) {
+				return 0, errDraining
+			}
+			if c.leave.IsZero() {
+				c.leave = time.Now().Add(heldBack)
+				continue
+			}
 		}
 		// An answer acknowledges what came before it. Where there was none,
 		// the peer may hold back its next piece for an acknowledgement.
@@ -118,13 +129,16 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		n, err := c.Conn.Read(p)
 		if n > 0 {
 			c.replied = false
+			if within {
+				c.pieces++
+			}
 			return n, nil
 		}
 		if err == nil {
 			continue
 		}
-		if isTimeout(err) && c.draining.Load() && !idle && time.Now().Before(deadline) {
-			continue // interrupted as it began a message
+		if isTimeout(err) && c.draining.Load() && (idle || time.Now().Before(deadline)) {
+			continue // interrupted: it leaves, or goes on with the message that it has begun
 		}
 		return 0, readError(err, within)
 	}

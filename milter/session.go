@@ -56,6 +56,7 @@ type message struct {
 	other8    bool // an octet of the header is neither ASCII nor UTF-8
 	trusted   bool // the client's headers with our prefix stay
 	suspect   bool // to be inspected: a report, by its sender or header
+	passes    bool // nothing of it is looked at
 	discard   bool // nothing is kept of the body
 	cut       bool // a part of its header was not kept
 	fields    int  // of its header
@@ -165,6 +166,7 @@ func (s *session) mail(from string, utf8 bool) {
 	m.utf8 = utf8 || !isASCII(from)
 	m.trusted = st.trusts(s.client)
 	m.suspect = from == "" || st.isBounceSender(from)
+	m.passes = !m.suspect && (m.trusted || st.cfg.ForgedHeaders == ForgedKeep)
 	m.octets.reset(&s.srv.memory, st.cfg.Limits.MessageOctets)
 	m.forged.reset(&s.srv.memory)
 }
@@ -189,6 +191,9 @@ func (s *session) endMessage() {
 // the space behind its colon.
 func (s *session) header(name, value []byte, cut bool) {
 	m := &s.msg
+	if m.passes {
+		return
+	}
 	st := m.st
 	if hasPrefixFold(name, st.cfg.HeaderPrefix) {
 		m.forged.add(name, len(st.cfg.HeaderPrefix), m.header)
@@ -277,9 +282,7 @@ func (s *session) Helo(name string, _ *gomilter.Modifier) (gomilter.Response, er
 // MailFrom lets go of messages of no interest before anything more is sent.
 func (s *session) MailFrom(string, *gomilter.Modifier) (gomilter.Response, error) {
 	defer s.guard()
-	m := &s.msg
-	answered := s.protocol&gomilter.OptNoMailReply == 0
-	if answered && !m.suspect && (m.trusted || m.st.cfg.ForgedHeaders == ForgedKeep) {
+	if s.msg.passes && s.protocol&gomilter.OptNoMailReply == 0 {
 		s.pass()
 		return nil, nil
 	}

@@ -366,6 +366,30 @@ func TestReturnPath(t *testing.T) {
 	}
 }
 
+// TestTrustedOnBothSockets wants the sender to decide alike whether or not MAIL
+// is answered: what it lets pass is not looked at for what its header says.
+func TestTrustedOnBothSockets(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		ts := start(t, func(c *Config) {
+			trustClient(c)
+			if network == "tcp" {
+				c.Listen = []Socket{{"tcp", "127.0.0.1:0"}}
+			}
+		})
+		c := newClient(t, ts.dial(t), offerAll)
+		c.expect('c', connectFrame("192.0.2.1"))
+		if mods := c.message("owner@example.org", "Content-Type: multipart/report", "", "x"); len(mods) > 0 || len(ts.insp.seen) > 0 {
+			t.Errorf("%s: %v, %d inspected", network, mods, len(ts.insp.seen))
+		}
+		if mods := c.message("", "Content-Type: multipart/report", "", "x"); len(mods) != 5 {
+			t.Errorf("%s: a bounce afterwards: %v", network, mods)
+		}
+		if got := ts.messages(dsn.KindNone); got != 1 {
+			t.Errorf("%s: %d ordinary messages counted", network, got)
+		}
+	}
+}
+
 func TestWhatIsInspected(t *testing.T) {
 	tests := []struct {
 		name, from string

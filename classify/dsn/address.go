@@ -60,10 +60,16 @@ func splitType(s string) (kind, value string) {
 // Address returns the bare address of a field such as From that holds one, ""
 // if it holds none or several.
 func Address(field string) string {
-	if a := bareAddress(field); isMailbox(a) && strings.Count(field, "@") <= 2 {
-		return a
+	a := bareAddress(field)
+	if !isMailbox(a) {
+		return ""
 	}
-	return ""
+	for _, other := range addressesIn([]byte(field), nil) {
+		if !strings.EqualFold(field[other.start:other.end], a) {
+			return ""
+		}
+	}
+	return a
 }
 
 // bareAddress takes comments, angle brackets, a display name, a source route

@@ -75,3 +75,21 @@ func TestIsMailbox(t *testing.T) {
 		}
 	}
 }
+
+func TestAddress(t *testing.T) {
+	for field, want := range map[string]string{
+		"":                                        "",
+		"u@example.com":                           "u@example.com",
+		"Jo <U@Example.com>":                      "U@Example.com",
+		`"u@example.com" <u@example.com>`:         "u@example.com",
+		`"v@example.com" <u@example.com>`:         "",
+		"A <a@example.com>, B <b@example.com>":    "",
+		"undisclosed-recipients:;":                "",
+		"no address":                              "",
+		"bounce+u=example.net@lists.example.com ": "bounce+u=example.net@lists.example.com",
+	} {
+		if got := Address(field); got != want {
+			t.Errorf("%q: %q, want %q", field, got, want)
+		}
+	}
+}

@@ -32,7 +32,7 @@ const (
 func noticeRecipients(h fieldSource, text string, lim Limits) (rs []Recipient, returned string) {
 	d := notices()
 	head := d.headerScore(h)
-	if !head.machine && !head.robot && !head.claims {
+	if !head.machine && !head.robot {
 		return nil, ""
 	}
 	n := readNotice(d, text)

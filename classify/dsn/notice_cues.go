@@ -11,32 +11,32 @@ type headScore struct {
 	machine bool // a mail system wrote it
 	robot   bool // some program wrote it
 	person  bool // people write so, too
-	claims  bool // the Subject calls it a bounce
+	spared  int  // part of score that does not count where the text shows a bounce
 	delayed bool // the Subject says that the program will try again
 }
 
 // headerScore adds up the cues of the header.
 func (d *noticeData) headerScore(h fieldSource) headScore {
 	var s headScore
-	daemon, spared := false, 0
+	daemon, null := false, false
 	d.cues.each(h, func(c *noticeCue) {
-		daemon = daemon || c.Daemon
+		daemon, null = daemon || c.Daemon, null || c.Null
+		s.score += c.Weight
 		if c.Spares {
-			spared += c.Weight
-		} else {
-			s.score += c.Weight
+			s.spared += c.Weight
 		}
 		s.machine = s.machine || c.Machine
 		s.robot = s.robot || c.Robot
 		s.person = s.person || c.Person
-		s.claims = s.claims || c.Claims
 		s.delayed = s.delayed || c.Delayed
 	})
 	if !daemon {
-		s.score += spared
+		s.spared = 0
+	} else if null {
+		s.score, s.spared = s.score-s.spared, 0
 	}
-	if s.score <= tooLittle {
-		s.machine, s.robot, s.claims = false, false, false
+	if s.score-s.spared <= tooLittle {
+		s.machine, s.robot = false, false
 	}
 	return s
 }
@@ -156,8 +156,11 @@ const (
 
 // isBounce weighs the header's cues and the text's together.
 func (n *notice) isBounce(head headScore) bool {
-	if (!head.machine || head.person) && !n.opened || !head.machine && !head.robot && !n.first {
+	if (!head.machine || head.person) && !n.opened {
 		return false
+	}
+	if n.opened {
+		head.score -= head.spared
 	}
 	body := weightSays * min(n.says, 2)
 	if n.opened {

@@ -93,9 +93,9 @@ type noticeCue struct {
 	Weight  int      `toml:"weight"`
 	Machine bool     `toml:"machine"` // a mail system wrote the message
 	Daemon  bool     `toml:"daemon"`  // by its own account
-	Spares  bool     `toml:"spares"`  // says nothing where a daemon wrote the message
+	Null    bool     `toml:"null"`    // with the null sender
+	Spares  bool     `toml:"spares"`  // says nothing where a daemon sends on, or from, a list
 	Robot   bool     `toml:"robot"`   // some program wrote it
-	Claims  bool     `toml:"claims"`  // whoever wrote the message calls it a bounce
 	Delayed bool     `toml:"delayed"` // the program will try again
 	Person  bool     `toml:"person"`  // people write so, too: a sentence is wanted that only one mail system writes
 

@@ -110,15 +110,9 @@ func (n *notice) findRecipients(limit int) {
 			continue
 		}
 		switch last := len(n.found) - 1; {
-		case n.adjoins(s.original, a):
-			switch {
-			case last >= 0 && n.found[last].original == "" && a.line-n.found[last].line <= 2:
+		case n.adjoins(s.original, a) && s.names != s.original:
+			if last >= 0 && n.found[last].original == "" {
 				n.found[last].original = n.text(a)
-			case s.list:
-				// QUIRK: "an undisclosed address (generated from u@example.com)":
-				// Exim, of an alias that it does not tell.
-				n.take(a, s.action, limit)
-				s.heading = a.line
 			}
 		case n.adjoins(s.other, a), n.others[strings.ToLower(n.text(a))]:
 			n.addOther(a)
@@ -366,14 +360,14 @@ func (n *notice) findElsewhere(limit int) {
 		}
 		return
 	}
-	if n.findLocalNames(limit); len(n.found) > 0 {
-		return
-	}
 	for _, addr := range []string{n.summary, n.returned} {
 		if addr != "" {
 			n.add(foundRecipient{address: addr, line: -1}, limit)
 			return
 		}
+	}
+	if n.opened {
+		n.findLocalNames(limit)
 	}
 }
 
@@ -381,11 +375,13 @@ func (n *notice) findElsewhere(limit int) {
 //
 // QUIRK: AOL, Yale and others name their own users without a domain.
 func (n *notice) findLocalNames(limit int) {
+	next := 0
 	for i := range n.marks {
 		if n.marks[i].bits&roleList == 0 {
 			continue
 		}
-		for line := n.lineAt(n.marks[i].end-1) + 1; line < len(n.lines); line++ {
+		for line := max(next, n.lineAt(n.marks[i].end-1)+1); line < len(n.lines); line++ {
+			next = line + 1
 			l := &n.lines[line]
 			if l.indent == 0 || !isLocalName(n.low[l.word:l.end]) {
 				break
@@ -398,14 +394,15 @@ func (n *notice) findLocalNames(limit int) {
 // isLocalName reports whether b is a name as mailboxes have it (the dot-atom of
 // RFC 5322 section 3.2.3, without its odder signs).
 func isLocalName(b []byte) bool {
-	letters := false
+	if len(b) == 0 || len(b) > 64 || !isAlpha(b[0]) {
+		return false
+	}
 	for _, c := range b {
-		letters = letters || isAlpha(c)
 		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '+' {
 			return false
 		}
 	}
-	return letters && len(b) <= 64
+	return true
 }
 
 // isOther reports whether a phrase says that an address is no recipient.

@@ -31,7 +31,6 @@ type notice struct {
 	rest      int    // where the returned message begins in the text that was folded, 0 if nowhere
 	cut       bool   // the returned message follows in the text
 	opened    bool   // a sentence that only one program writes stands at its beginning
-	first     bool   // and nothing before it
 	says      int    // sentences that say that mail failed
 	against   int    // sentences that speak against a bounce
 	delayed   bool
@@ -202,7 +201,7 @@ func (n *notice) mark() {
 			bits &^= roleReturned
 		}
 		if bits&roleOpens != 0 && line < 40 {
-			n.opened, n.first = true, n.first || line == 0
+			n.opened = true
 		}
 		if bits&roleSays != 0 {
 			if start >= said && n.says < 9 {

@@ -176,8 +176,10 @@ func (b *builder) witness(s *section, r reader) {
 			w.RCPT = append(w.RCPT, plainTexts(r.texts(f))...)
 		case "sender":
 			w.Sender = append(w.Sender, plainTexts(r.texts(f))...)
+		case "before":
+			w.Before = append(w.Before, plainTexts(r.texts(f))...)
 		default:
-			r.unknown(f, "recipient", "rcpt", "sender")
+			r.unknown(f, "recipient", "rcpt", "sender", "before")
 		}
 	}
 }

@@ -26,19 +26,39 @@ func (b *builder) rules(f File) {
 	if f.Admin {
 		names = append(names, "[[override]]")
 	}
+	names = append(names, "[language]")
+	within := false
 	b.sections(f, names, func(s *section, r reader) {
-		if s.name == "override" {
+		switch s.name {
+		case "override":
 			b.override(s, r)
+			return
+		case "language":
+			within = language(s, r)
 			return
 		}
 		before := len(b.problems)
-		v := &Rule{File: f.Name, Line: s.line, Admin: f.Admin, PhraseLines: map[string]int{}}
+		v := &Rule{File: f.Name, Line: s.line, Admin: f.Admin, Within: within, PhraseLines: map[string]int{}}
 		for _, f := range s.fields {
 			b.ruleField(v, f, r)
 		}
 		b.checkRule(v, s, r)
 		v.Broken = len(b.problems) > before
 	})
+}
+
+// language reads what is said of the language of all rules that follow in a
+// file: whether it makes one word of many, so that a phrase may begin within
+// one.
+func language(s *section, r reader) (compounds bool) {
+	for _, f := range s.fields {
+		if f.key != "compounds" {
+			r.unknown(f, "compounds")
+			continue
+		}
+		compounds = r.boolean(f)
+	}
+	return compounds
 }
 
 // ruleField reads one key of a rule.

@@ -68,6 +68,7 @@ type Witness struct {
 	Recipient []string // the reply speaks of a recipient, a user, a mailbox
 	RCPT      []string // the reply answers RCPT TO
 	Sender    []string // the reply speaks of the sender or the message
+	Before    []string // the reply came before any recipient was named
 }
 
 // Compound is a word within which a phrase may begin: "mail" in "email".
@@ -89,7 +90,8 @@ type Rule struct {
 	None      []string  `json:"none,omitempty"`
 	Tokens    []string  `json:"token,omitempty"`
 	Regex     string    `json:"regex,omitempty"`
-	About     string    `json:"about,omitempty"` // whom the reply must name: one of the Abouts
+	About     string    `json:"about,omitempty"`  // whom the reply must name: one of the Abouts
+	Within    bool      `json:"within,omitempty"` // phrases may begin within a word
 	Frame     bool      `json:"frame,omitempty"`
 	Shadow    bool      `json:"shadow,omitempty"`
 	Admin     bool      `json:"admin,omitempty"` // from the administrator's rules

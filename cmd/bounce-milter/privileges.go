@@ -6,16 +6,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
-// account is who the daemon is to be once its sockets are open.
+// account is who the daemon is to be.
 type account struct {
 	name     string
 	uid, gid int
@@ -23,8 +22,8 @@ type account struct {
 }
 
 // accountOf looks up the configured user, with the group of the sockets among
-// the groups, so that a reload can give it to new ones. It is nil where the
-// daemon stays who it is. The error is a problem of the configuration.
+// the groups, so that they can be given to it. It is nil where the daemon stays
+// who it is. The error is a problem of the configuration.
 func accountOf(cfg *config.Config) (*account, error) {
 	if cfg.User == "" {
 		return nil, nil
@@ -44,7 +43,7 @@ func accountOf(cfg *config.Config) (*account, error) {
 		return nil, problem("%q has no group: %v", cfg.User, err)
 	}
 	switch me := os.Geteuid(); {
-	case me == a.uid:
+	case me == a.uid && os.Getuid() == a.uid:
 		return nil, nil
 	case me != 0:
 		return nil, problem("the daemon does not run as root and cannot become %q: start it as root or as %[1]q, or leave this key out", cfg.User)
@@ -54,9 +53,11 @@ func accountOf(cfg *config.Config) (*account, error) {
 		return nil, problem("looking up the groups of %q: %v", cfg.User, err)
 	}
 	if cfg.SocketGroup != "" {
-		if g, err := user.LookupGroup(cfg.SocketGroup); err == nil {
-			ids = append(ids, g.Gid)
+		g, err := config.LookupGroup(cfg.SocketGroup)
+		if err != nil {
+			return nil, config.Problems{{File: cfg.File, Line: cfg.Line("socket_group"), Message: "socket_group: " + err.Error()}}
 		}
+		ids = append(ids, g.Gid)
 	}
 	for _, id := range ids {
 		if n, err := strconv.Atoi(id); err == nil && !slices.Contains(a.groups, n) {
@@ -66,15 +67,9 @@ func accountOf(cfg *config.Config) (*account, error) {
 	return a, nil
 }
 
-// become makes the process a's, for good. The sockets that are open go with it.
+// become makes the process a's, for good, before it opens anything: what a
+// reload could not open later cannot be opened at the start either.
 func (a *account) become(cfg *config.Config, log *slog.Logger) error {
-	for _, s := range append(slices.Clone(cfg.Listen), cfg.Metrics.Listen) {
-		if s.Network == "unix" && !strings.HasPrefix(s.Address, "@") {
-			if err := os.Chown(s.Address, a.uid, -1); err != nil {
-				return fmt.Errorf("giving the socket to %s: %w", a.name, err)
-			}
-		}
-	}
 	if err := syscall.Setgroups(a.groups); err != nil {
 		return fmt.Errorf("taking the groups of %s: %w", a.name, err)
 	}
@@ -85,7 +80,13 @@ func (a *account) become(cfg *config.Config, log *slog.Logger) error {
 		return fmt.Errorf("becoming %s: %w", a.name, err)
 	}
 	log.Info("running as another user from here", "user", a.name, "uid", a.uid, "gid", a.gid)
-	for _, path := range []string{cfg.File, cfg.RulesFolder()} {
+	read := []string{cfg.File}
+	if dir := cfg.RulesFolder(); dir != "" {
+		read = append(read, dir)
+		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // fails on a pattern only
+		read = append(read, files...)
+	}
+	for _, path := range read {
 		if f, err := os.Open(path); err == nil {
 			f.Close()
 		} else if path != "" && errors.Is(err, fs.ErrPermission) {

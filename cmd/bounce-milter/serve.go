@@ -55,6 +55,11 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	log.Info("starting", "config", origin(cfg), "version", b.version, "rules", engine.Version())
 	log.Info("configuration", settings(cfg)...)
 	milter.SetMemoryLimit(log)
+	if account != nil {
+		if err := account.become(cfg, log); err != nil {
+			return err
+		}
+	}
 
 	metrics := milter.NewMetrics(prometheus.NewRegistry(),
 		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
@@ -64,11 +69,6 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	}
 	if err := d.server.Listen(); err != nil {
 		return err
-	}
-	if account != nil {
-		if err := account.become(cfg, log); err != nil {
-			return err
-		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

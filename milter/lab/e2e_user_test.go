@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-// A daemon that root starts becomes the configured user once its sockets are
-// open, with every thread and for good, and goes on tagging and reloading.
+// A daemon that root starts becomes the configured user with every thread and for
+// good; what it opens is his.
 func TestUser(t *testing.T) {
 	l, err := New()
 	if err != nil {
@@ -26,7 +27,11 @@ func TestUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := "inet:" + Loopback(ports[0])
-	cfg := DaemonConfig{Bin: bin, Listen: []string{spec, "unix:" + l.Path("m.sock")}, Top: "user = \"postfix\"\n"}
+	dir, err := l.mkdir(0o755, uid, gid, "sockets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DaemonConfig{Bin: bin, Listen: []string{spec, "unix:" + dir + "/m.sock"}, Top: "user = \"postfix\"\n"}
 	d, err := l.StartDaemon("daemon", cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +55,30 @@ func TestUser(t *testing.T) {
 			}
 		}
 	}
+	info, err := os.Stat(dir + "/m.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own := info.Sys().(*syscall.Stat_t); int(own.Uid) != uid || int(own.Gid) != gid {
+		t.Errorf("the socket belongs to %d:%d, want %d:%d", own.Uid, own.Gid, uid, gid)
+	}
 	if out, err := Miltertest("testdata/session.lua", fmt.Sprintf("inet:%d@127.0.0.1", ports[0]), nil); err != nil {
 		t.Fatal(err, out)
+	}
+
+	// The group of a socket that a reload adds, by number.
+	second := dir + "/second.sock"
+	more := cfg
+	more.Listen = append(more.Listen[:2:2], "unix:"+second)
+	more.Top += fmt.Sprintf("socket_group = \"%d\"\n", gid)
+	if err := d.Configure(more); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := d.Reload(); err != nil || !taken {
+		t.Errorf("a reload with another socket was not taken: %v", err)
+	}
+	if _, err := os.Stat(second); err != nil {
+		t.Error(err)
 	}
 
 	// Another user, or root again, takes a restart.
