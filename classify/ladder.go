@@ -199,8 +199,9 @@ func (q *inquest) climb() finding {
 // safe corrects a finding's type, and says why where it does.
 //
 // A delay is never the end. A reason that is hard is soft while the server
-// only asks to try again and nobody has given up. And codes alone call an
-// address dead only where they, or the words beside them, are about the
+// only asks to try again and nobody has given up. Nothing calls an address dead
+// that was said before any recipient was named, or that names the sender alone;
+// and codes do so only where they, or the words beside them, are about the
 // recipient: a refusal of the sender must never take an address off a list.
 func (q *inquest) safe(f finding) (kind Type, why string) {
 	if q.ev.Action == dsn.ActionDelayed {
@@ -218,6 +219,9 @@ func (q *inquest) safe(f finding) (kind Type, why string) {
 	// A host may well say at once that it has no mailboxes (RFC 7504 section 3).
 	if q.witness&beforeRCPT != 0 && f.category != Mailbox {
 		return Block, "it was said before any recipient was named"
+	}
+	if q.speaksOf(partySender) {
+		return Block, "the reply names the sender's address and not the recipient's"
 	}
 	if f.rung == RungText || q.namesRecipient() {
 		return Hard, ""

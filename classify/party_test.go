@@ -2,6 +2,34 @@ package classify
 
 import "testing"
 
+// TestNeverHard judges what must take no address off a list.
+func TestNeverHard(t *testing.T) {
+	e := builtIn(t)
+	senders := [2]string{"news@example.org"}
+	for _, ev := range []Evidence{
+		{Reply: "550 5.1.1 <news@example.org>: User unknown (in reply to MAIL FROM command)"},
+		{Reply: "host mx.example.com[192.0.2.9] said: 550 unknown host (in reply to EHLO command)"},
+		{Reply: "SMTP error from remote mail server after MAIL FROM:<news@example.org>: 550 no such user here"},
+		{Reply: "host mx.example.com[192.0.2.9] refused to talk to me: 550 User unknown"},
+		{Reply: "550 news@example.org: account has been suspended", Recipient: "u@example.com", Senders: senders},
+		{Reply: "550 5.1.1 <news@example.org> gnarf (example.org)", Recipient: "u@example.com", Senders: senders},
+		{Reply: "550 Absenderadresse unbekannt"},
+		{Reply: "550 5.7.1 Relaying is now disabled for your IP"},
+		{Reply: "550 MAILFROM address does not exist"},
+		{Reply: "550 mailbox unavailable: hostblocked"},
+		{Reply: "550 A valid address is required in the From header"},
+		{Reply: "550 5.7.1 sender not a member of domain example.com"},
+	} {
+		if v := e.Judge(&ev); v.Type == Hard {
+			t.Errorf("%q is hard: %s by %s", ev.Reply, v.Reason, v.Rule)
+		}
+	}
+	// A host that takes no mail says so in its greeting (RFC 7504 section 3).
+	if v := e.Judge(&Evidence{Reply: "host mx.example.com[192.0.2.9] refused to talk to me: 521 example.com does not accept mail"}); v.Reason != "no-mailbox" || v.Type != Hard {
+		t.Errorf("a host without mailboxes is %s, %s", v.Reason, v.Type)
+	}
+}
+
 // TestParties judges replies that name the sender, or only seem to.
 func TestParties(t *testing.T) {
 	e := builtIn(t)
