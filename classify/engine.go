@@ -44,6 +44,9 @@ func New(opts Options) (*Engine, error) {
 			return nil, fmt.Errorf("checking rules: %w", problems)
 		}
 	}
+	for _, r := range set.Rules {
+		r.PhraseLines = nil // for the checks, and a megabyte
+	}
 	return e, nil
 }
 
