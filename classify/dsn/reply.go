@@ -369,7 +369,11 @@ func (sc *replyScan) text() string {
 			from = strings.Index(sc.s, s)
 		}
 	}
-	b := make([]byte, 0, len(s))
+	var room [512]byte // most replies fit, and cost one allocation then
+	b := room[:0]
+	if len(s) > len(room) {
+		b = make([]byte, 0, len(s))
+	}
 	newline := false
 	for i := 0; i < len(sc.s); {
 		if c := sc.s[i]; isBlank(rune(c)) {
