@@ -70,11 +70,7 @@ func TestPostfixRecipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	recipes := filepath.Join(root, "packaging", "postfix")
-	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
+	l := newLab(t)
 	remote, err := l.StartRemote(refuse)
 	if err != nil {
 		t.Fatal(err)

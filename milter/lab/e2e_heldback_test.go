@@ -18,11 +18,7 @@ import (
 // bothSockets is a Postfix with a daemon of its own, by either kind of socket.
 func bothSockets(t *testing.T, tables string) (*Postfix, *Daemon) {
 	t.Helper()
-	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
+	l := newLab(t)
 	sockets, err := l.SocketDir("pf")
 	if err != nil {
 		t.Fatal(err)

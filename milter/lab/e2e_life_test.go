@@ -24,11 +24,7 @@ type pair struct {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
+	l := newLab(t)
 	p := &pair{lab: l}
 	ports, err := FreePorts(2)
 	if err != nil {

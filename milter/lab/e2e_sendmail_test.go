@@ -26,15 +26,12 @@ type sendmails struct {
 // newSendmails starts them with a milter socket of this kind: "tcp" or "unix".
 func newSendmails(t *testing.T, network string) *sendmails {
 	t.Helper()
-	l, err := New()
+	l := newLab(t)
+	remote, err := l.StartRemote(refuse)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(l.Close)
-	s := &sendmails{lab: l}
-	if s.remote, err = l.StartRemote(refuse); err != nil {
-		t.Fatal(err)
-	}
+	s := &sendmails{lab: l, remote: remote}
 	ports, err := FreePorts(1)
 	if err != nil {
 		t.Fatal(err)

@@ -66,6 +66,17 @@ func theWorld(t *testing.T) *world {
 	return w
 }
 
+// newLab makes a lab that ends with the test.
+func newLab(t *testing.T) *Lab {
+	t.Helper()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
 func showOnFailure(t *testing.T, name string, log func() string) {
 	from := len(log())
 	t.Cleanup(func() {

@@ -13,11 +13,7 @@ import (
 // A daemon that root starts becomes the configured user with every thread and for
 // good; what it opens is his.
 func TestUser(t *testing.T) {
-	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
+	l := newLab(t)
 	uid, gid, err := postfixUser()
 	if err != nil {
 		t.Fatal(err)
