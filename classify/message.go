@@ -1,19 +1,26 @@
 package classify
 
 import (
+	"context"
+
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // Message reads a message and judges every recipient that it reports. It
 // never fails: a message that is no bounce has no recipients, one that is
-// broken has those that could be read.
-func (e *Engine) Message(raw []byte) Result {
-	rep := dsn.Read(raw, e.limits)
+// broken has those that could be read. When ctx ends, so does the reading and
+// the judging, soon: the answer is what was found by then, and Truncated is set.
+func (e *Engine) Message(ctx context.Context, raw []byte) Result {
+	rep := dsn.Read(ctx, raw, e.limits)
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
 		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated}
 	author := dsn.Address(rep.Returned.From)
 	for i := range rep.Recipients {
+		if ctx.Err() != nil {
+			res.Truncated = true
+			break
+		}
 		r := &rep.Recipients[i]
 		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
 			Status: r.Status, SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}

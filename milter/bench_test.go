@@ -2,6 +2,7 @@ package milter
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -235,7 +236,7 @@ func TestBenchMessageIsTagged(t *testing.T) {
 		t.Fatal(err)
 	}
 	ts := start(t, nil)
-	ts.insp.res = engine.Message
+	ts.insp.res = func(raw []byte) classify.Result { return engine.Message(context.Background(), raw) }
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	header, body := benchMessage()
@@ -269,6 +270,6 @@ func BenchmarkInspect(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(raw)))
 	for b.Loop() {
-		engine.Message(raw)
+		engine.Message(b.Context(), raw)
 	}
 }

@@ -33,7 +33,7 @@ func (s *Server) inspect(m *message) (res classify.Result, ok bool) {
 		s.logs.error(stageInspect, "inspecting a message, which passes untagged", "error", errors.New("nothing of it was kept"))
 		return res, false
 	}
-	res = m.st.rules.Inspector.Message(raw)
+	res = m.st.rules.Inspector.Message(context.Background(), raw)
 	res.Truncated = res.Truncated || m.cut || m.octets.full
 	return res, true
 }

@@ -29,7 +29,7 @@ type fakeInspector struct {
 	res  func(raw []byte) classify.Result // nil is the default below
 }
 
-func (f *fakeInspector) Message(raw []byte) classify.Result {
+func (f *fakeInspector) Message(_ context.Context, raw []byte) classify.Result {
 	f.mu.Lock()
 	f.seen = append(f.seen, bytes.Clone(raw))
 	f.mu.Unlock()

@@ -2,6 +2,7 @@ package milter
 
 import (
 	"bytes"
+	"context"
 	"net/netip"
 	"strings"
 
@@ -10,9 +11,10 @@ import (
 )
 
 // Inspector reads and judges one message, without a reference to raw
-// afterwards. It must not fail; [classify.Engine] is the one there is.
+// afterwards. When ctx ends, it answers soon with what it found by then. It
+// must not fail; [classify.Engine] is the one there is.
 type Inspector interface {
-	Message(raw []byte) classify.Result
+	Message(ctx context.Context, raw []byte) classify.Result
 }
 
 // Rules are the knowledge that a server works with; a reload changes it as one.

@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func TestMemoryOfReading(t *testing.T) {
 	msgs := benchMessages(t)
 	n := allocated(func() {
 		for _, m := range msgs {
-			Read(m, Limits{})
+			Read(context.Background(), m, Limits{})
 		}
 	}) / uint64(len(msgs))
 	if n > 60<<10 {
@@ -52,7 +53,7 @@ func BenchmarkRead(b *testing.B) {
 	msgs := benchMessages(b)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		Read(msgs[i%len(msgs)], Limits{})
+		Read(context.Background(), msgs[i%len(msgs)], Limits{})
 	}
 }
 

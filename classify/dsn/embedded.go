@@ -152,7 +152,7 @@ func (r *reader) nested() bool {
 		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
 			continue
 		}
-		inner := reader{lim: r.lim, rep: &Report{}}
+		inner := reader{ctx: r.ctx, lim: r.lim, rep: &Report{}}
 		inner.lim.Depth--
 		h, body := readHeader(nil, p.decoded(r.lim.Octets), r.lim, false)
 		inner.top = mendHeader(h)

@@ -23,6 +23,9 @@ func (r *reader) fill(sr *statusReader) {
 	r.rep.Recipients = slices.Grow(r.rep.Recipients, len(sr.groups))
 	seen := map[string]int{}
 	for i := range sr.groups {
+		if r.ctx.Err() != nil {
+			break
+		}
 		rcpt := r.recipient(&sr.groups[i], len(sr.groups) == 1)
 		if len(sr.groups) > 1 && rcpt.Address != "" {
 			// QUIRK: the same recipient twice: Sendmail, for an alias and what

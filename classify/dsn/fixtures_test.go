@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"os"
@@ -39,7 +40,7 @@ func TestFixtures(t *testing.T) {
 			enc := json.NewEncoder(&got)
 			enc.SetEscapeHTML(false)
 			enc.SetIndent("", "  ")
-			if err := enc.Encode(stated(t, Read(raw, Limits{}))); err != nil {
+			if err := enc.Encode(stated(t, Read(context.Background(), raw, Limits{}))); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", "report", name+".json")

@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		lim := Limits{Recipients: 50}
-		r := Read(raw, lim)
+		r := Read(context.Background(), raw, lim)
 		bounce := r.Kind == KindDSN || r.Kind == KindText
 		if !bounce && len(r.Recipients) > 0 {
 			t.Errorf("kind %s has recipients", r.Kind)

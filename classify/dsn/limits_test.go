@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"runtime"
@@ -116,7 +117,7 @@ func TestCostIsBounded(t *testing.T) {
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
 			raw := []byte(h.make(h.n))
-			if n := allocated(func() { Read(raw, Limits{}) }); n > 20<<20 {
+			if n := allocated(func() { Read(context.Background(), raw, Limits{}) }); n > 20<<20 {
 				t.Errorf("%d octets allocated for %d read", n, len(raw))
 			}
 		})
@@ -133,7 +134,7 @@ func TestMemoryIsLinear(t *testing.T) {
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
 			small, large := []byte(h.make(h.n/128)), []byte(h.make(h.n/8))
-			a, b := allocated(func() { Read(small, wide) }), allocated(func() { Read(large, wide) })
+			a, b := allocated(func() { Read(context.Background(), small, wide) }), allocated(func() { Read(context.Background(), large, wide) })
 			if b > 60*a+1<<20 {
 				t.Errorf("memory: %d octets for %d, %d for %d", a, len(small), b, len(large))
 			}
@@ -149,7 +150,7 @@ func BenchmarkGrowth(b *testing.B) {
 			raw := []byte(h.make(h.n / part))
 			b.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(h.name, " ", "-"), len(raw)), func(b *testing.B) {
 				for b.Loop() {
-					Read(raw, wide)
+					Read(context.Background(), raw, wide)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(raw)), "ns/octet")
 			})
@@ -170,11 +171,11 @@ func returning(size int) []byte {
 func TestReturnedMessageCostsNothing(t *testing.T) {
 	small, large := returning(256<<10), returning(5<<20)
 	for _, raw := range [][]byte{small, large} {
-		if r := Read(raw, Limits{}); len(r.Recipients) != 1 || r.Returned.MessageID != "x@sender.example" {
+		if r := Read(context.Background(), raw, Limits{}); len(r.Recipients) != 1 || r.Returned.MessageID != "x@sender.example" {
 			t.Fatalf("got %+v", r)
 		}
 	}
-	a, b := allocated(func() { Read(small, Limits{}) }), allocated(func() { Read(large, Limits{}) })
+	a, b := allocated(func() { Read(context.Background(), small, Limits{}) }), allocated(func() { Read(context.Background(), large, Limits{}) })
 	if float64(b) > 1.5*float64(a) {
 		t.Errorf("memory: %d octets with 256 KB, %d with 5 MB", a, b)
 	}
@@ -187,7 +188,7 @@ func BenchmarkReturned(b *testing.B) {
 		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Read(raw, Limits{})
+				Read(context.Background(), raw, Limits{})
 			}
 		})
 	}
@@ -199,28 +200,28 @@ func TestLimits(t *testing.T) {
 		return fmt.Sprintf("Final-Recipient: rfc822; u%d@example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 no\n\n", i)
 	}
 	three := reportOf("no", group(1)+group(2)+group(3))
-	r := Read([]byte(three), Limits{Recipients: 2})
+	r := Read(context.Background(), []byte(three), Limits{Recipients: 2})
 	if len(r.Recipients) != 2 || r.Dropped != 1 {
 		t.Errorf("recipients: got %d, dropped %d", len(r.Recipients), r.Dropped)
 	}
-	r = Read([]byte(three), Limits{Octets: strings.Index(three, "u3@")})
+	r = Read(context.Background(), []byte(three), Limits{Octets: strings.Index(three, "u3@")})
 	if len(r.Recipients) < 2 || !r.Truncated {
 		t.Errorf("octets: got %d, truncated %v", len(r.Recipients), r.Truncated)
 	}
-	r = Read([]byte(three), Limits{Parts: 1})
+	r = Read(context.Background(), []byte(three), Limits{Parts: 1})
 	if !r.Truncated {
 		t.Errorf("parts: not truncated")
 	}
 	deep := "From: MAILER-DAEMON@mx.example.net\nContent-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nx\n--c--\n--a--\n"
-	if r = Read([]byte(deep), Limits{Depth: 1}); !r.Truncated {
+	if r = Read(context.Background(), []byte(deep), Limits{Depth: 1}); !r.Truncated {
 		t.Errorf("depth: not truncated")
 	}
 	long := reportOf("no", "Final-Recipient: rfc822; u@example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 "+strings.Repeat("x", 5000)+"\n")
-	if r = Read([]byte(long), Limits{FieldLength: 100}); len(r.Recipients) != 1 || len(r.Recipients[0].Diagnostic) > 100 {
+	if r = Read(context.Background(), []byte(long), Limits{FieldLength: 100}); len(r.Recipients) != 1 || len(r.Recipients[0].Diagnostic) > 100 {
 		t.Errorf("field length: got %+v", r.Recipients)
 	}
 	fields := "X-A: b\nX-B: c\n" + three
-	if r = Read([]byte(fields), Limits{HeaderFields: 2}); r.Kind == KindDSN {
+	if r = Read(context.Background(), []byte(fields), Limits{HeaderFields: 2}); r.Kind == KindDSN {
 		t.Errorf("header fields: read more than two")
 	}
 }
@@ -229,7 +230,7 @@ func TestLimits(t *testing.T) {
 func TestReadKeepsNothing(t *testing.T) {
 	for name, raw := range fixtures(t) {
 		own := append([]byte(nil), raw...)
-		r := Read(own, Limits{})
+		r := Read(context.Background(), own, Limits{})
 		want := fmt.Sprintf("%+v", *r)
 		for i := range own {
 			own[i] = 'X'
@@ -257,7 +258,7 @@ func BenchmarkHostile(b *testing.B) {
 		b.Run(strings.ReplaceAll(h.name, " ", "-"), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Read(raw, Limits{})
+				Read(context.Background(), raw, Limits{})
 			}
 		})
 	}

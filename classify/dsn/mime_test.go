@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -116,7 +117,7 @@ func TestKinds(t *testing.T) {
 		{"nothing", "", KindNone},
 	}
 	for _, tt := range tests {
-		if got := Read([]byte(tt.in), Limits{}).Kind; got != tt.want {
+		if got := Read(context.Background(), []byte(tt.in), Limits{}).Kind; got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func TestNoticeFixtures(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := Read(raw, Limits{})
+				r := Read(context.Background(), raw, Limits{})
 				if r.Kind != kind {
 					t.Fatalf("kind %s, want %s", r.Kind, kind)
 				}

@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -18,7 +19,7 @@ func TestReadsBackWhatIsValid(t *testing.T) {
 	for seed := range n {
 		w := reportWriter{rnd: rand.New(rand.NewPCG(seed, 3464))}
 		raw, want := w.message()
-		got := Read([]byte(raw), Limits{})
+		got := Read(context.Background(), []byte(raw), Limits{})
 		for i := range got.Recipients {
 			got.Recipients[i].Notice = "" // words, which are not generated
 		}

@@ -2,14 +2,16 @@ package dsn
 
 import (
 	"bytes"
+	"context"
 	"strings"
 )
 
 // Read reads one message. It never fails: what cannot be read is left out, and
 // a message that is no report of any kind is of [KindNone]. The report holds
-// copies only, so the caller may use raw for something else afterwards.
-func Read(raw []byte, lim Limits) *Report {
-	r := reader{lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+// copies only, so the caller may use raw for something else afterwards. When ctx
+// ends, the reading does soon, with what was read so far.
+func Read(ctx context.Context, raw []byte, lim Limits) *Report {
+	r := reader{ctx: ctx, lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
 	if len(raw) > r.lim.Octets {
 		raw = raw[:r.lim.Octets]
 		r.rep.Truncated = true
@@ -18,11 +20,13 @@ func Read(raw []byte, lim Limits) *Report {
 	if len(r.rep.Recipients) > 0 {
 		r.rep.Sender = Address(r.top.get("To"))
 	}
+	r.rep.Truncated = r.rep.Truncated || ctx.Err() != nil
 	return r.rep
 }
 
 // reader is the reading of one message.
 type reader struct {
+	ctx context.Context
 	lim Limits
 	rep *Report
 

@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func TestStatusGroups(t *testing.T) {
 	for _, tt := range tests {
 		for _, end := range []string{"\n", "\r\n", "\r"} {
 			raw := strings.ReplaceAll("Content-Type: message/delivery-status\nFrom: MAILER-DAEMON@a.example\n\n"+tt.in, "\n", end)
-			r := Read([]byte(raw), Limits{})
+			r := Read(context.Background(), []byte(raw), Limits{})
 			var got []string
 			for _, rcpt := range r.Recipients {
 				got = append(got, fmt.Sprintf("%s/%s/%s/%s", rcpt.Address, rcpt.Action, rcpt.Status, rcpt.Diagnostic))

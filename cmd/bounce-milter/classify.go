@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -71,7 +72,7 @@ func runClassify(a *app, fs *flag.FlagSet, args []string) error {
 			failed = true
 			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
 		} else {
-			c = classified{File: m.Name, Result: engine.Message(m.Raw)}
+			c = classified{File: m.Name, Result: engine.Message(context.Background(), m.Raw)}
 		}
 		if c.Recipients == nil {
 			c.Recipients = []classify.Recipient{}
