@@ -74,9 +74,17 @@ func Address(field string) string {
 
 // bareAddress takes comments, angle brackets, a display name, a source route
 // and quotation marks off an address (RFC 5322 section 3.4, RFC 5321 section
-// 4.1.2). What is no mailbox is returned without the trimmings only.
+// 4.1.2). What is no mailbox is returned without the trimmings only, and what is
+// one stays one: what looks like a trimming may be a part of it.
 func bareAddress(s string) string {
 	s = strings.TrimSpace(s)
+	if t := trimAddress(s); isMailbox(t) || !isMailbox(s) {
+		return t
+	}
+	return s
+}
+
+func trimAddress(s string) string {
 	if i := strings.LastIndexByte(s, '<'); i >= 0 && (s[0] != '"' || strings.HasSuffix(s, ">")) {
 		// QUIRK: "<user@example.com>" in a field that wants the bare form:
 		// McAfee, Bigfoot, Sendmail 8.8.
@@ -99,7 +107,7 @@ func bareAddress(s string) string {
 	// A source route, "@relay:user@host" (RFC 5321 appendix C).
 	// QUIRK: Sun Java Messaging Server leaves it in Final-Recipient.
 	if strings.HasPrefix(s, "@") {
-		if i := strings.IndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i:], '@') > 0 {
+		if i := strings.IndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i+1:], '@') > 0 {
 			s = s[i+1:]
 		}
 	}

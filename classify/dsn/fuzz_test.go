@@ -105,7 +105,7 @@ func FuzzFields(f *testing.F) {
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{"rfc822; u@example.com", "utf-8;\\x{7528}@example.com", "rfc/822;<u@example.com>",
 		`rfc822;"a;b (c)"@example.com (comment (nested) \) )`, "rfc822;@r1,@r2:u@example.com", "u+2Btag+3Dx@example.com",
-		"x400; /S=U/", "(((", "rfc822;\"", "'u@example.com'", "mailto:u@example.com"} {
+		"x400; /S=U/", "(((", `x822;@relay\@hop:@host`, "'@host'", "x822;mailto:@host", "rfc822;\"", "'u@example.com'", "mailto:u@example.com"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
