@@ -35,7 +35,7 @@ type Config struct {
 	HeaderPrefix    string
 	ForgedHeaders   ForgedHeaders
 	TrustedNetworks []netip.Prefix
-	BounceSenders   []string
+	LookAt          LookAt
 	RulesDir        string
 	DrainTimeout    time.Duration
 
@@ -62,6 +62,15 @@ type ForgedHeaders string
 const (
 	ForgedRemove ForgedHeaders = "remove" // taken off every message
 	ForgedKeep   ForgedHeaders = "keep"   // left, for an MTA that strips them itself
+)
+
+// LookAt says by what the messages that are inspected are told from ordinary mail.
+type LookAt string
+
+// What is looked at.
+const (
+	LookAtHeader   LookAt = "header"   // the sender and every header
+	LookAtEnvelope LookAt = "envelope" // the sender alone
 )
 
 // Metrics is the [metrics] table.
@@ -102,7 +111,7 @@ func Default() *Config {
 		HeaderPrefix:    "X-Bounce-",
 		ForgedHeaders:   ForgedRemove,
 		TrustedNetworks: nil,
-		BounceSenders:   []string{"mailer-daemon", "postmaster", "mail-daemon", "mdaemon", "double-bounce"},
+		LookAt:          LookAtHeader,
 		RulesDir:        DefaultRulesDir,
 		DrainTimeout:    20 * time.Second,
 		Metrics:         Metrics{Listen: Socket{Network: "tcp", Address: "127.0.0.1:9894", Spelling: "127.0.0.1:9894"}},

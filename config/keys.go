@@ -54,17 +54,19 @@ var keys = []key{
 	{"header_prefix", `What the names of our headers begin with.`,
 		func(c *Config) value { return prefix{&c.HeaderPrefix} }},
 	{"forged_headers", `Headers with our prefix that come from outside: "remove" takes them off every
-message; "keep" leaves them and so need not look at ordinary mail at all: for sites
-whose MTA strips them itself (Postfix: header_checks).`,
+message; "keep" leaves them, for sites whose MTA strips them itself (Postfix:
+header_checks).`,
 		func(c *Config) value {
 			return choice[ForgedHeaders]{&c.ForgedHeaders, []ForgedHeaders{ForgedRemove, ForgedKeep}}
 		}},
 	{"trusted_networks", `Upstream relays that run bounce-milter too: their X-Bounce- headers stay.
 Networks or addresses, such as ["192.0.2.0/24", "2001:db8::25"].`,
 		func(c *Config) value { return networks{&c.TrustedNetworks} }},
-	{"bounce_senders", `Bounces come from the null sender. Some come from these local parts instead,
-and are looked at as well.`,
-		func(c *Config) value { return words{&c.BounceSenders} }},
+	{"look_at", `What tells a message that is worth reading from ordinary mail: "header" is its
+sender or its header; "envelope" is its sender alone (none, or MAILER-DAEMON's), which
+misses complaints, Amazon's notifications and other reports from ordinary senders, but
+with forged_headers = "keep" lets ordinary mail go before its header crosses the wire.`,
+		func(c *Config) value { return choice[LookAt]{&c.LookAt, []LookAt{LookAtHeader, LookAtEnvelope}} }},
 	{"rules_dir", `Folder of your own rules (*.toml), which go before the built-in ones.
 "" is none; this folder need not exist, any other must.`,
 		func(c *Config) value { return folder{&c.RulesDir} }},

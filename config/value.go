@@ -158,32 +158,6 @@ func (v word) set(in any, bad report) {
 	}
 }
 
-type words struct{ p *[]string }
-
-func (v words) wants() string { return `a list of strings, as in ["mailer-daemon"]` }
-
-func (v words) text() string {
-	list := make([]string, len(*v.p))
-	for i, s := range *v.p {
-		list[i] = quote(s)
-	}
-	return "[" + strings.Join(list, ", ") + "]"
-}
-
-func (v words) set(in any, bad report) {
-	list, ok := takeList(in, v, bad)
-	if !ok {
-		return
-	}
-	for i, s := range list {
-		if local, _, found := strings.Cut(s, "@"); found {
-			bad(i, "%q is a whole address: write the part before the @, %q", s, strings.ToLower(local))
-		}
-		list[i] = strings.ToLower(s)
-	}
-	*v.p = list
-}
-
 type folder struct{ p *string }
 
 func (v folder) wants() string { return `a string, as in "/etc/bounce-milter/rules.d"` }

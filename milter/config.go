@@ -25,9 +25,20 @@ type Forged string
 const (
 	// ForgedRemove looks at the header of all mail and takes ours out.
 	ForgedRemove Forged = "remove"
-	// ForgedKeep leaves them, and so lets ordinary mail go at MAIL: for
-	// sites whose MTA strips them itself.
+	// ForgedKeep leaves them: for an MTA that strips them itself.
 	ForgedKeep Forged = "keep"
+)
+
+// LookAt says by what the messages that are inspected are told from ordinary mail.
+type LookAt string
+
+// What is looked at.
+const (
+	// LookAtHeader looks at the sender and at every header, by [dsn.Gate].
+	LookAtHeader LookAt = "header"
+	// LookAtEnvelope looks at the sender alone. With [ForgedKeep] it lets
+	// ordinary mail go at MAIL.
+	LookAtEnvelope LookAt = "envelope"
 )
 
 // Socket is one address to listen on.
@@ -127,9 +138,7 @@ type Config struct {
 	ForgedHeaders   Forged
 	TrustedNetworks []netip.Prefix // clients whose headers with our prefix stay
 
-	// BounceSenders are local parts, lower case, whose mail is inspected
-	// like that of the null sender: reports that break RFC 3464 section 2.
-	BounceSenders []string
+	LookAt LookAt
 
 	// Metrics is where metrics and the status page are served; nil is nowhere.
 	Metrics *Socket
@@ -148,7 +157,7 @@ func DefaultConfig() Config {
 		Mode:          ModeTag,
 		HeaderPrefix:  "X-Bounce-",
 		ForgedHeaders: ForgedRemove,
-		BounceSenders: []string{"mailer-daemon", "postmaster", "mail-daemon", "mdaemon", "double-bounce"},
+		LookAt:        LookAtHeader,
 		Metrics:       &Socket{Network: "tcp", Address: "127.0.0.1:9894"},
 		DrainTimeout:  20 * time.Second,
 		Limits:        DefaultLimits,
@@ -192,6 +201,9 @@ func (c Config) Validate() error {
 	}
 	if c.ForgedHeaders != ForgedRemove && c.ForgedHeaders != ForgedKeep {
 		bad("forged_headers: %q is neither remove nor keep", c.ForgedHeaders)
+	}
+	if c.LookAt != LookAtHeader && c.LookAt != LookAtEnvelope {
+		bad("look_at: %q is neither header nor envelope", c.LookAt)
 	}
 	if err := checkPrefix(c.HeaderPrefix); err != nil {
 		errs = append(errs, fmt.Errorf("header_prefix: %w", err))

@@ -22,6 +22,7 @@ func TestValidate(t *testing.T) {
 		{"no address", func(c *Config) { c.Listen = []Socket{{"unix", ""}} }, "listen: a unix socket without an address"},
 		{"mode", func(c *Config) { c.Mode = "delete" }, `mode: "delete" is neither tag nor observe`},
 		{"forged", func(c *Config) { c.ForgedHeaders = "" }, `forged_headers: "" is neither remove nor keep`},
+		{"look at", func(c *Config) { c.LookAt = "body" }, `look_at: "body" is neither header nor envelope`},
 		{"socket mode", func(c *Config) { c.SocketMode = 0o10660 }, "socket_mode: 010660 is no file mode"},
 		{"prefix of all mail", func(c *Config) { c.HeaderPrefix = "Rec" }, `header_prefix: "Rec" does not begin with X-`},
 		{"prefix with a colon", func(c *Config) { c.HeaderPrefix = "X-B:" }, "octets that no header name may have"},
@@ -39,7 +40,7 @@ func TestValidate(t *testing.T) {
 	}
 	// Everything at once, not the first alone.
 	c := Config{}
-	if n := strings.Count(c.Validate().Error(), "\n"); n != 3 {
+	if n := strings.Count(c.Validate().Error(), "\n"); n != 4 {
 		t.Errorf("an empty configuration: %v", c.Validate())
 	}
 }

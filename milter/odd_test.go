@@ -57,7 +57,7 @@ func TestIdleTimeout(t *testing.T) {
 // what was negotiated for.
 func TestModeChangesWithinASession(t *testing.T) {
 	for _, first := range []Forged{ForgedKeep, ForgedRemove} {
-		ts := start(t, func(c *Config) { c.ForgedHeaders = first })
+		ts := start(t, func(c *Config) { c.ForgedHeaders, c.LookAt = first, LookAtEnvelope })
 		c := newClient(t, ts.dial(t), offerAll)
 		if got := c.protocol&gomilter.OptNoEOHReply != 0; got != (first == ForgedKeep) {
 			t.Errorf("%s: no reply at the end of a header: %v", first, got)

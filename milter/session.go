@@ -45,7 +45,8 @@ type session struct {
 	inside bool            // the client is the MTA itself: no MAIL argument can come
 	macro  map[byte][]byte // macros by the command that they came with
 
-	msg message
+	msg  message
+	path []byte // the Return-Path of a message, for the gate
 }
 
 // message is what is known of the message in progress.
@@ -55,7 +56,8 @@ type message struct {
 	utf8      bool // internationalised (RFC 6531): it may hold raw UTF-8
 	other8    bool // an octet of the header is neither ASCII nor UTF-8
 	trusted   bool // the client's headers with our prefix stay
-	suspect   bool // to be inspected: a report, by its sender or header
+	gate      dsn.Gate
+	suspect   bool // to be inspected: the gate is open
 	passes    bool // nothing of it is looked at
 	discard   bool // nothing is kept of the body
 	cut       bool // a part of its header was not kept
@@ -83,7 +85,7 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		want |= wantOnUnix
 	}
 	st := s.srv.state.Load()
-	if st.cfg.ForgedHeaders == ForgedKeep {
+	if st.letsGoAtMAIL() {
 		// The answer to MAIL lets ordinary mail go. Whatever gets as far as
 		// the end of its header is inspected.
 		want = want&^gomilter.OptNoMailReply | gomilter.OptNoEOHReply
@@ -165,11 +167,16 @@ func (s *session) mail(from string, utf8 bool) {
 	m.st, m.from, m.inMessage = st, from, true
 	m.utf8 = utf8 || !isASCII(from)
 	m.trusted = st.trusts(s.client)
-	m.suspect = from == "" || st.isBounceSender(from)
-	m.passes = !m.suspect && (m.trusted || st.cfg.ForgedHeaders == ForgedKeep)
+	s.path = append(append(append(s.path[:0], '<'), from...), '>')
+	m.gate.Field(returnPath, s.path)
+	m.suspect = m.gate.Open()
+	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
 	m.octets.reset(&s.srv.memory, st.cfg.Limits.MessageOctets)
 	m.forged.reset(&s.srv.memory)
 }
+
+// returnPath names the field in which an MTA keeps the envelope sender.
+var returnPath = []byte("Return-Path")
 
 // endMessage gives back what the message held; the client stays.
 func (s *session) endMessage() {
@@ -209,8 +216,8 @@ func (s *session) header(name, value []byte, cut bool) {
 		m.utf8 = isUTF8(value)
 		m.other8 = !m.utf8
 	}
-	if !m.suspect {
-		m.suspect = st.suspicious(name, value)
+	if !m.suspect && st.cfg.LookAt == LookAtHeader {
+		m.gate.Field(name, value)
 	}
 	m.fields++
 	if cut {
@@ -218,7 +225,7 @@ func (s *session) header(name, value []byte, cut bool) {
 	}
 	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.HeaderOctets {
 		m.cut = true
-		if m.vital >= maxVital || octets > maxVitalOctets || !vital(name) {
+		if m.vital >= maxVital || octets > maxVitalOctets || !dsn.Decisive(name) {
 			return
 		}
 		m.vital++
@@ -308,6 +315,7 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Re
 	defer s.guard()
 	m := &s.msg
 	noReply := s.protocol&gomilter.OptNoEOHReply != 0
+	m.suspect = m.suspect || m.gate.Open()
 	if m.trusted && m.forged.tags > 0 {
 		m.suspect = false // a relay before us did our work
 	}

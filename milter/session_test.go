@@ -55,7 +55,7 @@ func TestGoMilterClient(t *testing.T) {
 	for _, tt := range tests {
 		for _, keep := range []Forged{ForgedRemove, ForgedKeep} {
 			t.Run(fmt.Sprintf("v%d/%x/%s", tt.version, tt.protocol, keep), func(t *testing.T) {
-				ts := start(t, func(c *Config) { c.ForgedHeaders = keep })
+				ts := start(t, func(c *Config) { c.ForgedHeaders, c.LookAt = keep, LookAtEnvelope })
 				client := gomilter.NewClientWithOptions("unix", ts.path, gomilter.ClientOptions{
 					Dialer:      versionDialer{tt.version},
 					ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
@@ -151,6 +151,7 @@ func TestOffer(t *testing.T) {
 		wantVer  uint32
 	}{
 		{"everything", 6, offerActions, offerAll, ForgedRemove, wantProtocol | wantOnUnix, wantActions, 6},
+		{"everything, keep, headers seen", 6, offerActions, offerAll, ForgedKeep, wantProtocol | wantOnUnix, wantActions, 6},
 		{"everything, keep", 6, offerActions, offerAll, ForgedKeep,
 			wantProtocol | gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoEOHReply, wantActions, 6},
 		{"everything, TCP", 6, offerActions, offerAll, ForgedRemove, wantProtocol, wantActions, 6},
@@ -164,6 +165,9 @@ func TestOffer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ts := start(t, func(c *Config) {
 				c.ForgedHeaders = tt.keep
+				if !strings.Contains(tt.name, "headers seen") {
+					c.LookAt = LookAtEnvelope
+				}
 				if strings.Contains(tt.name, "TCP") {
 					c.Listen = []Socket{{"tcp", "127.0.0.1:0"}}
 				}
@@ -405,16 +409,24 @@ func TestWhatIsInspected(t *testing.T) {
 		{"automatic reply", "x@example.org", []string{"Auto-Submitted: auto-replied (vacation)"}, true},
 		{"failed recipients", "x@example.org", []string{"X-Failed-Recipients: u@example.com"}, true},
 		{"automatic notification", "x@example.org", []string{"Auto-Submitted: auto-generated"}, false},
+		{"Debian's vacation", "x@example.org", []string{"Subject: away from my mail", "Precedence: bulk"}, true},
+		{"Subject of a bounce", "x@example.org", []string{"Subject: =?utf-8?q?Undelivered_?=\n\t=?utf-8?q?Mail?="}, true},
+		{"Amazon SNS", "x@example.org", []string{"From: Bounces <no-reply@sns.amazonaws.com>"}, true},
 		{"ordinary", "x@example.org", []string{"From: Daemon <x@example.org>", "Content-Type: multipart/mixed; boundary=report"}, false},
 	}
-	ts := start(t, nil)
-	c := newClient(t, ts.dial(t), offerAll)
-	c.expect('c', connectFrame("192.0.2.1"))
-	for _, tt := range tests {
-		before := len(ts.insp.seen)
-		c.message(tt.from, append(tt.lines, "", "body")...)
-		if got := len(ts.insp.seen) > before; got != tt.want {
-			t.Errorf("%s: inspected %v, want %v", tt.name, got, tt.want)
+	for _, forged := range []Forged{ForgedRemove, ForgedKeep} {
+		for _, look := range []LookAt{LookAtHeader, LookAtEnvelope} {
+			ts := start(t, func(c *Config) { c.ForgedHeaders, c.LookAt = forged, look })
+			c := newClient(t, ts.dial(t), offerAll)
+			c.expect('c', connectFrame("192.0.2.1"))
+			for _, tt := range tests {
+				want := tt.want && (look == LookAtHeader || tt.from != "x@example.org" && tt.from != "srs0=x@example.org")
+				before := len(ts.insp.seen)
+				c.message(tt.from, append(tt.lines, "", "body")...)
+				if got := len(ts.insp.seen) > before; got != want {
+					t.Errorf("%s, %s, %s: inspected %v, want %v", tt.name, forged, look, got, want)
+				}
+			}
 		}
 	}
 }

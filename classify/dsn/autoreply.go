@@ -51,7 +51,7 @@ func unquoted(text string) []byte {
 // autoReplyData is what the data say about automatic replies.
 type autoReplyData struct {
 	cues      cueSet
-	subject   noticeCue // of the Subjects that only automatic replies have
+	subject   cueSet // of the Subjects that only automatic replies have
 	phrases   *phraseIndex[uint32]
 	threshold int // score from which a message is an automatic reply
 	words     int // what a phrase in the text adds to the score
@@ -109,14 +109,17 @@ func loadAutoReplies() (*autoReplyData, error) {
 	for _, c := range append(f.Cue, subject, maybe) {
 		d.cues.add(&c)
 	}
-	subject.fold()
-	d.subject = subject
+	if d.cues.count > maxCues {
+		return nil, fmt.Errorf("reading autoreply data: %d cues, of %d at most", d.cues.count, maxCues)
+	}
+	d.subject.add(&subject)
 	return d, nil
 }
 
 // answers reports whether the Subject is one that only an automatic reply has.
 // Such a reply may say, as a bounce does, that the mail was not passed on.
 func (d *autoReplyData) answers(h fieldSource) bool {
-	_, low := foldText(nil, nil, cut(h.get("Subject"), maxSentence))
-	return d.subject.matches(string(low))
+	answers := false
+	d.subject.each(h, func(*noticeCue) { answers = true })
+	return answers
 }

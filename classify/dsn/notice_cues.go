@@ -1,8 +1,10 @@
 package dsn
 
 import (
+	"bytes"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // headScore is what the header says of whether a message is a bounce.
@@ -44,8 +46,7 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 // cueSet is a list of cues, filed by the fields that they look at, so that
 // every field is read and folded once.
 type cueSet struct {
-	fields []string
-	cues   [][]*noticeCue // by number of field
+	fields []*fieldCues
 	count  int
 }
 
@@ -54,38 +55,134 @@ func (s *cueSet) add(c *noticeCue) {
 	c.number = s.count
 	s.count++
 	for _, name := range c.Header {
-		i := slices.Index(s.fields, name)
+		i := slices.IndexFunc(s.fields, func(f *fieldCues) bool { return f.name == name })
 		if i < 0 {
 			i = len(s.fields)
-			s.fields, s.cues = append(s.fields, name), append(s.cues, nil)
+			s.fields = append(s.fields, &fieldCues{name: name})
 		}
-		s.cues[i] = append(s.cues[i], c)
+		s.fields[i].add(c)
 	}
 }
 
 // each calls f for every cue that holds for a header, once.
 func (s *cueSet) each(h fieldSource, f func(*noticeCue)) {
-	var room [2][maxSentence]byte
-	var seen [4]uint64
-	for i, name := range s.fields {
-		v := h.get(name)
-		var folded string
-		if v == "" {
-			if len(h.values(name)) == 0 {
-				continue
-			}
-			folded = "<>" // there, and empty
-		} else {
-			_, low := foldText(room[0][:0], room[1][:0], cut(v, maxSentence))
-			folded = strings.TrimSuffix(string(low), " ")
+	var room foldRoom
+	var seen [maxCues / 64]uint64
+	for _, field := range s.fields {
+		v := h.get(field.name)
+		if v == "" && len(h.values(field.name)) == 0 {
+			continue
 		}
-		for _, c := range s.cues[i] {
-			if bit := uint64(1) << (c.number % 64); seen[c.number/64%4]&bit == 0 && c.matches(folded) {
-				seen[c.number/64%4] |= bit
+		field.match(room.text(v), func(c *noticeCue) {
+			if bit := uint64(1) << (c.number % 64); seen[c.number/64]&bit == 0 {
+				seen[c.number/64] |= bit
 				f(c)
 			}
+		})
+	}
+}
+
+// fieldCues are the cues that look at one field. Their phrases are filed by the
+// first octet, of which a Subject has few that any of them begins with.
+type fieldCues struct {
+	name string
+	cues []*noticeCue
+	// by first octet, nil where no cue has any:
+	begin, any *phrasesByOctet
+}
+
+type phrasesByOctet [256][]cuePhrase
+
+type cuePhrase struct {
+	text string
+	cue  *noticeCue
+}
+
+func (f *fieldCues) add(c *noticeCue) {
+	f.cues = append(f.cues, c)
+	f.begin = f.begin.add(c, c.Begin)
+	f.any = f.any.add(c, c.Any)
+}
+
+// match calls found for every cue that holds for the field's folded value; for
+// some of them more than once.
+func (f *fieldCues) match(v []byte, found func(*noticeCue)) {
+	for _, c := range f.cues {
+		if c.matches(v) {
+			found(c)
 		}
 	}
+	f.begin.match(v, found)
+	for i := range v {
+		if f.any == nil {
+			return
+		}
+		f.any.match(v[i:], found)
+	}
+}
+
+func (x *phrasesByOctet) add(c *noticeCue, phrases []string) *phrasesByOctet {
+	if x == nil && len(phrases) > 0 {
+		x = new(phrasesByOctet)
+	}
+	for _, p := range phrases {
+		x[p[0]] = append(x[p[0]], cuePhrase{p, c})
+	}
+	return x
+}
+
+// match calls found for the cue of every phrase that v begins with.
+func (x *phrasesByOctet) match(v []byte, found func(*noticeCue)) {
+	if x == nil || len(v) == 0 {
+		return
+	}
+	for _, p := range x[v[0]] {
+		if len(v) >= len(p.text) && string(v[:len(p.text)]) == p.text {
+			found(p.cue)
+		}
+	}
+}
+
+// foldRoom is where a field's value is brought into the form in which cues are
+// compared: that of [foldPhrase], cut to maxSentence. What is there and empty is
+// "<>".
+type foldRoom [2][maxSentence]byte
+
+// text folds a value that was decoded.
+func (r *foldRoom) text(v string) []byte {
+	if v == "" {
+		return append(r[1][:0], "<>"...)
+	}
+	_, low := foldText(r[0][:0], r[1][:0], cut(v, maxSentence))
+	return bytes.TrimSuffix(low, []byte(" "))
+}
+
+// field folds a value as it stands in a header. Most are of ASCII, without
+// encoded words: they cost no allocation.
+func (r *foldRoom) field(v []byte) []byte {
+	v = bytes.TrimSpace(v[:min(len(v), 4*maxSentence)]) // encoded words are longer than what they encode
+	low := r[1][:0]
+	for i, c := range v {
+		switch {
+		case c >= utf8.RuneSelf || c == '=' && i+1 < len(v) && v[i+1] == '?':
+			return r.text(decodeWords(v))
+		case len(low) == maxSentence:
+			return low
+		case isBlank(rune(c)):
+			if len(low) > 0 && low[len(low)-1] != ' ' {
+				low = append(low, ' ')
+			}
+		case c < ' ' || c == 0x7f: // see clean
+		case 'A' <= c && c <= 'Z':
+			low = append(low, c|0x20)
+		default:
+			low = append(low, c)
+		}
+	}
+	if len(low) == 0 {
+		return r.text("")
+	}
+	return bytes.TrimSuffix(low, []byte(" "))
 }
 
 // fold brings the cue's phrases into the form in which they are compared.
@@ -97,43 +194,41 @@ func (c *noticeCue) fold() {
 	}
 }
 
-// matches reports whether a cue holds for a field's folded value.
-func (c *noticeCue) matches(v string) bool {
+// matches reports whether a cue holds for a field's folded value, by all but the
+// phrases that it may begin with or contain.
+func (c *noticeCue) matches(v []byte) bool {
 	switch {
 	case c.Present:
 		return true
 	// QUIRK: Courier's sender is "<@>".
-	case c.Empty && (v == "<>" || strings.HasSuffix(v, " <>") || strings.HasSuffix(v, "<@>")):
+	case c.Empty && (string(v) == "<>" || bytes.HasSuffix(v, []byte(" <>")) || bytes.HasSuffix(v, []byte("<@>"))):
 		return true
 	}
 	if len(c.Local) > 0 {
-		local := v
-		if i := strings.LastIndexByte(local, '<'); i >= 0 {
-			local = local[i+1:]
-		} else if i := strings.IndexByte(local, ' '); i >= 0 && strings.IndexByte(local, '@') > i {
-			local = local[strings.LastIndexByte(local[:strings.IndexByte(local, '@')], ' ')+1:]
-		}
-		if i := strings.IndexAny(local, "@> ("); i >= 0 {
-			local = local[:i]
-		}
-		local = strings.TrimSuffix(local, `\`) // QUIRK: "Postmaster\@example.com@example.net", by a script
+		local := localPart(v)
 		for _, want := range c.Local {
-			if local == want {
+			if string(local) == want {
 				return true
 			}
 		}
 	}
-	for _, p := range c.Begin {
-		if strings.HasPrefix(v, p) {
-			return true
-		}
-	}
-	for _, p := range c.Any {
-		if strings.Contains(v, p) {
-			return true
-		}
-	}
 	return false
+}
+
+// localPart returns the local part of the address in a folded field, or its
+// first word.
+func localPart(v []byte) []byte {
+	local := v
+	if i := bytes.LastIndexByte(local, '<'); i >= 0 {
+		local = local[i+1:]
+	} else if i := bytes.IndexByte(local, ' '); i >= 0 && bytes.IndexByte(local, '@') > i {
+		local = local[bytes.LastIndexByte(local[:bytes.IndexByte(local, '@')], ' ')+1:]
+	}
+	if i := bytes.IndexAny(local, "@> ("); i >= 0 {
+		local = local[:i]
+	}
+	// QUIRK: "Postmaster\@example.com@example.net", by a script.
+	return bytes.TrimSuffix(local, []byte(`\`))
 }
 
 // Weights of what the text says. The threshold is the data's.

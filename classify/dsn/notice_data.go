@@ -97,6 +97,7 @@ type noticeCue struct {
 	Spares  bool     `toml:"spares"`  // says nothing where a daemon sends on, or from, a list
 	Robot   bool     `toml:"robot"`   // some program wrote it
 	Delayed bool     `toml:"delayed"` // the program will try again
+	Gate    bool     `toml:"gate"`    // a message with it is worth reading, see [Gate]
 	Person  bool     `toml:"person"`  // people write so, too: a sentence is wanted that only one mail system writes
 
 	number int // in its cueSet
@@ -163,6 +164,9 @@ func loadNotices() (*noticeData, error) {
 		for _, name := range f.Text.HeaderStart {
 			d.headerStart[strings.ToLower(name)] = true
 		}
+	}
+	if d.cues.count > maxCues {
+		return nil, fmt.Errorf("reading notice data: %d cues, of %d at most", d.cues.count, maxCues)
 	}
 	for i := range d.formats {
 		f := &d.formats[i]

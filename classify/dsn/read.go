@@ -45,6 +45,9 @@ type reader struct {
 func (r *reader) read(msg []byte) {
 	top, body := readHeader(make(header, 0, 32), msg, r.lim, false)
 	r.top = mendHeader(top)
+	if !r.top.worthReading() {
+		return
+	}
 	r.walker = walker{lim: r.lim, parts: make([]part, 0, 4)}
 	r.walker.walk(r.top, body, 0, false)
 	r.rep.Truncated = r.rep.Truncated || r.walker.truncated
@@ -63,6 +66,15 @@ func (r *reader) read(msg []byte) {
 	default:
 		r.inWords()
 	}
+}
+
+// worthReading asks the gate about a header.
+func (h header) worthReading() bool {
+	var g Gate
+	for i := range h {
+		g.Field(h[i].name, h[i].value)
+	}
+	return g.Open()
 }
 
 // statusParts reads the delivery-status parts of the message itself, in whatever

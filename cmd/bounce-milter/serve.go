@@ -151,7 +151,7 @@ func milterConfig(c *config.Config) milter.Config {
 		HeaderPrefix:    c.HeaderPrefix,
 		ForgedHeaders:   milter.Forged(c.ForgedHeaders),
 		TrustedNetworks: c.TrustedNetworks,
-		BounceSenders:   c.BounceSenders,
+		LookAt:          milter.LookAt(c.LookAt),
 		DrainTimeout:    c.DrainTimeout,
 		Limits: milter.Limits{
 			MessageOctets:    c.Limits.Report.Octets,

@@ -114,7 +114,7 @@ func TestKilledInTheMiddleOfAMessage(t *testing.T) {
 }
 
 // Ordinary mail's body never crosses the wire, and with forged_headers = "keep"
-// nothing after MAIL does.
+// and look_at = "envelope" nothing after MAIL does.
 func TestOrdinaryMailIsCheap(t *testing.T) {
 	p := newPair(t)
 	to, box := p.postfix.Mailbox()
@@ -125,7 +125,7 @@ func TestOrdinaryMailIsCheap(t *testing.T) {
 		t.Errorf("%d octets crossed the wire: %v", octets, seen)
 	}
 	cfg := p.daemon.cfg
-	cfg.Top = `forged_headers = "keep"`
+	cfg.Top = "forged_headers = \"keep\"\nlook_at = \"envelope\""
 	if err := p.daemon.Configure(cfg); err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ type filter struct {
 	tcp  string // address
 	proc map[string]*lab.Process
 	own  bool
-	keep bool // ours with forged_headers = "keep"
+	keep bool // ours with forged_headers = "keep" and look_at = "envelope"
 }
 
 func (f *filter) addr(network string) string {
@@ -120,7 +120,7 @@ func (b *bench) start(bin string) error {
 		f := &filter{name: "bounce-milter", own: true, keep: keep, tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
 		top, id := "socket_group = \"postfix\"\n", "ours"
 		if keep {
-			top, id = top+"forged_headers = \"keep\"\n", "keep"
+			top, id = top+"forged_headers = \"keep\"\nlook_at = \"envelope\"\n", "keep"
 		}
 		f.unix = b.sockets + "/" + id + ".sock"
 		d, err := b.lab.StartDaemon(id, lab.DaemonConfig{Bin: bin, Listen: []string{"unix:" + f.unix, "inet:" + f.tcp}, Top: top})
@@ -277,7 +277,7 @@ func label(f *filter, what string) string {
 	name := f.name + ", " + what
 	if f.own && what == "ordinary mail" {
 		if f.keep {
-			name += ", `forged_headers = \"keep\"`"
+			name += ", `forged_headers = \"keep\"`, `look_at = \"envelope\"`"
 		} else {
 			name += ", `forged_headers = \"remove\"`"
 		}
