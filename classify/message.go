@@ -2,6 +2,7 @@ package classify
 
 import (
 	"context"
+	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
@@ -38,7 +39,28 @@ func (e *Engine) Message(ctx context.Context, raw []byte) Result {
 		e.end(q)
 		res.Recipients = append(res.Recipients, out)
 	}
+	spareAliases(res.Recipients)
 	return res
+}
+
+// spareAliases makes a hard verdict soft where the report tells of another fate
+// of the same address: what an alias leads to may be dead, the alias itself took
+// the mail.
+func spareAliases(rs []Recipient) {
+	if len(rs) < 2 {
+		return
+	}
+	lives := map[string]bool{}
+	for i := range rs {
+		if rs[i].Type != Hard && rs[i].Recipient != "" {
+			lives[strings.ToLower(rs[i].Recipient)] = true
+		}
+	}
+	for i := range rs {
+		if rs[i].Type == Hard && lives[strings.ToLower(rs[i].Recipient)] {
+			rs[i].Type = Soft
+		}
+	}
 }
 
 // Reply judges a bare reply and answers as for a recipient of a report. An

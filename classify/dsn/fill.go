@@ -20,47 +20,16 @@ func (r *reader) fill(sr *statusReader) {
 	if len(sr.groups) == 0 && !r.unnamed() {
 		sr.groups = make([]statusGroup, 1)
 	}
-	r.rep.Recipients = slices.Grow(r.rep.Recipients, len(sr.groups))
-	seen := map[string]int{}
+	rs := newResults(len(r.rep.Recipients) + len(sr.groups))
+	rs.list = append(rs.list, r.rep.Recipients...)
 	for i := range sr.groups {
 		if r.ctx.Err() != nil {
 			break
 		}
-		rcpt := r.recipient(&sr.groups[i], len(sr.groups) == 1)
-		if len(sr.groups) > 1 && rcpt.Address != "" {
-			// QUIRK: the same recipient twice: Sendmail, for an alias and what
-			// it leads to; MailMarshal.
-			key := strings.ToLower(rcpt.Address)
-			if j, ok := seen[key]; ok {
-				merge(&r.rep.Recipients[j], &rcpt)
-				continue
-			}
-			seen[key] = len(r.rep.Recipients)
-		}
-		r.rep.Recipients = append(r.rep.Recipients, rcpt)
+		g := &sr.groups[i]
+		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(g.extensions.get("X-Actual-Recipient")))
 	}
-}
-
-// merge adds what a second group says of a recipient.
-func merge(to, from *Recipient) {
-	if !to.Action.Bounced() && from.Action.Bounced() {
-		*to, *from = *from, *to
-	}
-	if to.Diagnostic == "" {
-		to.Diagnostic, to.DiagnosticType = from.Diagnostic, from.DiagnosticType
-	}
-	if statusRank(from.Status) > statusRank(to.Status) {
-		to.Status = from.Status
-	}
-	if to.SMTPCode == 0 {
-		to.SMTPCode = from.SMTPCode
-	}
-	if to.RemoteMTA == "" {
-		to.RemoteMTA = from.RemoteMTA
-	}
-	if to.Original == "" {
-		to.Original = from.Original
-	}
+	r.rep.Recipients = rs.list
 }
 
 // unnamed reads the recipients of a report that has no fields about any: they
@@ -101,6 +70,12 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		// their own write the reply here.
 		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", decodeWords([]byte(status))
 	}
+	comment := ""
+	if rcpt.Diagnostic == "" {
+		if comment = statusWords(decodeWords(g.field[fieldStatus])); leadingCode(comment) >= 400 {
+			rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", comment
+		}
+	}
 	if !isMailbox(rcpt.Address) {
 		r.findAddress(&rcpt, g, only)
 	}
@@ -108,6 +83,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		rcpt.Original = ""
 	}
 
+	unfinished := isUnfinished(rcpt.Diagnostic)
 	reply := ParseReply(rcpt.Diagnostic)
 	rcpt.Diagnostic = reply.Text
 	if rcpt.DiagnosticType != "x-unix" { // the exit code of a program
@@ -116,6 +92,11 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	rcpt.Status = betterStatus(reply.Status, rcpt.StatusField)
 	if reply.Code == 0 || statusRank(reply.Status) <= rankGeneric && statusRank(rcpt.StatusField) <= rankGeneric {
 		r.askNotice(&rcpt)
+	} else {
+		r.complete(&rcpt, unfinished)
+	}
+	if rcpt.Diagnostic == "" && rcpt.Notice == "" && (rcpt.Action == "" || rcpt.Action.Bounced()) {
+		rcpt.Notice = comment
 	}
 	if rcpt.SMTPCode == 0 && isCode(status) {
 		// QUIRK: "Status: 550": Zoho and Apache James.
@@ -145,20 +126,27 @@ func (r *reader) foreign(b []byte) string {
 }
 
 // supplementary returns the reply in an extension field of a group that has no
-// Diagnostic-Code.
+// Diagnostic-Code: the data know which fields hold one.
 //
-// QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), write
+// QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), put angle
+// brackets and an enhanced code around it:
 // "X-Supplementary-Info: <mx.example.com #5.7.1 smtp;550 5.7.1 …>".
 func supplementary(h header) (kind, reply string) {
-	s := h.get("X-Supplementary-Info")
-	if ParseReply(s).Code == 0 {
-		return "", ""
+	for i := range h {
+		name := strings.ToLower(string(h[i].name))
+		if !slices.ContainsFunc(tables().diagnostic, func(part string) bool { return strings.Contains(name, part) }) {
+			continue
+		}
+		s := decodeWords(h[i].value)
+		if s = strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">"); statusWords(s) == "" {
+			continue
+		}
+		if i := strings.Index(s, "smtp;"); i >= 0 {
+			s = s[i:]
+		}
+		return splitType(s)
 	}
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">")
-	if i := strings.Index(s, "smtp;"); i >= 0 {
-		return splitType(s[i:])
-	}
-	return "smtp", s
+	return "", ""
 }
 
 // betterStatus chooses between the code of the remote server's reply and that of

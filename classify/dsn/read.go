@@ -89,6 +89,10 @@ func (r *reader) statusParts() bool {
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		switch {
+		case p.kind.status() && !p.hasFields(r.lim):
+			// QUIRK: the words in a part of this type, the fields in a second
+			// one: Netscape Messaging Server, and gateways that copy a type.
+			p.kind = mediaType{name: "text/plain", charset: p.kind.charset}
 		case p.kind.status():
 			found = true
 			// QUIRK: base64 or quoted-printable, which RFC 6522 section 3
@@ -109,6 +113,19 @@ func (r *reader) statusParts() bool {
 	}
 	r.fill(&sr)
 	return true
+}
+
+// hasFields reports whether a part has any of the fields of RFC 3464.
+func (p *part) hasFields(lim Limits) bool {
+	for b := p.decoded(lim.Octets); len(b) > 0; {
+		line, next := cutLine(b)
+		line = bytes.TrimLeft(line, " \t")
+		if n, _ := fieldName(line); n > 0 && lookupField(line[:n]) != fieldUnknown {
+			return true
+		}
+		b = next
+	}
+	return len(bytes.TrimSpace(p.body)) == 0
 }
 
 // inWords reads a bounce without the fields of a report, or finds that the

@@ -18,6 +18,8 @@ type reportTables struct {
 	noCharset map[string]bool   // labels that say nothing
 	charset   map[string]string // labels that no registry has
 	feedback  []string          // fields of messages that Hotmail and the like complain about
+
+	diagnostic []string // parts of the names of extension fields that hold a reply, lower case
 }
 
 // tables returns the tables, read once. They are part of the program and a
@@ -37,7 +39,8 @@ func loadTables(data string) (*reportTables, error) {
 			None  []string
 			Alias map[string]string
 		}
-		Feedback []struct{ About, Returned string }
+		Feedback   []struct{ About, Returned string }
+		Diagnostic struct{ Fields []string }
 	}
 	if err := toml.NewDecoder(strings.NewReader(data)).DisallowUnknownFields().Decode(&f); err != nil {
 		return nil, fmt.Errorf("parsing report data: %w", err)
@@ -46,6 +49,8 @@ func loadTables(data string) (*reportTables, error) {
 		actions:   map[string]Action{},
 		noCharset: map[string]bool{},
 		charset:   f.Charsets.Alias,
+
+		diagnostic: f.Diagnostic.Fields,
 	}
 	for _, a := range Actions {
 		t.actions[string(a)] = a

@@ -1,0 +1,133 @@
+package dsn
+
+import "strings"
+
+// results are the recipients of a report so far, filed so that a group that
+// says the same of the same recipient once more is found at once.
+//
+// An alias may have several fates: Exim and Sendmail write a group for each, all
+// with the alias as Final-Recipient, and each is a result of its own.
+type results struct {
+	list  []Recipient
+	first map[string]int // the first result of an address, in lower case
+	exact map[string]int // by all that tells two results apart
+}
+
+func newResults(room int) *results {
+	return &results{list: make([]Recipient, 0, room), first: map[string]int{}, exact: map[string]int{}}
+}
+
+// add files what a group says. actual is whom an alias led to, "" where the
+// group does not say.
+//
+// QUIRK: the same recipient twice, once with the reply and once without:
+// MailMarshal, and reports that a gateway pasted together.
+func (rs *results) add(r Recipient, actual string) {
+	key := strings.ToLower(r.Address)
+	if key == "" {
+		rs.list = append(rs.list, r)
+		return
+	}
+	if strings.EqualFold(actual, r.Address) {
+		actual = ""
+	}
+	full := strings.ToLower(strings.Join([]string{key, actual, string(r.Action), r.Diagnostic, r.Status}, "\x00"))
+	if i, ok := rs.exact[full]; ok {
+		merge(&rs.list[i], &r)
+		return
+	}
+	if i, ok := rs.first[key]; ok && actual == "" && rs.list[i].sameAs(&r) {
+		merge(&rs.list[i], &r)
+		rs.exact[full] = i
+		return
+	}
+	rs.exact[full] = len(rs.list)
+	if _, ok := rs.first[key]; !ok {
+		rs.first[key] = len(rs.list)
+	}
+	rs.list = append(rs.list, r)
+}
+
+// sameAs reports whether two groups about one address are about one result: one
+// of them says nothing that the other does not.
+func (r *Recipient) sameAs(other *Recipient) bool {
+	return r.Action == other.Action && (r.Diagnostic == "" || other.Diagnostic == "") &&
+		(r.Status == other.Status || statusRank(r.Status) <= rankGeneric || statusRank(other.Status) <= rankGeneric)
+}
+
+// merge adds what a second group says of the same result.
+func merge(to, from *Recipient) {
+	if to.Diagnostic == "" {
+		to.Diagnostic, to.DiagnosticType = from.Diagnostic, from.DiagnosticType
+	}
+	if statusRank(from.Status) > statusRank(to.Status) {
+		to.Status = from.Status
+	}
+	if to.SMTPCode == 0 {
+		to.SMTPCode = from.SMTPCode
+	}
+	if to.RemoteMTA == "" {
+		to.RemoteMTA = from.RemoteMTA
+	}
+	if to.Original == "" {
+		to.Original = from.Original
+	}
+	if to.Notice == "" {
+		to.Notice = from.Notice
+	}
+}
+
+// complete gives a reply the lines that its field lacks and, where the reporting
+// server made the reply itself, what it wrote in the transcript beside it.
+//
+// QUIRK: Sendmail copies the first line of a reply into Diagnostic-Code; all
+// lines stand in the transcript ("<<<"). Of an error of its own it copies the
+// class ("553 5.3.5 system config error") and leaves the error to the transcript.
+func (r *reader) complete(rcpt *Recipient, unfinished bool) {
+	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
+		return
+	}
+	reply, _ := r.evidence(rcpt.Address)
+	said := ParseReply(reply)
+	same := strings.HasPrefix(said.Text, rcpt.Diagnostic)
+	switch {
+	case said.Code != rcpt.SMTPCode:
+	case same && unfinished:
+		rcpt.Diagnostic, rcpt.Status = said.Text, betterStatus(said.Status, rcpt.Status)
+	case !same && !unfinished && rcpt.Notice == "":
+		rcpt.Notice = said.Text
+	}
+}
+
+// isUnfinished reports whether a reply of many lines (RFC 5321 section 4.2.1) has
+// no last one: "550-5.7.26 …" and no "550 …" after it.
+func isUnfinished(reply string) bool {
+	if len(reply) < 4 || !isCode(reply[:3]) || reply[3] != '-' {
+		return false
+	}
+	return !strings.Contains(reply[4:], " "+reply[:3]+" ")
+}
+
+// statusWords returns what a Status field says beside its code, "" if nothing.
+//
+// QUIRK: Haraka writes no Diagnostic-Code for what went wrong before a server
+// refused: "Status: 5.1.2 (550 Tried all MXs)"; RFC 3464 section 2.3.4 allows a
+// comment there.
+func statusWords(value string) string {
+	i := 0
+	for i < len(value) && (isDigit(value[i]) || value[i] == '.' || isBlank(rune(value[i]))) {
+		i++
+	}
+	s := strings.TrimLeft(value[i:], " \t-:;,")
+	if strings.HasPrefix(s, "(") {
+		s = strings.TrimSuffix(strings.TrimSpace(s[1:]), ")")
+	}
+	for j := 1; j < len(s); j++ {
+		if isWordOctet(s[j]) && isWordOctet(s[j-1]) {
+			return strings.TrimSpace(s)
+		}
+	}
+	return ""
+}
+
+func isWordOctet(c byte) bool { return isAlpha(c) || c >= 0x80 }
