@@ -95,8 +95,8 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	} else {
 		r.complete(&rcpt, unfinished)
 	}
-	if rcpt.Diagnostic == "" && rcpt.Notice == "" && (rcpt.Action == "" || rcpt.Action.Bounced()) {
-		rcpt.Notice = comment
+	if comment != "" && rcpt.Diagnostic == "" && (rcpt.Action == "" || rcpt.Action.Bounced()) {
+		rcpt.Notice = cut(strings.TrimSpace(comment+" "+rcpt.Notice), maxEvidence)
 	}
 	if rcpt.SMTPCode == 0 && isCode(status) {
 		// QUIRK: "Status: 550": Zoho and Apache James.
