@@ -81,7 +81,7 @@ func TestWhereTheReturnedMessageBegins(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
-			if n := readNotice(notices(), tt.text); n.rest > 0 {
+			if n := readNotice(notices(), tt.text, nil); n.rest > 0 {
 				got = tt.text[n.rest:]
 			}
 			if got != tt.want {

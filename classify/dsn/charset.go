@@ -2,13 +2,74 @@ package dsn
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/ianaindex"
 	"golang.org/x/text/encoding/japanese"
 )
+
+// encodings holds the encoding of every label that was asked for and is known,
+// in lower case: no more than the registries have.
+var encodings sync.Map
+
+var errCharset = errors.New("charset is unknown")
+
+// encodingOf returns the encoding that a label names: by IANA's registry, by the
+// aliases in it that begin with "cs", or by the Encoding Standard. It is nil
+// where none does.
+func encodingOf(label string) encoding.Encoding {
+	label = strings.ToLower(strings.TrimSpace(label))
+	if e, ok := encodings.Load(label); ok {
+		return e.(encoding.Encoding)
+	}
+	if label == "" || len(label) > 64 {
+		return nil
+	}
+	if label == "ansi_x3.110-1983" {
+		return charmap.ISO8859_1 // mostly, see RFC 1345
+	}
+	e, _ := ianaindex.MIME.Encoding(label)
+	if e == nil {
+		e, _ = ianaindex.MIME.Encoding("cs" + label)
+	}
+	if e == nil {
+		e, _ = htmlindex.Get(label)
+	}
+	if e != nil {
+		encodings.Store(label, e)
+	}
+	return e
+}
+
+// decodeAs returns b, which is in the charset of that label, in UTF-8. A decoder
+// that reads from a stream costs a hundred times as much as the few octets of
+// an encoded word.
+func decodeAs(label string, b []byte) ([]byte, error) {
+	e := encodingOf(label)
+	if e == nil {
+		return nil, errCharset
+	}
+	return e.NewDecoder().Bytes(b)
+}
+
+// decodeWord is decodeAs for package mime.
+func decodeWord(label string, r io.Reader) (io.Reader, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = decodeAs(label, b); err != nil {
+		return nil, err
+	}
+	return bytes.NewReader(b), nil
+}
 
 // toUTF8 returns s as valid UTF-8. Octets whose charset nobody named are
 // guessed at; what remains unreadable becomes U+FFFD.

@@ -18,7 +18,7 @@ const maxPreamble = 300
 func (r *reader) statusInWords(body []byte) bool {
 	// A MIME tree without the header that announces it.
 	if b := r.lostBoundary(body); b != "" {
-		inner := walker{lim: r.lim}
+		inner := walker{lim: r.lim, work: r.work}
 		h := header{{name: []byte("Content-Type"), value: []byte(`multipart/mixed; boundary="` + b + `"`)}}
 		inner.walk(h, body, 0, false)
 		outer := r.walker.parts
@@ -40,6 +40,7 @@ func (r *reader) statusInWords(body []byte) bool {
 		if !p.kind.text() && p.kind.name != "text/html" && !strings.HasPrefix(p.kind.name, "application/") {
 			continue
 		}
+		r.work.Take(len(p.body) / 4)
 		if p.identity() && findFields(p.body[:min(len(p.body), maxText)]) < 0 {
 			earlier = append(earlier, p)
 			continue
@@ -53,7 +54,7 @@ func (r *reader) statusInWords(body []byte) bool {
 		if !r.machine() {
 			return false
 		}
-		sr := statusReader{lim: r.lim}
+		sr := statusReader{lim: r.lim, work: r.work}
 		end := start + sr.read([]byte(text[start:]), true)
 		if len(sr.groups) == 0 || !sr.groups[0].named() {
 			continue
@@ -125,7 +126,7 @@ func (r *reader) returnedAfter(text []byte, i int) {
 	}
 	for tries := 0; tries < 4 && len(text) > 0; tries++ {
 		text = bytes.TrimLeft(text, " \t\r\n")
-		h, rest := readHeader(nil, text, r.lim, false)
+		h, rest := r.header(text)
 		if h.raw("Message-Id") != nil || h.raw("From") != nil {
 			r.returnedHeader(h)
 			return
@@ -152,11 +153,11 @@ func (r *reader) nested() bool {
 		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
 			continue
 		}
-		inner := reader{ctx: r.ctx, lim: r.lim, rep: &Report{}}
+		inner := reader{work: r.work, lim: r.lim, rep: &Report{}}
 		inner.lim.Depth--
-		h, body := readHeader(nil, p.decoded(r.lim.Octets), r.lim, false)
+		h, body := r.header(p.decoded(r.lim.Octets))
 		inner.top = mendHeader(h)
-		inner.walker = walker{lim: inner.lim}
+		inner.walker = walker{lim: inner.lim, work: r.work}
 		inner.walker.walk(inner.top, body, 0, false)
 		switch {
 		case inner.statusParts() || inner.statusInWords(body):

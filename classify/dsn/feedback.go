@@ -30,12 +30,13 @@ func (r *reader) otherReport() Kind {
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		if !p.kind.returned() {
+			r.work.Take(len(p.body) / 16)
 			if p.kind.text() && hasFeedbackFields(p.body) && !r.forwarded() {
 				return KindFeedback
 			}
 			continue
 		}
-		h, _ := readHeader(nil, p.body, r.lim, false)
+		h, _ := r.header(p.body)
 		for _, name := range tables().feedback {
 			if h.raw(name) != nil {
 				return KindFeedback

@@ -9,12 +9,12 @@ import (
 // fill makes the report of the fields that were read.
 func (r *reader) fill(sr *statusReader) {
 	m := &sr.message
-	r.rep.ReportingMTA = readMTA(decodeWords(m.field[fieldReportingMTA]))
-	r.rep.ReceivedFromMTA = readMTA(decodeWords(m.field[fieldReceivedFrom]))
-	r.rep.DSNGateway = readMTA(decodeWords(m.field[fieldGateway]))
-	r.rep.EnvelopeID = decodeXtext(decodeWords(m.field[fieldEnvelopeID]))
-	r.rep.ArrivalDate = decodeWords(m.field[fieldArrival])
-	r.rep.Extensions = readExtensions(m.extensions)
+	r.rep.ReportingMTA = readMTA(r.decode(m.field[fieldReportingMTA]))
+	r.rep.ReceivedFromMTA = readMTA(r.decode(m.field[fieldReceivedFrom]))
+	r.rep.DSNGateway = readMTA(r.decode(m.field[fieldGateway]))
+	r.rep.EnvelopeID = decodeXtext(r.decode(m.field[fieldEnvelopeID]))
+	r.rep.ArrivalDate = r.decode(m.field[fieldArrival])
+	r.rep.Extensions = r.extensions(m.extensions)
 	r.rep.Dropped = sr.dropped
 
 	if len(sr.groups) == 0 && !r.unnamed() {
@@ -23,11 +23,8 @@ func (r *reader) fill(sr *statusReader) {
 	rs := newResults(len(r.rep.Recipients) + len(sr.groups))
 	rs.list = append(rs.list, r.rep.Recipients...)
 	for i := range sr.groups {
-		if r.ctx.Err() != nil {
-			break
-		}
 		g := &sr.groups[i]
-		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(g.extensions.get("X-Actual-Recipient")))
+		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(countedHeader{g.extensions, r.work}.get("X-Actual-Recipient")))
 	}
 	r.rep.Recipients = rs.list
 }
@@ -38,7 +35,7 @@ func (r *reader) fill(sr *statusReader) {
 // QUIRK: Postfix when it lost the queue file ("Delivery report unavailable"),
 // IronPort, and the Netscape Messaging Server.
 func (r *reader) unnamed() bool {
-	rs, _ := noticeRecipients(r.top, r.notice(), r.lim)
+	rs, _ := r.noticeRecipients(r.notice())
 	if len(rs) < 2 { // one is found as it is where its address is missing
 		return false
 	}
@@ -50,29 +47,29 @@ func (r *reader) unnamed() bool {
 // the report has no other, so that what the message says elsewhere is about it.
 func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	rcpt := Recipient{
-		Address:        readAddress(decodeWords(g.field[fieldFinal])),
-		Original:       readAddress(decodeWords(g.field[fieldOriginal])),
+		Address:        readAddress(r.decode(g.field[fieldFinal])),
+		Original:       readAddress(r.decode(g.field[fieldOriginal])),
 		Action:         readAction(unfold(g.field[fieldAction])),
 		StatusField:    readStatus(unfold(g.field[fieldStatus])),
-		RemoteMTA:      readMTA(decodeWords(g.field[fieldRemoteMTA])),
-		FinalLogID:     decodeWords(g.field[fieldLogID]),
-		LastAttempt:    decodeWords(g.field[fieldLastAttempt]),
-		WillRetryUntil: decodeWords(g.field[fieldWillRetry]),
-		Extensions:     readExtensions(g.extensions),
+		RemoteMTA:      readMTA(r.decode(g.field[fieldRemoteMTA])),
+		FinalLogID:     r.decode(g.field[fieldLogID]),
+		LastAttempt:    r.decode(g.field[fieldLastAttempt]),
+		WillRetryUntil: r.decode(g.field[fieldWillRetry]),
+		Extensions:     r.extensions(g.extensions),
 	}
 	status := unfold(g.field[fieldStatus])
 	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
 	if rcpt.Diagnostic == "" {
-		rcpt.DiagnosticType, rcpt.Diagnostic = supplementary(g.extensions)
+		rcpt.DiagnosticType, rcpt.Diagnostic = r.supplementary(g.extensions)
 	}
 	if rcpt.Diagnostic == "" && len(status) > 3 && isCode(status[:3]) && isBlank(rune(status[3])) {
 		// QUIRK: "Status: 553 Exceeded maximum message size": some mailers of
 		// their own write the reply here.
-		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", decodeWords([]byte(status))
+		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", r.decode([]byte(status))
 	}
 	comment := ""
 	if rcpt.Diagnostic == "" {
-		if comment = statusWords(decodeWords(g.field[fieldStatus])); leadingCode(comment) >= 400 {
+		if comment = statusWords(r.decode(g.field[fieldStatus])); leadingCode(comment) >= 400 {
 			rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", comment
 		}
 	}
@@ -114,7 +111,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 // they came, by Coremail and by Postfix before 3.0.
 func (r *reader) foreign(b []byte) string {
 	if utf8.Valid(b) {
-		return decodeWords(b)
+		return r.decode(b)
 	}
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
@@ -122,7 +119,7 @@ func (r *reader) foreign(b []byte) string {
 			return clean(decodeCharset([]byte(clean(fold(b), true)), label), false)
 		}
 	}
-	return decodeWords(b)
+	return r.decode(b)
 }
 
 // supplementary returns the reply in an extension field of a group that has no
@@ -131,13 +128,13 @@ func (r *reader) foreign(b []byte) string {
 // QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), put angle
 // brackets and an enhanced code around it:
 // "X-Supplementary-Info: <mx.example.com #5.7.1 smtp;550 5.7.1 …>".
-func supplementary(h header) (kind, reply string) {
+func (r *reader) supplementary(h header) (kind, reply string) {
 	for i := range h {
 		name := strings.ToLower(string(h[i].name))
 		if !slices.ContainsFunc(tables().diagnostic, func(part string) bool { return strings.Contains(name, part) }) {
 			continue
 		}
-		s := decodeWords(h[i].value)
+		s := r.decode(h[i].value)
 		if s = strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">"); statusWords(s) == "" {
 			continue
 		}
@@ -195,7 +192,7 @@ const maxAsked = 4
 func (r *reader) evidence(addr string) (reply, words string) {
 	if r.said == nil {
 		r.said = map[string]*Recipient{}
-		rs := readNotice(notices(), r.notice()).recipients(nil, r.lim.Recipients)
+		rs := r.folded(r.notice()).recipients(nil, r.lim.Recipients)
 		for i := range rs {
 			if key := strings.ToLower(rs[i].Address); key != "" && r.said[key] == nil {
 				r.said[key] = &rs[i]
@@ -208,7 +205,7 @@ func (r *reader) evidence(addr string) (reply, words string) {
 	if r.asked++; r.asked > maxAsked {
 		return "", ""
 	}
-	return noticeEvidence(r.notice(), addr)
+	return r.folded(r.notice()).about(addr)
 }
 
 // guessAction says what a report without an Action field reports: what the
@@ -230,18 +227,18 @@ func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 		rcpt.Address, rcpt.Original = rcpt.Original, ""
 		return
 	}
-	if a := readAddress(g.extensions.get("X-Actual-Recipient")); isMailbox(a) {
+	if a := readAddress(countedHeader{g.extensions, r.work}.get("X-Actual-Recipient")); isMailbox(a) {
 		rcpt.Address = a
 		return
 	}
 	if !only {
 		return
 	}
-	if as := failedRecipients(r.top); len(as) == 1 {
+	if as := failedRecipients(r.fields()); len(as) == 1 {
 		rcpt.Original, rcpt.Address = rcpt.Address, bareAddress(as[0])
 		return
 	}
-	if rs, _ := noticeRecipients(r.top, r.notice(), r.lim); len(rs) == 1 && isMailbox(rs[0].Address) {
+	if rs, _ := r.noticeRecipients(r.notice()); len(rs) == 1 && isMailbox(rs[0].Address) {
 		rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
 		return
 	}
@@ -250,13 +247,16 @@ func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 	}
 }
 
-func readExtensions(h header) []Field {
+// decode returns a field's value, see decodeWords.
+func (r *reader) decode(b []byte) string { return decodeCounted(b, r.work) }
+
+func (r *reader) extensions(h header) []Field {
 	if len(h) == 0 {
 		return nil
 	}
 	fs := make([]Field, len(h))
 	for i := range h {
-		fs[i] = Field{Name: string(h[i].name), Value: decodeWords(h[i].value)}
+		fs[i] = Field{Name: string(h[i].name), Value: r.decode(h[i].value)}
 	}
 	return fs
 }

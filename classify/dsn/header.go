@@ -5,7 +5,7 @@ import (
 	"mime"
 	"strings"
 
-	"github.com/emersion/go-message/charset"
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // header is the header of a message or of a part, or one group of fields of
@@ -19,18 +19,26 @@ type headerField struct {
 	value []byte // folds included
 }
 
+// countedHeader is a header whose reading is taken from a budget of work.
+type countedHeader struct {
+	header
+	work *work.Budget
+}
+
 // get returns the value of the first field of that name, unfolded and with its
 // encoded words decoded; "" if there is none.
-func (h header) get(name string) string {
-	return decodeWords(h.raw(name))
+func (h countedHeader) get(name string) string {
+	h.work.Take(len(h.header)/4 + 1)
+	return decodeCounted(h.raw(name), h.work)
 }
 
 // values returns the values of all fields of that name, like get.
-func (h header) values(name string) []string {
+func (h countedHeader) values(name string) []string {
+	h.work.Take(len(h.header)/4 + 1)
 	var vs []string
-	for i := range h {
-		if equalFold(h[i].name, name) {
-			vs = append(vs, decodeWords(h[i].value))
+	for i := range h.header {
+		if equalFold(h.header[i].name, name) {
+			vs = append(vs, decodeCounted(h.header[i].value, h.work))
 		}
 	}
 	return vs
@@ -191,8 +199,20 @@ func clean(s string, escape bool) string {
 	return string(out)
 }
 
-// words decodes encoded words in every charset that go-message knows.
-var words = mime.WordDecoder{CharsetReader: charset.Reader}
+// words decodes encoded words in every charset that is registered.
+var words = mime.WordDecoder{CharsetReader: decodeWord}
+
+// wordUnits is the work of decoding one encoded word, beside its octets.
+const wordUnits = 40
+
+// decodeCounted is decodeWords. Once the work is spent, encoded words stay as
+// they are.
+func decodeCounted(b []byte, w *work.Budget) string {
+	if !w.Take(len(b) + wordUnits*bytes.Count(b, []byte("=?"))) {
+		return clean(toUTF8(clean(fold(b), true)), false)
+	}
+	return decodeWords(b)
+}
 
 // decodeWords returns a field's value unfolded, its encoded words (RFC 2047)
 // decoded, in valid UTF-8. What cannot be decoded stays as it is.

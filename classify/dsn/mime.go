@@ -3,6 +3,8 @@ package dsn
 import (
 	"bytes"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // mediaType is what a Content-Type field (RFC 2045 section 5) says, as far as
@@ -124,6 +126,7 @@ type part struct {
 	header header
 	kind   mediaType
 	body   []byte
+	work   *work.Budget
 	// side is true for an alternative that a simpler one went before
 	// (multipart/alternative) and for an attachment.
 	side bool
@@ -132,6 +135,7 @@ type part struct {
 // walker cuts a message into its leaves (RFC 2046 section 5.1).
 type walker struct {
 	lim       Limits
+	work      *work.Budget
 	parts     []part
 	reports   string // report-type of the first multipart/report
 	truncated bool
@@ -162,17 +166,19 @@ func (w *walker) walk(h header, body []byte, depth int, side bool) {
 	for n := 0; ok; n++ {
 		var this []byte
 		this, first, ok = cutPart(first, t.boundary)
-		if len(w.parts) >= w.lim.Parts {
+		if len(w.parts) >= w.lim.Parts || !w.work.Take(len(this)/16+32) {
 			w.truncated = true
 			return
 		}
 		ph, pbody := readHeader(nil, this, w.lim, false)
+		w.work.Take((len(this) - len(pbody)) / 2)
 		w.walk(ph, pbody, depth+1, side || alternative && n > 0)
 	}
 }
 
 func (w *walker) leaf(p part) {
 	if len(w.parts) < w.lim.Parts {
+		p.work = w.work
 		w.parts = append(w.parts, p)
 	}
 }
@@ -247,18 +253,20 @@ func findBoundary(b []byte, boundary string) (before, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// indexDelim returns where the first line that begins with delim begins.
+// indexDelim returns where the first line that begins with delim begins. Only
+// what begins a line is compared, for a text may hold nothing but hyphens.
 func indexDelim(b []byte, delim string) int {
-	for at := 0; ; {
-		i := bytes.Index(b[at:], []byte(delim))
+	if len(b) >= len(delim) && string(b[:len(delim)]) == delim {
+		return 0
+	}
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(b[at:], '\n')
 		if i < 0 {
 			return -1
 		}
-		at += i
-		if at == 0 || b[at-1] == '\n' {
-			return at
+		if at += i; len(b)-at > len(delim) && string(b[at+1:at+1+len(delim)]) == delim {
+			return at + 1
 		}
-		at++
 	}
 }
 

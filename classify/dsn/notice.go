@@ -20,23 +20,37 @@ const (
 	maxSentence    = 400     // octets between an anchor and what it points at
 )
 
+// folded returns a text, folded and marked, ready to be searched for recipients.
+// The last one is kept, for it is asked for again and again.
+func (r *reader) folded(text string) *notice {
+	if r.text == nil || r.textOf != text {
+		r.text, r.textOf = readNotice(notices(), text, r.work), text
+	} else {
+		r.text.forget()
+	}
+	return r.text
+}
+
+// noticeRecipients reads what the words of the message say of recipients.
+func (r *reader) noticeRecipients(text string) (rs []Recipient, returned string) {
+	head := r.sender()
+	if !head.machine && !head.robot {
+		return nil, ""
+	}
+	return noticeRecipients(r.fields(), head, r.folded(text), text, r.lim)
+}
+
 // noticeRecipients reads a bounce that is words only: a notice of qmail, Exim,
 // old Sendmail, Exchange and of everything that writes no delivery-status
 // part (RFC 3464). It returns nil when the message is no bounce. A recipient
 // without an address is returned when the notice clearly is a bounce but names
 // no one.
 //
-// text is the notice as UTF-8 with LF line ends. Where the data say that the
-// returned message begins, it is cut off: it is the second result, read for
-// who sent what to whom and never judged.
-func noticeRecipients(h fieldSource, text string, lim Limits) (rs []Recipient, returned string) {
-	d := notices()
-	head := d.headerScore(h)
-	if !head.machine && !head.robot {
-		return nil, ""
-	}
-	n := readNotice(d, text)
-	if !n.isBounce(head) || !n.opened && autoReplies().answers(h) {
+// n is the notice, made of text: UTF-8 with LF line ends. Where the data say
+// that the returned message begins, it is cut off: it is the second result, read
+// for who sent what to whom and never judged.
+func noticeRecipients(h fieldSource, head headScore, n *notice, text string, lim Limits) (rs []Recipient, returned string) {
+	if !head.machine && !head.robot || !n.isBounce(head) || !n.opened && autoReplies().answers(h) {
 		return nil, ""
 	}
 	n.addressee = strings.ToLower(h.get("To"))
@@ -68,29 +82,11 @@ func noticeRecipients(h fieldSource, text string, lim Limits) (rs []Recipient, r
 	return rs, returned
 }
 
-// noticeAbout returns what a notice says about one recipient: the remote
-// server's reply if it quotes one, else its own words; "" if there is nothing.
-// It serves reports whose status part is thin.
-func noticeAbout(text, addr string) string {
-	reply, words := noticeEvidence(text, addr)
-	if reply != "" {
-		return reply
-	}
-	return words
-}
-
-// noticeEvidence is noticeAbout with the remote server's reply and the
-// notice's own words kept apart.
-func noticeEvidence(text, addr string) (reply, words string) {
-	n := readNotice(notices(), text)
-	rs := n.recipients(nil, DefaultLimits.Recipients)
-	for i := range rs {
-		if strings.EqualFold(rs[i].Address, addr) {
-			return rs[i].Diagnostic, rs[i].Notice
-		}
-	}
-	n.found, n.index, n.dialogue, n.common, n.anyOwn = nil, nil, nil, nil, false
-	rs = n.recipients([]string{addr}, 1)
+// about returns what a notice says about one recipient whom it does not list:
+// the remote server's reply if it quotes one, and the notice's own words. It
+// serves reports whose status part is thin.
+func (n *notice) about(addr string) (reply, words string) {
+	rs := n.recipients([]string{addr}, 1)
 	return rs[0].Diagnostic, rs[0].Notice
 }
 

@@ -41,7 +41,7 @@ func TestNoticeHostile(t *testing.T) {
 	for name, text := range hostileTexts {
 		t.Run(name, func(t *testing.T) {
 			for _, text := range []string{text, "The following addresses failed:\n<v@b.example>:\n550 no\n" + text} {
-				rs, _ := noticeRecipients(bounceHeader, text, Limits{Recipients: 100000})
+				rs, _ := listed(bounceHeader, text, Limits{Recipients: 100000})
 				noticeAbout(text, "w@b.example")
 				isAutoReply(bounceHeader, text)
 				for _, r := range rs {
@@ -61,7 +61,7 @@ func BenchmarkNoticeHostile(b *testing.B) {
 		b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				noticeRecipients(bounceHeader, text, Limits{Recipients: 100000})
+				listed(bounceHeader, text, Limits{Recipients: 100000})
 				noticeAbout(text, "w@b.example")
 			}
 		})
@@ -96,14 +96,14 @@ func FuzzNotice(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, subject, failed, text string) {
 		h := fields{"From", "MAILER-DAEMON@example.net", "Subject", subject, "X-Failed-Recipients", failed, "Return-Path", "<>"}
-		rs, _ := noticeRecipients(h, text, Limits{})
+		rs, _ := listed(h, text, Limits{})
 		for _, r := range rs {
 			checkNoticed(t, text, r)
 			noticeAbout(text, r.Address)
 		}
 		isAutoReply(h, text)
 		noticeAbout(text, "u@example.com")
-		n := readNotice(notices(), text)
+		n := readNotice(notices(), text, nil)
 		if len(n.orig) != len(n.low) {
 			t.Fatalf("folded to %d and %d octets", len(n.orig), len(n.low))
 		}

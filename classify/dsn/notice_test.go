@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,6 +24,25 @@ func (f fields) values(name string) (vs []string) {
 		}
 	}
 	return vs
+}
+
+// listed reads the recipients of a bounce in words.
+func listed(h fieldSource, text string, lim Limits) ([]Recipient, string) {
+	d := notices()
+	return noticeRecipients(h, d.headerScore(h), readNotice(d, text, nil), text, lim)
+}
+
+// noticeAbout returns what a notice says about one recipient, the remote
+// server's reply if it quotes one; "" if there is nothing.
+func noticeAbout(text, addr string) string {
+	n := readNotice(notices(), text, nil)
+	for _, r := range n.recipients(nil, DefaultLimits.Recipients) {
+		if strings.EqualFold(r.Address, addr) {
+			return cmp.Or(r.Diagnostic, r.Notice)
+		}
+	}
+	n.forget()
+	return cmp.Or(n.about(addr))
 }
 
 // brief writes a recipient as the examples of the data do.
@@ -54,7 +74,7 @@ func TestNoticeExamples(t *testing.T) {
 				h = append(h, "X-Failed-Recipients", e.Failed)
 			}
 			var got []string
-			rs, _ := noticeRecipients(h, e.Text, Limits{})
+			rs, _ := listed(h, e.Text, Limits{})
 			for _, r := range rs {
 				got = append(got, brief(r))
 			}

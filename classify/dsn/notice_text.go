@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // notice is the text of a notice, folded and marked.
 type notice struct {
 	d         *noticeData
+	work      *work.Budget
 	orig, low []byte // folded text, as written and in lower case; same places
 	lines     []noticeLine
 	marks     []mark
@@ -57,18 +60,27 @@ type mark struct {
 const signs = "-=*_#~+|:.•·●◆■─━═＊－ "
 
 // readNotice folds and marks a text, up to where the returned message begins.
-func readNotice(d *noticeData, text string) *notice {
-	n := &notice{d: d, summaryAt: -1}
+func readNotice(d *noticeData, text string, w *work.Budget) *notice {
+	n := &notice{d: d, work: w, summaryAt: -1}
 	if len(text) > maxNotice {
 		text = text[:maxNotice]
 	}
-	size := min(len(text), maxNotice)
+	if !w.Take(4 * len(text)) {
+		text = ""
+	}
+	size := len(text)
 	n.orig, n.low = make([]byte, 0, size), make([]byte, 0, size)
 	n.fold(text)
 	n.mark()
 	n.end = len(n.orig)
 	n.scanAddresses()
 	return n
+}
+
+// forget makes the notice ready to be searched for recipients once more.
+func (n *notice) forget() {
+	n.found, n.index, n.order, n.dialogue, n.others, n.common = nil, nil, nil, nil, nil, nil
+	n.anyOwn, n.addressee = false, ""
 }
 
 // fold fills orig, low and lines. It stops at a line that only a returned

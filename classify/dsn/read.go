@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // Read reads one message. It never fails: what cannot be read is left out, and
@@ -11,24 +13,27 @@ import (
 // copies only, so the caller may use raw for something else afterwards. When ctx
 // ends, the reading does soon, with what was read so far.
 func Read(ctx context.Context, raw []byte, lim Limits) *Report {
-	r := reader{ctx: ctx, lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+	r := reader{lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+	r.work = work.New(ctx, r.lim.Work)
 	if len(raw) > r.lim.Octets {
 		raw = raw[:r.lim.Octets]
 		r.rep.Truncated = true
 	}
+	r.work.Take(len(raw) / 4)
 	r.read(normalize(raw))
 	if len(r.rep.Recipients) > 0 {
-		r.rep.Sender = Address(r.top.get("To"))
+		r.rep.Sender = Address(r.fields().get("To"))
 	}
-	r.rep.Truncated = r.rep.Truncated || ctx.Err() != nil
+	r.rep.Truncated = r.rep.Truncated || r.work.Spent()
+	r.rep.Work = r.work.Used()
 	return r.rep
 }
 
 // reader is the reading of one message.
 type reader struct {
-	ctx context.Context
-	lim Limits
-	rep *Report
+	work *work.Budget
+	lim  Limits
+	rep  *Report
 
 	top    header
 	walker walker // the leaves of the message
@@ -37,6 +42,9 @@ type reader struct {
 	head   headScore
 	scored bool // head was computed, see sender
 
+	text   *notice // made of textOf, see folded
+	textOf string
+
 	said  map[string]*Recipient // what the notice says, by address; see evidence
 	asked int                   // searches of the notice for one address
 }
@@ -44,11 +52,12 @@ type reader struct {
 // read finds out what the message is and fills the report.
 func (r *reader) read(msg []byte) {
 	top, body := readHeader(make(header, 0, 32), msg, r.lim, false)
+	r.work.Take((len(msg) - len(body)) / 2)
 	r.top = mendHeader(top)
 	if !r.top.worthReading() {
 		return
 	}
-	r.walker = walker{lim: r.lim, parts: make([]part, 0, 4)}
+	r.walker = walker{lim: r.lim, work: r.work, parts: make([]part, 0, 4)}
 	r.walker.walk(r.top, body, 0, false)
 	r.rep.Truncated = r.rep.Truncated || r.walker.truncated
 
@@ -58,7 +67,7 @@ func (r *reader) read(msg []byte) {
 	}
 	switch {
 	case r.walker.reports != "delivery-status" && r.forwarded():
-		if isAutoReply(r.top, r.notice()) {
+		if isAutoReply(r.fields(), r.notice()) {
 			r.rep.Kind = KindAutoReply
 		}
 	case r.statusParts() || r.statusInWords(body):
@@ -83,7 +92,7 @@ func (h header) worthReading() bool {
 // QUIRK: multipart/mixed instead of multipart/report (RFC 6522): OpenSMTPD,
 // McAfee, Zoho, amavis.
 func (r *reader) statusParts() bool {
-	sr := statusReader{lim: r.lim}
+	sr := statusReader{lim: r.lim, work: r.work}
 	found := false
 	var returned *part
 	for i := range r.walker.parts {
@@ -138,7 +147,7 @@ func (r *reader) inWords() {
 		r.rep.Kind = kind
 	case r.listed(text):
 		r.rep.Kind = KindText
-	case isAutoReply(r.top, text):
+	case isAutoReply(r.fields(), text):
 		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
 	case r.nested():
 	case len(r.rep.Recipients) > 0: // a bounce that names no one
@@ -151,7 +160,7 @@ func (r *reader) inWords() {
 // listed reads the recipients of a bounce in words and reports whether it names
 // any. If it is a bounce all the same, the report has one without an address.
 func (r *reader) listed(text string) bool {
-	rs, returned := noticeRecipients(r.top, text, r.lim)
+	rs, returned := r.noticeRecipients(text)
 	r.rep.Recipients = rs
 	if len(rs) == 0 {
 		return false
@@ -201,11 +210,25 @@ func (r *reader) notice() string {
 
 // returned notes what the returned message is, from its header alone.
 func (r *reader) returned(msg []byte) {
-	h, _ := readHeader(nil, bytes.TrimLeft(msg, "\r\n"), r.lim, false)
+	h, _ := r.header(bytes.TrimLeft(msg, "\r\n"))
 	r.returnedHeader(h)
 }
 
-func (r *reader) returnedHeader(h header) {
+// header reads the header that b begins with.
+func (r *reader) header(b []byte) (h header, rest []byte) {
+	if r.work.Spent() {
+		return nil, b
+	}
+	h, rest = readHeader(nil, b, r.lim, false)
+	r.work.Take((len(b)-len(rest))/2 + 1)
+	return h, rest
+}
+
+// fields is the header of the message, whose reading is counted.
+func (r *reader) fields() countedHeader { return countedHeader{r.top, r.work} }
+
+func (r *reader) returnedHeader(fields header) {
+	h := countedHeader{fields, r.work}
 	r.rep.Returned = Returned{
 		MessageID: strings.Trim(h.get("Message-Id"), " <>"),
 		From:      h.get("From"),
@@ -217,7 +240,7 @@ func (r *reader) returnedHeader(h header) {
 // sender returns what the header says of who wrote the message.
 func (r *reader) sender() headScore {
 	if !r.scored {
-		r.head, r.scored = notices().headerScore(r.top), true
+		r.head, r.scored = notices().headerScore(r.fields()), true
 	}
 	return r.head
 }

@@ -70,6 +70,9 @@ type Report struct {
 	Dropped int
 	// Truncated is true when a limit kept a part of the message unread.
 	Truncated bool
+	// Work is what the reading cost, in units of which one is roughly an octet
+	// that is looked at with care: some ten nanoseconds.
+	Work int `json:"-"`
 }
 
 // Recipient is what a report says of one recipient. The three kinds of
@@ -122,6 +125,7 @@ type Limits struct {
 	HeaderFields int // fields of one header or of one group of a report
 	FieldLength  int // octets of one field, folds included; the rest is cut
 	Recipients   int // recipients of one report
+	Work         int // units of work, see Report.Work; then what was found by then is the answer
 }
 
 // DefaultLimits hold room for every report seen in the wild several times over.
@@ -132,6 +136,7 @@ var DefaultLimits = Limits{
 	HeaderFields: 500,
 	FieldLength:  16 << 10,
 	Recipients:   1000,
+	Work:         2_000_000,
 }
 
 // WithDefaults returns l with every zero field set to its default.
@@ -147,5 +152,6 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.HeaderFields, DefaultLimits.HeaderFields)
 	set(&l.FieldLength, DefaultLimits.FieldLength)
 	set(&l.Recipients, DefaultLimits.Recipients)
+	set(&l.Work, DefaultLimits.Work)
 	return l
 }

@@ -3,6 +3,8 @@ package dsn
 import (
 	"bytes"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // fieldID names a field of RFC 3464 section 2.
@@ -89,6 +91,7 @@ const maxExtensions = 2000
 // and multiply.
 type statusReader struct {
 	lim     Limits
+	work    *work.Budget
 	message statusGroup   // per-message fields
 	groups  []statusGroup // one a recipient
 	dropped int           // recipients beyond the limit
@@ -112,6 +115,9 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 	sr.body, sr.gap, sr.last = body, true, nil
 	for pos := 0; pos < len(body); {
 		line, next := cutLine(body[pos:])
+		if !sr.work.Take(len(line)/4 + 8) {
+			return len(body)
+		}
 		after := len(body) - len(next)
 		bare := bytes.TrimLeft(line, " \t")
 		switch n, colon := fieldName(bare); {

@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/emersion/go-message"
-	"github.com/emersion/go-message/charset"
 	"golang.org/x/net/html"
 	"golang.org/x/text/encoding/japanese"
 )
@@ -26,6 +25,9 @@ func (p *part) decoded(limit int) []byte {
 		// Decoding no more than is wanted: four octets of base64 make three,
 		// a line break of quoted-printable is at least every 76 octets.
 		body = body[:min(len(body), 4*limit)]
+		if !p.work.Take(len(body) + 200) {
+			return nil
+		}
 		var h message.Header
 		h.Set("Content-Transfer-Encoding", enc)
 		e, err := message.New(h, bytes.NewReader(body))
@@ -75,6 +77,9 @@ func (p *part) identity() bool {
 // a reader sees. At most maxText octets are looked at.
 func (p *part) text() string {
 	b := p.decoded(maxText)
+	if !p.work.Take(len(b) + 20) {
+		return ""
+	}
 	s := decodeCharset(b, p.kind.charset)
 	if strings.IndexByte(s, '\r') >= 0 {
 		s = strings.ReplaceAll(s, "\r\n", "\n")
@@ -89,6 +94,9 @@ func (p *part) text() string {
 		}, s)
 	}
 	if p.kind.name == "text/html" || p.kind.text() && startsAsHTML(s) {
+		if !p.work.Take(4 * len(s)) {
+			return ""
+		}
 		s = htmlText(s)
 	}
 	return s
@@ -133,10 +141,8 @@ func decodeCharset(b []byte, label string) string {
 		// Exim, scripts. Text of an eight-bit charset is hardly ever valid UTF-8.
 		return string(b)
 	case !t.noCharset[label]:
-		if r, err := charset.Reader(label, bytes.NewReader(b)); err == nil {
-			if d, err := io.ReadAll(io.LimitReader(r, 4*maxText)); err == nil && utf8.Valid(d) {
-				return string(d)
-			}
+		if d, err := decodeAs(label, b); err == nil && utf8.Valid(d) {
+			return string(d)
 		}
 	}
 	return toUTF8(string(b))
