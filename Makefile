@@ -23,6 +23,10 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 
+# Tools of the checks have a module of their own, so that nobody who imports ours
+# is asked for theirs.
+TOOL = $(GO) tool -modfile=internal/tools/go.mod
+
 # Outside a checkout, or in somebody else's, there is no revision, but it builds.
 BUILDVCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
@@ -40,10 +44,12 @@ debs:
 	@milter/lab/debs.sh postfix miltertest m4
 
 check:
-	@echo "=== gofmt, go vet"
+	@echo "=== gofmt, go vet, staticcheck, nilness"
 	@out=$$(gofmt -l cmd classify config milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags e2e ./milter/lab/...
+	$(TOOL) staticcheck -tags e2e ./...
+	$(TOOL) nilness ./...
 
 unit:
 	@echo "=== unit tests"

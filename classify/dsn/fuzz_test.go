@@ -120,7 +120,9 @@ func FuzzAddress(f *testing.F) {
 		}
 		readMTA(s)
 		readAction(s)
-		readStatus(s)
+		if status := readStatus(s); status != "" && !isEnhanced(status) {
+			t.Errorf("%q is read as status %q", s, status)
+		}
 		parseMediaType([]byte(s))
 	})
 }

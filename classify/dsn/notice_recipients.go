@@ -208,7 +208,7 @@ func (n *notice) follows(end int, a noticeAddr) bool {
 	}
 	// A display name: "Recipient: Jane Doe <jane@example.com>".
 	return (a.angle || n.orig[a.from] == '(') && n.lineAt(end) == a.line && len(between) < 60 &&
-		bytes.IndexAny(between, ":.@") < 0
+		!bytes.ContainsAny(between, ":.@")
 }
 
 // isHeading reports whether an address stands where a list has its items:
@@ -233,7 +233,7 @@ func (n *notice) isHeading(a noticeAddr, heading int) bool {
 		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':' ||
 			startsWithCode(bytes.TrimLeft(rest, signs+"<>\"')]},;"))
 	case len(after) == 0 || bytes.HasPrefix(n.low[a.to:l.end], []byte("<mailto:")):
-		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && bytes.IndexAny(before, ":@<,;!?。、，") < 0
+		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && !bytes.ContainsAny(before, ":@<,;!?。、，")
 	}
 	return false
 }
