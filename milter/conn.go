@@ -58,7 +58,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // from message to message. Errors end in a clean end of file for go-milter,
 // which would log them; the cause goes to ended.
 //
-// All but interrupt belongs to the goroutine that reads.
+// All but interrupt and hungUp belongs to the goroutine that reads.
 type conn struct {
 	net.Conn
 	h      handler
@@ -170,6 +170,10 @@ func (c *conn) isUnix() bool {
 	_, ok := c.Conn.(*net.UnixConn)
 	return ok
 }
+
+// hungUp reports whether the peer waits for no answer any more. Any goroutine
+// may ask.
+func (c *conn) hungUp() bool { return hungUp(c.Conn) }
 
 // interrupt wakes a session that waits between messages, for draining.
 func (c *conn) interrupt() {

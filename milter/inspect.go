@@ -5,37 +5,61 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// inspect reads and judges a whole message. Only so many at a time: more would
-// not be faster, and each needs memory. ok is false when it failed; the
-// message passes then, untagged.
-func (s *Server) inspect(m *message) (res classify.Result, ok bool) {
-	scratch := <-s.slots
-	begun := time.Now()
+// inspect reads and judges a session's whole message when its turn comes: more
+// at a time would not be faster, and each needs memory. ok is false when it was
+// not judged; the message passes then, untagged. An MTA that has hung up ends
+// the session.
+func (s *session) inspect() (res classify.Result, ok bool) {
+	srv, m := s.srv, &s.msg
+	slot, err := srv.turns.take(clientKey(s.client), s.conn)
+	if err != nil {
+		s.uninspected(err)
+		return res, false
+	}
+	defer srv.turns.give(slot)
+	ctx := slot.begin(s.conn)
 	defer func() {
-		s.metrics.duration.Observe(time.Since(begun).Seconds())
+		srv.metrics.duration.Observe(slot.end().Seconds())
 		if v := recover(); v != nil {
-			s.metrics.failed(stageInspect)
-			s.logs.error(stageInspect, "inspecting a message, which passes untagged",
+			srv.metrics.failed(stageInspect)
+			srv.logs.error(stageInspect, "inspecting a message, which passes untagged",
 				"error", &panicError{v, nil}, "stack", string(debug.Stack()))
 			res, ok = classify.Result{}, false
 		}
-		s.slots <- scratch
 	}()
-	raw, scratch := m.octets.octets(scratch)
+	var raw []byte
+	raw, slot.scratch = m.octets.octets(slot.scratch)
 	if len(raw) == 0 {
-		s.metrics.failed(stageInspect)
-		s.logs.error(stageInspect, "inspecting a message, which passes untagged", "error", errors.New("nothing of it was kept"))
+		s.uninspected(errors.New("nothing of it was kept"))
 		return res, false
 	}
-	res = m.st.rules.Inspector.Message(context.Background(), raw)
+	res = m.st.rules.Inspector.Message(ctx, raw)
+	if err := context.Cause(ctx); err != nil {
+		s.uninspected(err)
+		return classify.Result{}, false
+	}
 	res.Truncated = res.Truncated || m.cut || m.octets.full
 	return res, true
+}
+
+// uninspected counts and logs why a message passes untagged.
+func (s *session) uninspected(err error) {
+	stage := stageInspect
+	switch {
+	case errors.Is(err, errHungUp):
+		s.conn.end(err) // which is counted and logged as the end of the session
+		return
+	case errors.Is(err, errBusy):
+		stage = stageBusy
+	}
+	s.srv.metrics.failed(stage)
+	s.srv.logs.error(stage, "inspecting a message, which passes untagged", "error", err,
+		"queue_id", clip(s.queueID()), "client", s.clientName(), "from", clip(s.msg.from))
 }
 
 // logResult writes one line about a message that was inspected.

@@ -25,8 +25,9 @@ func (s *Server) notifyReloading() {
 	s.notify("RELOADING=1\nMONOTONIC_USEC=" + daemon.SdNotifyMonotonicUsec())
 }
 
-// watchdog tells systemd every half of its interval that we are well: that
-// accepting is possible, inspections end, and nothing holds the server's lock.
+// watchdog tells systemd every half of its interval that we live: nothing holds
+// our locks, and inspections end. That mail waits, for there is much of it, is no
+// sign of the contrary.
 func (s *Server) watchdog() (stop func()) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval <= 0 {
@@ -41,8 +42,10 @@ func (s *Server) watchdog() (stop func()) {
 			case <-t.C:
 				s.mu.Lock()
 				s.mu.Unlock() //nolint:staticcheck // that it can be had is the test
-				slot := <-s.slots
-				s.slots <- slot
+				if d, stuck := s.turns.stuck(); stuck {
+					s.logs.error("stuck", "an inspection does not end; systemd's watchdog will end the daemon", "after", d)
+					continue
+				}
 				s.notify("WATCHDOG=1")
 			case <-done:
 				return

@@ -20,6 +20,7 @@ const (
 	stageTimeout   = "timeout"   // a peer was silent or slow for too long
 	stageWrite     = "write"     // an answer could not be sent
 	stageInspect   = "inspect"   // a message could not be inspected; it passed
+	stageBusy      = "busy"      // a message's turn to be inspected did not come in time; it passed
 	stageForged    = "forged"    // a message has more forged headers than are removed; the rest stayed
 	stageSession   = "session"   // a session panicked and was closed
 	stageListen    = "listen"    // a socket was lost
@@ -27,7 +28,7 @@ const (
 )
 
 var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageTimeout, stageWrite,
-	stageInspect, stageForged, stageSession, stageListen, stageReload}
+	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload}
 
 // Why a connection was refused: label reason of sessions_refused_total.
 const (

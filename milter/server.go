@@ -40,7 +40,7 @@ type Server struct {
 	state    atomic.Pointer[state]
 	limits   atomic.Pointer[Limits] // of the state, for connections
 	memory   budget
-	slots    chan []byte // inspections at a time, each with its scratch space
+	turns    *turns // inspections at a time
 	draining atomic.Bool
 	serving  atomic.Bool
 	seen     atomic.Uint64 // messages begun and sessions ended
@@ -71,10 +71,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error)
 		milter:  map[Socket][]net.Listener{},
 		empty:   make(chan struct{}),
 		closed:  make(chan struct{}),
-		slots:   make(chan []byte, max(2, runtime.GOMAXPROCS(0))),
-	}
-	for range cap(s.slots) {
-		s.slots <- nil
+		turns:   newTurns(max(2, runtime.GOMAXPROCS(0))),
 	}
 	s.use(newState(cfg, rules))
 	m.reload(nil)
@@ -341,6 +338,8 @@ func (s *Server) report(ses *session, err error) {
 		s.metrics.failed(stageSession)
 		s.logs.error(stageSession, "session panicked and was closed", "error", p, "peer", ses.peer(), "stack", string(p.stack))
 		return
+	case errors.Is(err, errHungUp):
+		stage = stageInspect
 	case errors.Is(err, errLost):
 		stage = stageSession
 	case errors.Is(err, errVersion):

@@ -27,9 +27,13 @@ type fakeInspector struct {
 	mu   sync.Mutex
 	seen [][]byte
 	res  func(raw []byte) classify.Result // nil is the default below
+	wait func(context.Context)            // called first, may be nil
 }
 
-func (f *fakeInspector) Message(_ context.Context, raw []byte) classify.Result {
+func (f *fakeInspector) Message(ctx context.Context, raw []byte) classify.Result {
+	if f.wait != nil {
+		f.wait(ctx)
+	}
 	f.mu.Lock()
 	f.seen = append(f.seen, bytes.Clone(raw))
 	f.mu.Unlock()

@@ -351,11 +351,15 @@ func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
 	var res classify.Result
 	inspected := false
 	if m.suspect {
-		if res, inspected = s.srv.inspect(m); inspected {
+		if res, inspected = s.inspect(); inspected {
 			kind = res.Kind
 			s.srv.metrics.result(&res)
 			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.utf8)
 		}
+	}
+	if s.conn.phase == phaseClosed { // nobody waits for it
+		s.endMessage()
+		return nil, nil
 	}
 	s.change(add)
 	s.conn.answer(gomilter.ActAccept)
