@@ -164,7 +164,10 @@ func (r *reader) askNotice(rcpt *Recipient) {
 	if !rcpt.Action.Bounced() && rcpt.Action != "" {
 		return
 	}
-	reply, words := r.evidence(rcpt.Address)
+	reply, words, about := r.evidence(rcpt.Address)
+	if statusRank(rcpt.StatusField) >= rankDetail {
+		words = about // the code tells more than words that may be about anything
+	}
 	if words != rcpt.Diagnostic {
 		rcpt.Notice = words
 	}
@@ -189,7 +192,7 @@ const maxAsked = 4
 
 // evidence returns what the notice quotes and says about an address. What it
 // says of the recipients that it lists is read once, for all of them.
-func (r *reader) evidence(addr string) (reply, words string) {
+func (r *reader) evidence(addr string) (reply, words, about string) {
 	if r.said == nil {
 		r.said = map[string]*Recipient{}
 		rs := r.folded(r.notice()).recipients(nil, r.lim.Recipients)
@@ -200,10 +203,10 @@ func (r *reader) evidence(addr string) (reply, words string) {
 		}
 	}
 	if rcpt := r.said[strings.ToLower(addr)]; rcpt != nil {
-		return rcpt.Diagnostic, rcpt.Notice
+		return rcpt.Diagnostic, rcpt.Notice, rcpt.about
 	}
 	if r.asked++; r.asked > maxAsked {
-		return "", ""
+		return "", "", ""
 	}
 	return r.folded(r.notice()).about(addr)
 }

@@ -54,6 +54,10 @@ func noticeRecipients(h fieldSource, head headScore, n *notice, text string, lim
 		return nil, ""
 	}
 	n.addressee = strings.ToLower(h.get("To"))
+	for _, name := range []string{"References", "In-Reply-To"} { // RFC 5322 section 3.6.4
+		n.addIDs(h.get(name))
+	}
+	n.addIDs(fieldValue(text[n.rest:], "message-id:"))
 	rs = n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
 	stated := rs[0].SMTPCode != 0 || rs[0].Status != ""
 	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && (!stated || head.score < enoughHeader-2)) {
@@ -83,11 +87,12 @@ func noticeRecipients(h fieldSource, head headScore, n *notice, text string, lim
 }
 
 // about returns what a notice says about one recipient whom it does not list:
-// the remote server's reply if it quotes one, and the notice's own words. It
+// the remote server's reply if it quotes one, the notice's own words, and
+// those of them that are about the failure for certain. It
 // serves reports whose status part is thin.
-func (n *notice) about(addr string) (reply, words string) {
+func (n *notice) about(addr string) (reply, words, about string) {
 	rs := n.recipients([]string{addr}, 1)
-	return rs[0].Diagnostic, rs[0].Notice
+	return rs[0].Diagnostic, rs[0].Notice, rs[0].about
 }
 
 // failedRecipients returns the addresses of X-Failed-Recipients, which Exim and

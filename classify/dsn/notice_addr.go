@@ -18,13 +18,16 @@ const (
 )
 
 func (n *notice) scanAddresses() {
-	n.addrs = addressesIn(n.orig, n.addrs[:0])
+	all := addressesIn(n.orig, n.addrs[:0])
+	n.addrs = all[:0]
 	line := 0
-	for i := range n.addrs {
-		for line+1 < len(n.lines) && n.lines[line+1].start <= n.addrs[i].start {
+	for _, a := range all {
+		for line+1 < len(n.lines) && n.lines[line+1].start <= a.start {
 			line++
 		}
-		n.addrs[i].line = line
+		if a.line = line; line >= len(n.lines) || !n.lines[line].ids {
+			n.addrs = append(n.addrs, a)
+		}
 	}
 }
 

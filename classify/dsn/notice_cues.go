@@ -287,3 +287,5 @@ func cut(s string, n int) string {
 	}
 	return s
 }
+
+func cutBytes(b []byte, n int) []byte { return b[:min(len(b), n)] }

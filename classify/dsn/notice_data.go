@@ -33,12 +33,18 @@ const (
 	roleSummary                     // a summary of the message follows, all about recipients is said
 	roleEnd                         // the remote server's words end before it
 	roleAgainst                     // spam that imitates a notice says so, or a notice of success
+	roleForm                        // only a program writes so that says by each address what it knows of it
+	roleAside                       // a sentence that holds it says nothing about the failure
 )
 
 // noticeFormat is what the data say of one kind of notice.
 type noticeFormat struct {
 	Name  string `toml:"name"`
 	About string `toml:"about"`
+
+	// ByAddress tells that the program writes by each address whatever it knows
+	// of it: the rest is a form letter.
+	ByAddress bool `toml:"by_address"`
 
 	Opens      []string `toml:"opens"`
 	Says       []string `toml:"says"`
@@ -57,6 +63,7 @@ type noticeFormat struct {
 	Summary    []string `toml:"summary"`
 	End        []string `toml:"end"`
 	Against    []string `toml:"against"`
+	Aside      []string `toml:"aside"`
 
 	Example []noticeExample `toml:"example"`
 }
@@ -72,12 +79,16 @@ type noticeExample struct {
 }
 
 func (f *noticeFormat) roles() map[role][]string {
+	opens := roleOpens
+	if f.ByAddress {
+		opens |= roleForm
+	}
 	return map[role][]string{
-		roleOpens: f.Opens, roleSays: f.Says, roleList: f.List, roleNames: f.Names,
+		opens: f.Opens, roleSays: f.Says, roleList: f.List, roleNames: f.Names,
 		roleReply: f.Reply, roleHost: f.Host, roleHostBefore: f.HostBefore,
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
 		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
-		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against,
+		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against, roleAside: f.Aside,
 	}
 }
 
@@ -111,7 +122,9 @@ type noticeData struct {
 
 	// headerStart names fields that begin a returned message in mid-text.
 	headerStart map[string]bool
-	threshold   int // score from which a message is a bounce
+	// idFields names fields of message ids, which look like addresses.
+	idFields  map[string]bool
+	threshold int // score from which a message is a bounce
 }
 
 // noticeFile is the form of a data file.
@@ -121,6 +134,7 @@ type noticeFile struct {
 	Text   struct {
 		Threshold   int      `toml:"threshold"`
 		HeaderStart []string `toml:"header_start"`
+		IDFields    []string `toml:"id_fields"`
 	} `toml:"text"`
 }
 
@@ -136,7 +150,7 @@ var notices = sync.OnceValue(func() *noticeData {
 })
 
 func loadNotices() (*noticeData, error) {
-	d := &noticeData{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}}
+	d := &noticeData{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}, idFields: map[string]bool{}}
 	files, err := noticeFiles.ReadDir("data")
 	if err != nil {
 		return nil, fmt.Errorf("reading notice data: %w", err)
@@ -163,6 +177,9 @@ func loadNotices() (*noticeData, error) {
 		}
 		for _, name := range f.Text.HeaderStart {
 			d.headerStart[strings.ToLower(name)] = true
+		}
+		for _, name := range f.Text.IDFields {
+			d.idFields[strings.ToLower(name)] = true
 		}
 	}
 	if d.cues.count > maxCues {

@@ -58,7 +58,7 @@ func (n *notice) readDialogue() {
 			if command == "rcpt" {
 				rcpt = addr
 			}
-		case bytes.HasPrefix(line, []byte("<<<")):
+		case isRemoteLine(line):
 			note = -1
 			from := l.start + 3
 			for from < l.end && n.low[from] == ' ' {
@@ -182,7 +182,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		r.Diagnostic, r.RemoteMTA = ParseReply(e.reply).Text, e.host
 	case strength > 0:
 		r.Diagnostic = ParseReply(n.words(at, end)).Text
-	case alone || !n.anyOwn:
+	case (alone || !n.anyOwn) && !n.sayAt(f):
 		// Said once for all.
 		if n.common == nil {
 			n.common = new(commonReply)
@@ -193,16 +193,17 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 			r.Diagnostic = ParseReply(n.words(at, end)).Text
 		}
 	}
-	r.Diagnostic = trimReply(r.Diagnostic)
+	r.Diagnostic = n.complete(trimReply(r.Diagnostic))
 	if r.RemoteMTA == "" && (own || alone || r.Diagnostic != "") {
 		if own {
 			from = min(from, f.start)
 		}
 		r.RemoteMTA = n.hostIn(from, to, at)
 	}
-	r.Notice = n.noticeWords(f, own, before)
+	r.Notice, r.about = n.noticeWords(f, own, before)
 	if e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
 		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "?")
+		r.about = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.about), maxEvidence), "?")
 	}
 	reply := ParseReply(r.Diagnostic)
 	r.SMTPCode, r.Status = reply.Code, reply.Status
@@ -227,111 +228,23 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	return r
 }
 
-// hasWords reports whether a stretch of the notice holds more than signs.
-func (n *notice) hasWords(from, to int) bool {
-	for i := max(from, 0); i < to; i++ {
-		if c := n.low[i]; isAlnum(c) || c >= 0x80 {
-			return true
-		}
+// complete returns all lines of a reply of which only the first was quoted: those
+// of the dialogue that begin so.
+func (n *notice) complete(reply string) string {
+	if reply == "" || len(n.dialogue) == 0 {
+		return reply
 	}
-	return false
-}
-
-// commonReply is a reply that the notice quotes for all recipients.
-type commonReply struct{ before, at, end, strength int }
-
-// stopBefore returns where the notice has said all about recipients before a
-// place, -1 if it has not: what follows is the summary of the message.
-func (n *notice) stopBefore(pos int) int {
-	if n.summaryAt >= 0 && n.summaryAt < pos {
-		return n.summaryAt
-	}
-	return -1
-}
-
-// noticeWords returns the notice's own words about a recipient, up to the
-// reply if one is quoted: those that stand by its address, else the other lines
-// that name it, else, of a notice that quotes no reply and has words by no
-// address, all.
-func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) string {
-	if own {
-		to := f.to
-		if reply >= f.start && reply < to {
-			to = reply
-		}
-		for l := f.line + 1; l < len(n.lines) && n.lines[l].start < to; l++ {
-			if n.inDialogue(l) {
-				to = n.lines[l].start
+	if n.firstLines == nil {
+		n.firstLines = map[string]int{}
+		for i := len(n.dialogue) - 1; i >= 0; i-- {
+			first, _, more := strings.Cut(n.dialogue[i].reply, "\n")
+			if more && n.dialogue[i].remote {
+				n.firstLines[ParseReply(first).Text] = i
 			}
 		}
-		return trimWords(n.words(f.start, to), f.address)
 	}
-	if s := n.mentions(f); s != "" {
-		return s
+	if i, ok := n.firstLines[reply]; ok {
+		return ParseReply(n.dialogue[i].reply).Text
 	}
-	if len(n.found) > 1 && n.anyOwn || reply >= 0 {
-		return ""
-	}
-	to := n.end
-	if stop := n.stopBefore(n.end); stop > 0 && n.hasWords(0, stop) {
-		to = stop
-	}
-	return n.words(0, to)
-}
-
-// mentions returns the first lines, dialogue aside, that say something of a
-// recipient that is listed elsewhere: "<u@example.com>... Deferred: timed out".
-func (n *notice) mentions(f *foundRecipient) string {
-	if f.line < 0 {
-		return ""
-	}
-	for looked, i := range n.places(strings.ToLower(f.address)) {
-		if looked == 8 {
-			break
-		}
-		a := &n.addrs[i]
-		if a.line == f.line || n.inDialogue(a.line) {
-			continue
-		}
-		l := &n.lines[a.line]
-		if n.hasWords(a.to, l.end) && (a.from == l.start || a.from == l.word) {
-			return trimWords(n.words(a.to, n.replyEnd(a.from, n.end)), f.address)
-		}
-	}
-	return ""
-}
-
-// trimWords takes off what is left around a notice's words when address and
-// reply are gone, and all if nothing else is left.
-func trimWords(s, addr string) string {
-	s = trimReply(strings.TrimRight(strings.TrimLeft(s, " .:;,>"), " :;,("))
-	if len(s) > len(addr) && strings.EqualFold(s[:len(addr)], addr) && s[len(addr)] == ':' {
-		s = strings.TrimLeft(s[len(addr)+1:], " ")
-	}
-	rest := s
-	for _, a := range addressesIn([]byte(s), nil) {
-		rest = strings.Replace(rest, s[a.start:a.end], "", 1)
-	}
-	for i := 0; i < len(rest); i++ {
-		if isAlnum(rest[i]) || rest[i] >= 0x80 {
-			return s
-		}
-	}
-	return ""
-}
-
-// trimReply takes off what a notice put around a reply.
-func trimReply(s string) string {
-	s = strings.Trim(s, " \"'`|")
-	for len(s) > 0 {
-		last := s[len(s)-1]
-		if last == ')' && strings.Count(s, "(") < strings.Count(s, ")") ||
-			last == ']' && strings.Count(s, "[") < strings.Count(s, "]") ||
-			last == '>' && strings.Count(s, "<") < strings.Count(s, ">") {
-			s = strings.TrimRight(s[:len(s)-1], " ")
-			continue
-		}
-		break
-	}
-	return s
+	return reply
 }

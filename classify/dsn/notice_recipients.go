@@ -145,7 +145,16 @@ func (n *notice) isSummary(k *mark) bool {
 // inDialogue reports whether a line belongs to an SMTP dialogue.
 func (n *notice) inDialogue(line int) bool {
 	b := n.low[n.lines[line].start:n.lines[line].end]
-	return bytes.HasPrefix(b, []byte("<<<")) || bytes.HasPrefix(b, []byte(">>> rcpt")) || bytes.HasPrefix(b, []byte(">>> mail")) || startsWithCode(b)
+	return isRemoteLine(b) || bytes.HasPrefix(b, []byte(">>> rcpt")) || bytes.HasPrefix(b, []byte(">>> mail")) || startsWithCode(b)
+}
+
+// isRemoteLine reports whether a line of a dialogue is a reply.
+//
+// QUIRK: Courier writes what it met with itself as a server's line, without a
+// code: "<<< Network is down".
+func isRemoteLine(low []byte) bool {
+	rest, ok := bytes.CutPrefix(low, []byte("<<<"))
+	return ok && leadingCode(string(cutBytes(bytes.TrimLeft(rest, " "), 4))) != 0
 }
 
 // nearList reports whether a list of recipients is announced close to mark m.
@@ -256,6 +265,16 @@ func (n *notice) addOther(a noticeAddr) {
 		n.others = map[string]bool{}
 	}
 	n.others[strings.ToLower(n.text(a))] = true
+}
+
+// addIDs notes that the message ids in a field are no recipients.
+func (n *notice) addIDs(field string) {
+	for _, a := range addressesIn([]byte(cut(field, maxSentence)), nil) {
+		if n.others == nil {
+			n.others = map[string]bool{}
+		}
+		n.others[strings.ToLower(field[a.start:a.end])] = true
+	}
 }
 
 // isQSBMF reports whether an address opens a paragraph as the qmail-send bounce
@@ -445,13 +464,17 @@ func (n *notice) bound() {
 	}
 	sort.SliceStable(order, func(i, j int) bool { return n.found[order[i]].from < n.found[order[j]].from })
 	m := len(n.marks) - 1
+	replies := n.findReplies()
 	stop := n.end // the first phrase after the present recipient that ends it
 	var next *foundRecipient
 	for i := len(order) - 1; i >= 0; i-- {
 		f := &n.found[order[i]]
 		for ; m >= 0 && n.marks[m].start >= f.from; m-- {
-			if n.marks[m].bits&(roleStop|roleTranscript|roleSummary) != 0 {
-				stop = n.lines[n.marks[m].line].start
+			if k := &n.marks[m]; k.bits&(roleTranscript|roleSummary) != 0 || k.bits&roleStop != 0 && !inReply(replies, k.start) {
+				stop = n.lines[k.line].start
+				if n.sentenceBegins(k.start) {
+					stop = k.start
+				}
 			}
 		}
 		f.to = stop

@@ -59,6 +59,9 @@ func (n *notice) findReply(from, to int) (before, at, end, strength int) {
 // findCode returns where a code begins that a reply may begin with, -1 if
 // nowhere.
 func (n *notice) findCode(from, to int, announced bool) int {
+	if len(n.lines) == 0 {
+		return -1
+	}
 	line := n.lineAt(from)
 	for i := from; i < to; i++ {
 		for line+1 < len(n.lines) && n.lines[line+1].start <= i {
@@ -83,41 +86,6 @@ func (n *notice) findCode(from, to int, announced bool) int {
 		}
 	}
 	return -1
-}
-
-// replyEnd returns where the reply that begins at a place ends: with its
-// paragraph, unless the next begins with the same code.
-func (n *notice) replyEnd(at, to int) int {
-	if len(n.lines) == 0 {
-		return to
-	}
-	line := n.lineAt(at)
-	end := min(n.lines[line].end, to)
-	for next := line + 1; next < len(n.lines) && n.lines[next].start < to; next++ {
-		l := &n.lines[next]
-		if end-at > maxEvidence {
-			break
-		}
-		last := n.low[max(at, n.lines[next-1].start):]
-		same := startsWithCode(last) && len(last) > 3 && last[3] == '-' && bytes.HasPrefix(n.low[l.start:], last[:3])
-		if !same && (l.para || leadsWithCode(n.low[l.start:l.end])) || bytes.HasPrefix(n.low[l.start:], []byte(">>>")) ||
-			bytes.HasPrefix(n.low[l.start:], []byte("<<<")) || bytes.HasPrefix(n.low[l.start:], []byte("... while")) {
-			break
-		}
-		if n.hostBegins(next) {
-			break
-		}
-		end = min(l.end, to)
-	}
-	for _, k := range n.marks[n.markAt(at+1):] {
-		if k.start >= end {
-			break
-		}
-		if k.bits&(roleEnd|roleStop|roleTranscript) != 0 {
-			return k.start
-		}
-	}
-	return end
 }
 
 // markAt returns the number of the first mark that begins at a place or after it.

@@ -10,30 +10,33 @@ import (
 
 // notice is the text of a notice, folded and marked.
 type notice struct {
-	d         *noticeData
-	work      *work.Budget
-	orig, low []byte // folded text, as written and in lower case; same places
-	lines     []noticeLine
-	marks     []mark
-	addrs     []noticeAddr
-	found     []foundRecipient
-	index     map[string]int     // of found, by address in lower case
-	order     []int              // numbers of found, in the order of the text
-	byAddr    map[string][]int32 // of addrs, likewise; see places
-	dialogue  []exchange
-	common    *commonReply    // what findReply finds in the whole notice, once it was asked
-	others    map[string]bool // addresses that are no recipients, lower case
+	d          *noticeData
+	work       *work.Budget
+	orig, low  []byte // folded text, as written and in lower case; same places
+	lines      []noticeLine
+	marks      []mark
+	addrs      []noticeAddr
+	found      []foundRecipient
+	index      map[string]int     // of found, by address in lower case
+	order      []int              // numbers of found, in the order of the text
+	byAddr     map[string][]int32 // of addrs, likewise; see places
+	dialogue   []exchange
+	common     *commonReply    // what findReply finds in the whole notice, once it was asked
+	firstLines map[string]int  // of replies in the dialogue; see complete
+	others     map[string]bool // addresses that are no recipients, lower case
 
 	addressee string // To of the message, lower case
 
 	summary   string // recipient that the notice's summary of the message names ("To: ...")
 	returned  string // recipient that the returned message names, when it stands in the text
+	signature int    // first line below "-- ", -1 if there is none
 	summaryAt int    // where a summary of the message begins, -1 if none does
 	anyOwn    bool   // words stand by the address of at least one recipient
 	end       int    // where the text ends
 	rest      int    // where the returned message begins in the text that was folded, 0 if nowhere
 	cut       bool   // the returned message follows in the text
 	opened    bool   // a sentence that only one program writes stands at its beginning
+	form      bool   // and that program writes by each address what it knows of it
 	says      int    // sentences that say that mail failed
 	against   int    // sentences that speak against a bounce
 	delayed   bool
@@ -47,6 +50,7 @@ type noticeLine struct {
 	word       int  // where its words begin, after dashes, asterisks and the like
 	para       bool // an empty line, a line of signs or nothing goes before
 	indent     int  // columns of white space before it
+	ids        bool // what looks like an address is the id of a message
 }
 
 // mark is a phrase of the data found in the text.
@@ -61,7 +65,7 @@ const signs = "-=*_#~+|:.•·●◆■─━═＊－ "
 
 // readNotice folds and marks a text, up to where the returned message begins.
 func readNotice(d *noticeData, text string, w *work.Budget) *notice {
-	n := &notice{d: d, work: w, summaryAt: -1}
+	n := &notice{d: d, work: w, summaryAt: -1, signature: -1}
 	if len(text) > maxNotice {
 		text = text[:maxNotice]
 	}
@@ -71,6 +75,7 @@ func readNotice(d *noticeData, text string, w *work.Budget) *notice {
 	size := len(text)
 	n.orig, n.low = make([]byte, 0, size), make([]byte, 0, size)
 	n.fold(text)
+	n.cutSignature()
 	n.mark()
 	n.end = len(n.orig)
 	n.scanAddresses()
@@ -102,6 +107,9 @@ func (n *notice) fold(text string) {
 			para, run = true, -1
 			continue
 		}
+		if strings.HasPrefix(line, "--") && len(strings.TrimRight(line, " \t")) == 2 {
+			n.signature = len(n.lines)
+		}
 		name := fieldLike(line)
 		switch {
 		case name == "":
@@ -124,7 +132,10 @@ func (n *notice) fold(text string) {
 		if len(n.orig) > 0 && n.orig[len(n.orig)-1] != ' ' {
 			n.orig, n.low = append(n.orig, ' '), append(n.low, ' ')
 		}
-		l := noticeLine{start: len(n.orig), at: at, para: para, indent: indent}
+		l := noticeLine{start: len(n.orig), at: at, para: para, indent: indent, ids: n.d.idFields[strings.ToLower(name)]}
+		if k := len(n.lines) - 1; k >= 0 && n.lines[k].ids && !para && indent > n.lines[k].indent && line[indent] == '<' {
+			l.ids = true // the field goes on
+		}
 		n.orig, n.low = foldText(n.orig, n.low, line)
 		l.end = len(n.orig)
 		for l.end > l.start && n.orig[l.end-1] == ' ' {
@@ -143,6 +154,25 @@ func (n *notice) fold(text string) {
 		n.lines = append(n.lines, l)
 	}
 }
+
+// cutSignature drops the lines below "-- " (RFC 3676 section 4.3), such as the
+// footer of a virus scanner, unless they hold what a signature does not.
+//
+// QUIRK: scanners and mail programs strip the space; notices draw a line so, too.
+func (n *notice) cutSignature() {
+	i := n.signature
+	if i <= 0 || i >= len(n.lines) {
+		return
+	}
+	from := n.lines[i].start
+	if len(n.lines)-i > maxSignature || n.findCode(from, len(n.low), false) >= 0 || len(addressesIn(n.orig[from:], nil)) > 1 {
+		return
+	}
+	n.cutLines(i)
+}
+
+// maxSignature is how many lines a signature has at most.
+const maxSignature = 12
 
 // quoted reports whether a person quotes in a line; ">>>" is a dialogue's.
 func quoted(line string) bool {
@@ -174,6 +204,15 @@ func fieldLike(line string) string {
 // fieldAddress returns the address of the first field of that name (given in
 // lower case, with its colon) among the lines of text, "" if there is none.
 func fieldAddress(text, name string) string {
+	line := fieldValue(text, name)
+	if a := addressesIn([]byte(line), nil); len(a) > 0 {
+		return line[a[0].start:a[0].end]
+	}
+	return ""
+}
+
+// fieldValue returns that field, name and all, without its folds.
+func fieldValue(text, name string) string {
 	for looked := 0; len(text) > 0 && looked < 200; looked++ {
 		line := text
 		if i := strings.IndexByte(text, '\n'); i >= 0 {
@@ -182,14 +221,8 @@ func fieldAddress(text, name string) string {
 			text = ""
 		}
 		line = strings.TrimSpace(line)
-		if len(line) < len(name) || !strings.EqualFold(line[:len(name)], name) {
-			continue
-		}
-		if len(line) > maxSentence {
-			line = line[:maxSentence]
-		}
-		if a := addressesIn([]byte(line), nil); len(a) > 0 {
-			return line[a[0].start:a[0].end]
+		if len(line) >= len(name) && strings.EqualFold(line[:len(name)], name) {
+			return cut(line, maxSentence)
 		}
 	}
 	return ""
@@ -214,6 +247,7 @@ func (n *notice) mark() {
 		}
 		if bits&roleOpens != 0 && line < 40 {
 			n.opened = true
+			n.form = n.form || bits&roleForm != 0
 		}
 		if bits&roleSays != 0 {
 			if start >= said && n.says < 9 {
@@ -229,7 +263,7 @@ func (n *notice) mark() {
 		}
 		n.delayed = n.delayed || bits&roleDelayed != 0
 		n.failed = n.failed || bits&roleFailed != 0
-		if bits&^(roleOpens|roleSays|roleAgainst) != 0 {
+		if bits&^(roleOpens|roleForm|roleAgainst) != 0 {
 			n.marks = append(n.marks, mark{start, end, line, bits})
 		}
 		return true

@@ -186,8 +186,11 @@ func (sc *replyScan) standsAlone(tok string, at int) bool {
 	return true
 }
 
-// rankGeneric is the rank of X.0.0.
-const rankGeneric = 2
+// rankGeneric is the rank of X.0.0, rankDetail that of a code which tells a detail.
+const (
+	rankGeneric = 2
+	rankDetail  = 5
+)
 
 // statusRank says how much an enhanced code tells: a detail of a subject more
 // than a subject, a subject more than "other" (RFC 3463 section 3.1), success
@@ -208,7 +211,7 @@ func statusRank(code string) int {
 	case detail == "0":
 		return 4
 	}
-	return 5
+	return rankDetail
 }
 
 // isCode reports whether three digits may be a reply code: of success, of

@@ -101,6 +101,10 @@ type Recipient struct {
 	// they say nothing beyond Diagnostic.
 	Notice string
 
+	// about holds those of the notice's words that are about the failure for
+	// certain, while the notice is read.
+	about string
+
 	RemoteMTA      string
 	FinalLogID     string
 	LastAttempt    string

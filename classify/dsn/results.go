@@ -87,7 +87,7 @@ func (r *reader) complete(rcpt *Recipient, unfinished bool) {
 	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
 		return
 	}
-	reply, _ := r.evidence(rcpt.Address)
+	reply, _, _ := r.evidence(rcpt.Address)
 	said := ParseReply(reply)
 	same := strings.HasPrefix(said.Text, rcpt.Diagnostic)
 	switch {

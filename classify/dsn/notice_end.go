@@ -1,0 +1,111 @@
+package dsn
+
+import (
+	"bytes"
+	"sort"
+)
+
+// wrappedLine is how many octets a line has at least that a program broke because
+// it was long; a shorter one ends where its writer ended it.
+const wrappedLine = 50
+
+// replyEnd returns where the reply that begins at a place ends: with its
+// paragraph, or where another reply, another host or the notice's own words begin.
+//
+// A line that begins with the code of the reply goes on with it where the reply
+// has many lines (RFC 5321 section 4.2.1), and where it was folded: begun in
+// mid-line, as Postfix quotes ("said: 550 …"), with deeper lines below.
+func (n *notice) replyEnd(at, to int) int {
+	if len(n.lines) == 0 {
+		return to
+	}
+	line := n.lineAt(at)
+	first := &n.lines[line]
+	var code []byte
+	many := false
+	if b := n.low[at:]; startsWithCode(b) {
+		code, many = b[:3], len(b) > 3 && b[3] == '-'
+	}
+	end := min(first.end, to)
+	for next := line + 1; next < len(n.lines) && n.lines[next].start < to && end-at <= maxEvidence; next++ {
+		l := &n.lines[next]
+		low := n.low[l.start:l.end]
+		folded := at > first.word && l.indent > first.indent
+		if many && leadsWithCode(low) && bytes.HasPrefix(low, code) {
+			many = low[3] == '-'
+		} else if l.para || isDialogueLine(low) || !folded && (leadsWithCode(low) || n.hostBegins(next)) {
+			break
+		}
+		end = min(l.end, to)
+	}
+	for _, k := range n.marks[n.markAt(at+1):] {
+		if k.start >= end {
+			break
+		}
+		if k.bits&roleEnd != 0 || k.bits&(roleStop|roleTranscript) != 0 && k.line > line && n.startsAnew(&k) {
+			return k.start
+		}
+	}
+	return end
+}
+
+// startsAnew reports whether a phrase begins something new: a paragraph, a line
+// that stands further to the left than the one before, or a sentence after one
+// whose writer ended his line.
+func (n *notice) startsAnew(k *mark) bool {
+	l := &n.lines[k.line]
+	if k.start != l.start && k.start != l.word {
+		return false
+	}
+	if l.para || k.line == 0 {
+		return true
+	}
+	last := &n.lines[k.line-1]
+	if l.indent != last.indent {
+		return l.indent < last.indent
+	}
+	return l.indent == 0 && last.end-last.start < wrappedLine && bytes.IndexByte([]byte(".!?:;)>\""), n.low[last.end-1]) >= 0
+}
+
+// isDialogueLine reports whether a line is one of an SMTP dialogue or leads to one.
+func isDialogueLine(low []byte) bool {
+	return bytes.HasPrefix(low, []byte(">>>")) || bytes.HasPrefix(low, []byte("<<<")) || bytes.HasPrefix(low, []byte("... while"))
+}
+
+// stretch is a part of the text.
+type stretch struct{ start, end int }
+
+// findReplies finds the replies in the whole text, however they stand there.
+func (n *notice) findReplies() []stretch {
+	var all []stretch
+	add := func(at int) {
+		if k := len(all) - 1; k < 0 || at >= all[k].end {
+			all = append(all, stretch{at, n.replyEnd(at, n.end)})
+		}
+	}
+	m := 0
+	for i := range n.lines {
+		l := &n.lines[i]
+		if p := n.findCode(l.start, l.end, false); p >= 0 {
+			add(p)
+		}
+		for ; m < len(n.marks) && n.marks[m].start < l.end; m++ {
+			if k := &n.marks[m]; k.bits&roleReply != 0 && n.hasWords(k.end, min(n.end, k.end+64)) {
+				add(k.end)
+			}
+		}
+	}
+	return all
+}
+
+// inReply reports whether a place lies within one of the replies.
+func inReply(replies []stretch, pos int) bool {
+	i := sort.Search(len(replies), func(i int) bool { return replies[i].end > pos })
+	return i < len(replies) && replies[i].start < pos
+}
+
+// sentenceBegins reports whether a sentence begins at a place in mid-line.
+func (n *notice) sentenceBegins(pos int) bool {
+	b := bytes.TrimRight(n.low[max(0, pos-2):pos], " ")
+	return len(b) > 0 && len(b) < pos && bytes.IndexByte([]byte(".!?"), b[len(b)-1]) >= 0
+}
