@@ -74,20 +74,27 @@ func newEngine(set *rules.Set) *Engine {
 	return e
 }
 
-// begin takes an inquest from the pool and reads the evidence.
-func (e *Engine) begin(ev *Evidence) *inquest {
+// inquest takes an inquest from the pool.
+func (e *Engine) inquest() *inquest {
 	q := e.pool.Get().(*inquest)
 	if q.round > 1<<30 {
 		q.round = 0
 		clear(q.asked)
 	}
-	q.explains = false
+	return q
+}
+
+// begin takes an inquest from the pool and reads the evidence.
+func (e *Engine) begin(ev *Evidence) *inquest {
+	q := e.inquest()
 	q.prepare(ev)
 	return q
 }
 
 func (e *Engine) end(q *inquest) {
-	q.ev = nil
+	q.ev, q.work, q.last = nil, nil, judged{}
+	q.replyOf, q.replyRead, q.noticeOf, q.noticeRead = "", false, "", false
+	q.explains, q.incomplete = false, false
 	e.pool.Put(q)
 }
 

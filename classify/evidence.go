@@ -7,6 +7,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // Where words are looked for, in this order.
@@ -25,9 +26,21 @@ type inquest struct {
 	e  *Engine
 	ev *Evidence
 
+	work       *work.Budget
+	incomplete bool // the work was spent before all that is known was read
+	unread     bool // or before the reply was
+
 	reply, notice text
-	looked        [scopes][2]bool // scopes that were matched against the rules, frames apart
-	best          [scopes][2 * tierAdminFrame]match
+	// What the texts were made of, and what was found in the reply, which may be
+	// that of the next recipient as well.
+	replyOf, noticeOf     string
+	replyRead, noticeRead bool
+	sameReply             bool // as that of the recipient before
+	inner, whole          dsn.Reply
+	said                  said
+	last                  judged
+	looked                [scopes][2]bool // scopes that were matched against the rules, frames apart
+	best                  [scopes][2 * tierAdminFrame]match
 
 	code      int // SMTP code of the innermost reply that states one
 	statusStr string
@@ -60,14 +73,50 @@ type match struct {
 	rank   uint64
 }
 
+// said is what a reply shows beside its codes and the patterns in it.
+type said struct {
+	witness uint8
+	words   bool
+}
+
+// Units of work (see package work): of judging a reply whatever it says, of
+// an octet that is matched, of an octet that an expression sees, and of a
+// pattern whose rules are tried.
+const (
+	unitsReply  = 100
+	unitsOctet  = 3
+	unitsRegex  = 8
+	unitsPhrase = 8
+)
+
 // prepare reads the evidence. It allocates nothing in the common case.
 func (q *inquest) prepare(ev *Evidence) {
 	q.ev = ev
 	q.looked, q.best = [scopes][2]bool{}, [scopes][2 * tierAdminFrame]match{}
-	q.code, q.statusStr, q.status, q.witness, q.words = 0, "", rules.Status{}, 0, false
+	q.code, q.statusStr, q.status = 0, "", rules.Status{}
 	q.shadows, q.all, q.plainOf = q.shadows[:0], q.all[:0], nil
 
-	r := dsn.ParseReply(spaced(bounded(ev.Reply)))
+	q.sameReply = q.replyRead && q.replyOf == ev.Reply
+	if !q.sameReply {
+		q.readReply()
+	}
+	q.witness, q.words = q.said.witness, q.said.words
+	q.codes(q.inner, q.whole)
+	q.findNamed()
+	q.recogniseProviders()
+}
+
+// readReply reads the reply. Once the work is spent it stays unread: the
+// reported codes alone are judged then.
+func (q *inquest) readReply() {
+	reply := q.ev.Reply
+	q.replyOf, q.replyRead = reply, true
+	q.unread = !q.work.Take(unitsReply + unitsOctet*min(len(reply), maxText))
+	if q.unread {
+		reply = ""
+	}
+	q.witness, q.words = 0, q.unread
+	r := dsn.ParseReply(spaced(bounded(reply)))
 	q.find(&q.reply, r.Text, true)
 	inner := r
 	if q.reply.inner > 0 {
@@ -81,9 +130,8 @@ func (q *inquest) prepare(ev *Evidence) {
 			inner.Code = r.Code
 		}
 	}
-	q.codes(inner, r)
-	q.findNamed()
-	q.recogniseProviders()
+	q.inner, q.whole = inner, r
+	q.said = said{q.witness, q.words}
 }
 
 // spaced returns a reply with its spaces.
@@ -115,6 +163,7 @@ func mayStateCode(s string) bool {
 func (q *inquest) find(t *text, s string, isReply bool) {
 	t.set(s)
 	t.mask()
+	t.findLastWord()
 	t.hideTails(q.e.match.tails)
 	if len(t.seen) < len(q.e.match.patterns) {
 		t.seen = make([]span, len(q.e.match.patterns))
@@ -206,7 +255,7 @@ func (t *text) maskedWithin(from, to int) bool {
 func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	b := t.norm
 	if w.Skip != "" {
-		i := strings.Index(string(b[at:min(len(b), at+reach)]), w.Skip)
+		i := bytes.Index(b[at:min(len(b), at+reach)], []byte(w.Skip))
 		if i < 0 {
 			return
 		}
@@ -283,12 +332,19 @@ func typePrefix(norm []byte) int {
 // hasWords reports whether norm[from:] holds two letters in a row outside of
 // addresses, hosts and URLs.
 func (t *text) hasWords(from int) bool {
-	for i := max(1, from+1); i < len(t.norm); i++ {
+	return t.lastWord >= max(1, from+1)
+}
+
+// findLastWord finds the last place where two letters stand in a row outside of
+// addresses, hosts and URLs.
+func (t *text) findLastWord() {
+	t.lastWord = len(t.norm) - 1
+	for i := t.lastWord; i > 0; i-- {
 		if isLetter(t.norm[i]) && isLetter(t.norm[i-1]) && (t.marks[i]|t.marks[i-1])&markMasked == 0 {
-			return true
+			break
 		}
+		t.lastWord = i - 1
 	}
-	return false
 }
 
 func isAlnum(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }

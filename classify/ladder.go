@@ -210,6 +210,9 @@ func (q *inquest) safe(f finding) (kind Type, why string) {
 	if f.kind != Hard {
 		return f.kind, ""
 	}
+	if q.incomplete || q.unread || q.work.Spent() {
+		return Soft, "the message was too dear to be read whole"
+	}
 	if !q.permanent() && q.ev.Action != dsn.ActionFailed {
 		return Soft, "the reply is transient"
 	}

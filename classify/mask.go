@@ -13,6 +13,7 @@ import (
 // time: each dotted word, each "@" and each "://" is looked at once, and what
 // it may reach back for is bounded.
 func (t *text) mask() {
+	t.borders = borders{}
 	next := 1
 	for _, at := range t.signs {
 		i := int(at)
@@ -86,16 +87,8 @@ const reach = 320 // RFC 5321 section 4.5.3.1: 64 octets, "@", 255 octets
 func (t *text) maskAddress(i int) int {
 	b := t.norm
 	// "<…@…>": all between the brackets.
-	open := i - 1 // norm begins with a space
-	for i-open < reach && octets[b[open]]&octetBorder == 0 {
-		open--
-	}
-	if b[open] == '<' {
-		end := i + 1
-		for end < len(b)-1 && end-i < reach-1 && octets[b[end]]&octetBorder == 0 {
-			end++
-		}
-		if b[end] == '>' {
+	if open := t.borders.before(b, i); b[open] == '<' && i-open <= reach {
+		if end := t.borders.after(b, i); b[end] == '>' {
 			t.mark(open+1, end)
 			return end
 		}
@@ -123,6 +116,37 @@ func (t *text) maskAddress(i int) int {
 	}
 	t.mark(from, to)
 	return to
+}
+
+// borders remembers where the borders around the last "@" are, so that a text of
+// many of them is looked at once.
+type borders struct {
+	last    int // before seen
+	seen    int
+	without int // no border stands between the last "@" and here
+}
+
+// before returns where the last border before i stands, or anywhere beyond reach
+// of it.
+func (s *borders) before(b []byte, i int) int {
+	for j := max(s.seen, i-reach); j < i; j++ {
+		if octets[b[j]]&octetBorder != 0 {
+			s.last = j
+		}
+	}
+	s.seen = i
+	return s.last
+}
+
+// after returns where the first border after i stands, or the last place within
+// reach of it.
+func (s *borders) after(b []byte, i int) int {
+	end := max(i+1, s.without)
+	for end < len(b)-1 && end-i < reach-1 && octets[b[end]]&octetBorder == 0 {
+		end++
+	}
+	s.without = end
+	return end
 }
 
 // hostEnd returns where a host name that has begun before i ends. No label of one

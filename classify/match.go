@@ -22,7 +22,11 @@ func (q *inquest) look(s scope, frame int) {
 			return
 		}
 		t = &q.notice
-		if !q.looked[s][1-frame] {
+		if !q.noticeRead || q.noticeOf != q.ev.Notice {
+			if !q.work.Take(unitsOctet * min(len(q.ev.Notice), maxText)) {
+				return
+			}
+			q.noticeOf, q.noticeRead = q.ev.Notice, true
 			witness := q.witness
 			q.find(t, bounded(q.ev.Notice), false)
 			q.witness = witness // a notice speaks of recipients whatever happened
@@ -35,6 +39,9 @@ func (q *inquest) look(s scope, frame int) {
 	q.round++
 	q.plainOf, q.pending = nil, q.pending[:0]
 	m := q.e.match
+	if !q.work.Take(unitsPhrase * len(t.hits)) {
+		return
+	}
 	for _, h := range t.hits {
 		if !q.has(t, h, from) {
 			continue
@@ -56,6 +63,9 @@ func (q *inquest) look(s scope, frame int) {
 			continue
 		}
 		words := q.regexText(t, from, p.rule.inTail)
+		if !q.work.Take(unitsRegex * len(words)) {
+			return
+		}
 		if f := p.rule.prefilter; f != nil && !f.Match(words) {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // Message reads a message and judges every recipient that it reports. It
@@ -12,14 +13,18 @@ import (
 // broken has those that could be read. When ctx ends, so does the reading and
 // the judging, soon: the answer is what was found by then, and Truncated is set.
 func (e *Engine) Message(ctx context.Context, raw []byte) Result {
-	rep := dsn.Read(ctx, raw, e.limits)
+	lim := e.limits
+	lim.Work -= lim.Work / 4 // a dear message leaves something for the judging
+	rep := dsn.Read(ctx, raw, lim)
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
 		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated}
 	author := dsn.Address(rep.Returned.From)
+	q := e.inquest()
+	defer e.end(q)
+	q.work, q.incomplete = work.New(ctx, e.limits.Work-rep.Work), rep.Spent
 	for i := range rep.Recipients {
 		if ctx.Err() != nil {
-			res.Truncated = true
 			break
 		}
 		r := &rep.Recipients[i]
@@ -28,17 +33,18 @@ func (e *Engine) Message(ctx context.Context, raw []byte) Result {
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
 			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA,
 			Recipient: r.Address, Senders: [2]string{rep.Sender, author}}
-		q := e.begin(&ev)
+		q.prepare(&ev)
 		if r.Action == "" || r.Action.Bounced() {
-			f := q.climb()
-			out.set(q.verdict(f))
-			res.Shadowed = append(res.Shadowed, q.shadowed(f)...)
+			v, shadowed := q.judge()
+			out.set(v)
+			res.Shadowed = append(res.Shadowed, shadowed...)
 		} else {
 			out.Provider = q.providerName()
 		}
-		e.end(q)
 		res.Recipients = append(res.Recipients, out)
 	}
+	res.Truncated = res.Truncated || q.work.Spent() || ctx.Err() != nil
+	res.Work = rep.Work + q.work.Used()
 	spareAliases(res.Recipients)
 	return res
 }
@@ -61,6 +67,33 @@ func spareAliases(rs []Recipient) {
 			rs[i].Type = Soft
 		}
 	}
+}
+
+// judged is the last verdict, and all that it was found from beside the reply.
+type judged struct {
+	valid    bool
+	notice   string
+	status   string
+	code     int
+	action   dsn.Action
+	remote   string
+	named    party
+	verdict  Verdict
+	shadowed []string
+}
+
+// judge says what the evidence means, and which shadow rules would have decided.
+// Many recipients share what was said of all of them: that is judged once.
+func (q *inquest) judge() (Verdict, []string) {
+	l := &q.last
+	if l.valid && q.sameReply && l.notice == q.ev.Notice && l.status == q.ev.Status && l.code == q.ev.SMTPCode &&
+		l.action == q.ev.Action && l.remote == q.ev.RemoteMTA && l.named == q.named {
+		return l.verdict, l.shadowed
+	}
+	f := q.climb()
+	*l = judged{valid: true, notice: q.ev.Notice, status: q.ev.Status, code: q.ev.SMTPCode, action: q.ev.Action,
+		remote: q.ev.RemoteMTA, named: q.named, verdict: q.verdict(f), shadowed: q.shadowed(f)}
+	return l.verdict, l.shadowed
 }
 
 // Reply judges a bare reply and answers as for a recipient of a report. An

@@ -16,16 +16,18 @@ const (
 // text is a text in the form in which phrases are matched: lower case, single
 // spaces, plain quotes, with a space before and after. Its buffers are reused.
 type text struct {
-	norm  []byte
-	marks []byte  // beside norm: markUpper, markMasked
-	hits  []int32 // patterns that occur and set a rule off, the longest first
-	signs []int32 // where in norm ".", "@" and ":" stand
-	seen  []span  // by pattern: where it occurs, valid if epoch is current
-	epoch uint32
-	inner int    // where in norm the innermost reply begins, 0 where none is wrapped
-	hosts []host // host names that are masked, in order
-	masks []host // all that is masked, in order
-	tails bool   // something is marked with markTail
+	norm     []byte
+	marks    []byte  // beside norm: markUpper, markMasked
+	hits     []int32 // patterns that occur and set a rule off, the longest first
+	signs    []int32 // where in norm ".", "@" and ":" stand
+	seen     []span  // by pattern: where it occurs, valid if epoch is current
+	epoch    uint32
+	lastWord int    // where the last word ends, see hasWords
+	inner    int    // where in norm the innermost reply begins, 0 where none is wrapped
+	hosts    []host // host names that are masked, in order
+	masks    []host // all that is masked, in order
+	borders  borders
+	tails    bool // something is marked with markTail
 	// from is the provider whose words occur last, -1 where none do, and
 	// which they are.
 	from      int16
@@ -201,26 +203,27 @@ func (t *text) sourceOffset(s string, at int) int {
 	if !t.shifted {
 		return min(at-1, len(s))
 	}
-	// Go through s once more, character by character.
-	var one text
-	n, spaced := 1, true
-	for i := 0; i < len(s); {
-		_, size := utf8.DecodeRuneInString(s[i:])
-		one.set(s[i : i+size])
-		width := len(one.norm) - 2 // without the spaces around it
-		space := width <= 0 && len(one.norm) == 1 && plainRune(firstRune(s[i:])) == ' '
-		if space {
-			width = 1
-			if spaced {
-				width = 0
-			}
+	// Go through s once more, as set does.
+	var room, marks [1 + utf8.UTFMax]byte
+	one := text{}
+	room[0] = ' '
+	for n, i := 1, 0; i < len(s); {
+		size, width := 1, 1
+		if c := s[i]; c >= utf8.RuneSelf {
+			_, size = utf8.DecodeRuneInString(s[i:])
+			one.signs = one.signs[:0]
+			width = one.rune(room[:], marks[:], 1, firstRune(s[i:]))
+		} else if fold[c]&foldSpace != 0 && room[0] == ' ' {
+			width = 0
+		} else {
+			room[1] = byte(fold[c])
 		}
 		if width > 0 {
 			if n >= at {
 				return i
 			}
 			n += width
-			spaced = space
+			room[0] = room[width]
 		}
 		i += size
 	}

@@ -145,9 +145,11 @@ type Result struct {
 	Recipients        []Recipient `json:"recipients"`
 
 	// Dropped counts recipients beyond the limit, Truncated tells that a
-	// limit left octets unread; neither is part of the JSON.
+	// limit left something unread; neither is part of the JSON.
 	Dropped   int  `json:"-"`
 	Truncated bool `json:"-"`
+	// Work is what the message cost, in the units of [dsn.Report].
+	Work int `json:"-"`
 	// Shadowed lists the administrator's rules marked shadow that would
 	// have decided, one entry a recipient they match.
 	Shadowed []string `json:"-"`

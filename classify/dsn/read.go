@@ -24,7 +24,8 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	if len(r.rep.Recipients) > 0 {
 		r.rep.Sender = Address(r.fields().get("To"))
 	}
-	r.rep.Truncated = r.rep.Truncated || r.work.Spent()
+	r.rep.Spent = r.work.Spent()
+	r.rep.Truncated = r.rep.Truncated || r.rep.Spent
 	r.rep.Work = r.work.Used()
 	return r.rep
 }

@@ -70,6 +70,9 @@ type Report struct {
 	Dropped int
 	// Truncated is true when a limit kept a part of the message unread.
 	Truncated bool
+	// Spent is true when that limit was Limits.Work: of any recipient something
+	// may be missing.
+	Spent bool `json:"-"`
 	// Work is what the reading cost, in units of which one is roughly an octet
 	// that is looked at with care: some ten nanoseconds.
 	Work int `json:"-"`
