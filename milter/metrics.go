@@ -25,10 +25,11 @@ const (
 	stageSession   = "session"   // a session panicked and was closed
 	stageListen    = "listen"    // a socket was lost
 	stageReload    = "reload"    // a new configuration was refused
+	stageLog       = "log"       // a line of the log could not be written
 )
 
 var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageTimeout, stageWrite,
-	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload}
+	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload, stageLog}
 
 // Why a connection was refused: label reason of sessions_refused_total.
 const (
@@ -182,6 +183,9 @@ func (m *Metrics) setLabels(l Labels) {
 
 // failed counts an error at a stage.
 func (m *Metrics) failed(stage string) { m.errors.WithLabelValues(stage).Inc() }
+
+// LogLost counts lines that the log's reader did not take.
+func (m *Metrics) LogLost(lines int) { m.errors.WithLabelValues(stageLog).Add(float64(lines)) }
 
 func (m *Metrics) message(k dsn.Kind) {
 	if c := m.byKind[k]; c != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 // logHandler is a slog.Handler whose level and format a reload can change.
 type logHandler struct {
 	current *atomic.Pointer[slog.Handler]
+	format  *atomic.Pointer[string]
 	w       io.Writer
 	with    []func(slog.Handler) slog.Handler // what WithAttrs and WithGroup added
 }
@@ -19,19 +21,39 @@ type logHandler struct {
 var _ slog.Handler = (*logHandler)(nil)
 
 func newLogHandler(w io.Writer) *logHandler {
-	h := &logHandler{current: new(atomic.Pointer[slog.Handler]), w: w}
+	h := &logHandler{current: new(atomic.Pointer[slog.Handler]), format: new(atomic.Pointer[string]), w: w}
 	h.set(config.Default().Log)
 	return h
+}
+
+// newDaemonLog is a handler whose lines no reader can hold up: they go to w by
+// the writer, which the caller closes.
+func newDaemonLog(w io.Writer) (h *logHandler, lines *logWriter) {
+	lines = newLogWriter(w, func(lost int) []byte { return h.lostLine(lost) })
+	h = newLogHandler(lines)
+	return h, lines
 }
 
 // set changes level and format, for loggers made before as well.
 func (h *logHandler) set(c config.Log) {
 	opts := &slog.HandlerOptions{Level: c.Level}
-	var next slog.Handler = slog.NewTextHandler(h.w, opts)
-	if c.Format == "json" {
-		next = slog.NewJSONHandler(h.w, opts)
-	}
+	next := newHandler(h.w, c.Format, opts)
 	h.current.Store(&next)
+	h.format.Store(&c.Format)
+}
+
+func newHandler(w io.Writer, format string, opts *slog.HandlerOptions) slog.Handler {
+	if format == "json" {
+		return slog.NewJSONHandler(plainJSON{w}, opts)
+	}
+	return slog.NewTextHandler(w, opts)
+}
+
+// lostLine is the line that says that others were lost, in the format in force.
+func (h *logHandler) lostLine(lost int) []byte {
+	var b bytes.Buffer
+	slog.New(newHandler(&b, *h.format.Load(), nil)).Warn("lines of the log are lost: its reader was away or too slow", "lost", lost)
+	return b.Bytes()
 }
 
 func (h *logHandler) Enabled(ctx context.Context, l slog.Level) bool {

@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"await":  await,
 			"signal": sendSignal,
 			"fetch":  fetch,
+			"poll":   poll,
 			"begin":  begin,
 		},
 	})
@@ -120,6 +121,24 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	body, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o600))
+}
+
+// poll URL PATTERN: gets a page until it holds a match.
+func poll(ts *testscript.TestScript, _ bool, args []string) {
+	re := regexp.MustCompile("(?m)" + args[1])
+	client := http.Client{Timeout: patience}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		resp, err := client.Get(args[0])
+		if err != nil {
+			continue // not up yet
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if re.Match(body) {
+			return
+		}
+	}
+	ts.Fatalf("%s never held %s", args[0], args[1])
 }
 
 // begin ADDRESS: opens a milter session that stays in the middle of a message.

@@ -40,7 +40,12 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	d := daemon{file: *file, handler: newLogHandler(a.stderr)}
+	// A reader of the log that goes away shall not take the daemon with it.
+	signal.Ignore(syscall.SIGPIPE)
+
+	handler, lines := newDaemonLog(a.stderr)
+	defer lines.Close()
+	d := daemon{file: *file, handler: handler}
 	cfg, engine, err := d.load()
 	if err != nil {
 		return err
@@ -51,6 +56,7 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	}
 	d.handler.set(cfg.Log)
 	log := slog.New(d.handler)
+	slog.SetDefault(log) // what libraries print goes the same way
 	b := readBuild()
 	log.Info("starting", "config", origin(cfg), "version", b.version, "rules", engine.Version())
 	log.Info("configuration", settings(cfg)...)
@@ -63,6 +69,7 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 
 	metrics := milter.NewMetrics(prometheus.NewRegistry(),
 		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
+	lines.CountLost(metrics.LogLost)
 	d.server, err = milter.New(milterConfig(cfg), milterRules(engine), metrics, log)
 	if err != nil {
 		return err

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"unicode"
+
+	"github.com/bounce-milter/bounce-milter/config"
+)
+
+// A reader that stalls holds nobody up; when it is back it is told what it
+// missed, in the format of the log.
+func TestLogReaderStalls(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			r, w := io.Pipe()
+			handler, lines := newDaemonLog(w)
+			handler.set(config.Log{Format: format})
+			log := slog.New(handler)
+			const written = 20_000
+			for i := range written {
+				log.Info("line", "n", i, "filling", strings.Repeat("x", 200))
+			}
+			counted := 0
+			lines.CountLost(func(n int) { counted += n })
+			if counted == 0 || counted == written {
+				t.Fatalf("%d lines lost of %d", counted, written)
+			}
+			read, said := 0, ""
+			scan := bufio.NewScanner(r)
+			for said == "" && scan.Scan() {
+				if strings.Contains(scan.Text(), "filling") {
+					read++
+				} else {
+					said = scan.Text()
+				}
+			}
+			if !regexp.MustCompile(fmt.Sprintf(`lost"?[=:]%d\b`, counted)).MatchString(said) || json.Valid([]byte(said)) != (format == "json") {
+				t.Errorf("said of %d lost lines: %s", counted, said)
+			}
+			if read+counted != written {
+				t.Errorf("%d lines read and %d lost of %d", read, counted, written)
+			}
+			log.Info("back")
+			go func() {
+				lines.Close()
+				w.Close()
+			}()
+			if rest, err := io.ReadAll(r); err != nil || bytes.Count(rest, []byte("\n")) != 1 || !bytes.Contains(rest, []byte("back")) {
+				t.Errorf("then: %s, %v", rest, err)
+			}
+		})
+	}
+}
+
+// fickle writes or fails, as it is told.
+type fickle struct {
+	mu     sync.Mutex
+	fails  bool
+	after  int // octets written before it fails
+	out    bytes.Buffer
+	called chan struct{}
+}
+
+func (f *fickle) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer func() { f.mu.Unlock(); f.called <- struct{}{} }()
+	if !f.fails {
+		return f.out.Write(p)
+	}
+	n := min(f.after, len(p))
+	f.out.Write(p[:n])
+	return n, errors.New("no space left on device")
+}
+
+// What could not be written is counted, and what was written in part does not
+// run into the next line.
+func TestLogCannotBeWritten(t *testing.T) {
+	f := &fickle{fails: true, after: 3, called: make(chan struct{}, 10)}
+	lines := newLogWriter(f, func(n int) []byte { return fmt.Appendf(nil, "lost %d\n", n) })
+	counted := 0
+	fmt.Fprintln(lines, "first")
+	<-f.called
+	f.mu.Lock()
+	f.fails = false
+	f.mu.Unlock()
+	fmt.Fprintln(lines, "second")
+	<-f.called
+	<-f.called
+	lines.CountLost(func(n int) { counted += n })
+	if err := lines.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, want := f.out.String(), "fir\nsecond\nlost 1\n"; got != want || counted != 1 {
+		t.Errorf("got %q, want %q; %d counted", got, want, counted)
+	}
+	fmt.Fprintln(lines, "after its end")
+	if counted != 2 {
+		t.Errorf("%d counted", counted)
+	}
+}
+
+// Nothing that a stranger wrote moves the cursor or hides in a line of log.
+func TestLogIsPlain(t *testing.T) {
+	hostile := "a\x1b[31m\x07\x7f\u0085\u009b\u00ad\u061c\u180e\u200b\u200e\u202e\u2028\u2029\u2066\u2069\ufeff\ufff9\U000e0041\U000e0001\ue000b \"=é用😀\n"
+	for _, format := range []string{"text", "json"} {
+		var b bytes.Buffer
+		handler, lines := newDaemonLog(&b)
+		handler.set(config.Log{Format: format})
+		slog.New(handler).Info("line", "from", hostile)
+		if err := lines.Close(); err != nil {
+			t.Fatal(err)
+		}
+		line := b.String()
+		if i := strings.IndexFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%s: at octet %d: %q", format, i, line)
+		}
+		if !strings.Contains(line, "é用😀") {
+			t.Errorf("%s: what can be seen is hidden: %s", format, line)
+		}
+		if format == "json" {
+			var got struct{ From string }
+			if err := json.Unmarshal(b.Bytes(), &got); err != nil || got.From != hostile {
+				t.Errorf("got %q, %v", got.From, err)
+			}
+		}
+	}
+}
