@@ -53,9 +53,9 @@ var keys = []key{
 		func(c *Config) value { return choice[Mode]{&c.Mode, []Mode{ModeTag, ModeObserve}} }},
 	{"header_prefix", `What the names of our headers begin with.`,
 		func(c *Config) value { return prefix{&c.HeaderPrefix} }},
-	{"forged_headers", `Headers with our prefix that come from outside: "remove" takes them off every
-message; "keep" leaves them, for sites whose MTA strips them itself (Postfix:
-header_checks).`,
+	{"forged_headers", `Headers by our names that come from outside: "remove" takes them off every
+message that comes by here; "keep" leaves them: the better choice where the MTA takes
+them off itself, whatever state this daemon is in (Postfix: strip_bounce_headers.regexp).`,
 		func(c *Config) value {
 			return choice[ForgedHeaders]{&c.ForgedHeaders, []ForgedHeaders{ForgedRemove, ForgedKeep}}
 		}},

@@ -29,6 +29,7 @@ type wireClient struct {
 	actions  gomilter.OptAction
 	protocol gomilter.OptProtocol
 	buf      []byte
+	refused  string // the reply that the last message was refused with
 }
 
 // mod is one change that the milter asks for.
@@ -145,6 +146,10 @@ func (c *wireClient) end(f []byte) []mod {
 		code, data := c.read()
 		switch code {
 		case 'a':
+			c.refused = ""
+			return mods
+		case 'y':
+			c.refused = strings.TrimRight(string(data), "\x00")
 			return mods
 		case 'i', 'm':
 			m := mod{op: code, index: binary.BigEndian.Uint32(data)}

@@ -354,6 +354,14 @@ func (c *conn) answer(a gomilter.ActionCode) {
 	c.spill()
 }
 
+// refuse answers with an SMTP reply, which the MTA gives to its client.
+func (c *conn) refuse(reply string) {
+	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(1+len(reply)+1))
+	c.reply = append(c.reply, byte(gomilter.ActReplyCode))
+	c.reply = append(append(c.reply, reply...), 0)
+	c.spill()
+}
+
 // modify asks for a change of a header field: an empty value deletes it. It
 // returns false when nothing can be sent any more.
 func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string) bool {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -18,24 +17,31 @@ const (
 	tagAction   = "Action"
 	tagResult   = "Result"
 	tagKind     = "Kind"
+	tagOrigin   = "Origin"
 	tagForged   = "Forged" // forged fields that stay: says how many
 )
 
-var (
-	tagNames = [...]string{tagCategory, tagType, tagReason, tagAction, tagResult, tagKind}
-	// ownNames are those of tagNames and tagForged, which is no verdict.
-	ownNames = [...]string{tagCategory, tagType, tagReason, tagAction, tagResult, tagKind, tagForged}
-)
+// placeForged is where headerNames has X-Bounce-Forged, the one that is no
+// verdict.
+const placeForged = 0
+
+// headerNames are the names of all header fields that a daemon with this
+// configuration writes. Whoever teaches it to write another one adds its name
+// here, so that it is removed where it is forged.
+func headerNames(cfg Config) []string {
+	names := []string{tagForged, tagCategory, tagType, tagReason, tagAction, tagResult, tagKind, tagOrigin}
+	for i, n := range names {
+		names[i] = cfg.HeaderPrefix + n
+	}
+	return names
+}
 
 const (
 	// maxResults is how many recipients get a header of their own.
 	maxResults = 50
-	// maxAddress and maxToken bound one value in octets, escapes included,
-	// so that no line gets near the 998 octets of RFC 5322 section 2.1.1:
-	// an address is at most 64@255 octets (RFC 5321 section 4.5.3.1).
-	maxAddress = 480
-	maxToken   = 100
-	maxHost    = 255
+	// maxTags is more than the fields that one message gets: those of the
+	// primary recipient, a result for each, and how many more there are.
+	maxTags = maxResults + 14
 )
 
 // field is a header field to insert. Its value is folded with LF, as MTAs
@@ -106,8 +112,7 @@ func primary(rcpts []classify.Recipient) *classify.Recipient {
 	return best
 }
 
-// resultValue says everything about one recipient. Whatever a stranger wrote
-// keeps to its field: separators and controls in it are escaped.
+// resultValue says everything about one recipient.
 func resultValue(r *classify.Recipient, utf8 bool) string {
 	var b strings.Builder
 	b.Grow(256)
@@ -116,79 +121,40 @@ func resultValue(r *classify.Recipient, utf8 bool) string {
 		addr = r.OriginalRecipient
 	}
 	if addr == "" {
-		addr = "unknown"
+		b.WriteString(noAddress)
+	} else {
+		b.WriteString(address(addr, utf8))
 	}
-	b.WriteString(clean(addr, maxAddress, utf8))
 	put := func(sep, key, value string) {
+		b.WriteString(sep)
+		b.WriteString(key)
+		b.WriteByte('=')
+		b.WriteString(value)
+	}
+	putToken := func(sep, key, value string) {
 		if value != "" {
-			b.WriteString(sep)
-			b.WriteString(key)
-			b.WriteString(value)
+			put(sep, key, token(value, utf8))
 		}
 	}
 	const same, fold = "; ", ";\n\t"
 	actionSep := same
 	if r.Action.Bounced() {
-		put(same, "category=", token(string(r.Category), utf8))
-		put(same, "type=", token(string(r.Type), utf8))
-		put(same, "reason=", token(r.Reason, utf8))
+		putToken(same, keyCategory, string(r.Category))
+		putToken(same, keyType, string(r.Type))
+		putToken(same, keyReason, r.Reason)
 		actionSep = fold
 	}
-	put(actionSep, "action=", token(string(r.Action), utf8))
-	put(same, "status=", token(r.Status, utf8))
+	putToken(actionSep, keyAction, string(r.Action))
+	putToken(same, keyStatus, r.Status)
 	if r.SMTPCode > 0 {
-		put(same, "smtp-code=", strconv.Itoa(r.SMTPCode))
+		put(same, keySMTPCode, strconv.Itoa(r.SMTPCode))
 	}
 	if r.Action.Bounced() {
-		put(same, "provider=", token(r.Provider, utf8))
-		put(same, "rule=", token(r.Rule, utf8))
+		putToken(same, keyProvider, r.Provider)
+		putToken(same, keyRule, r.Rule)
 	}
-	put(fold, "remote-mta=", clean(r.RemoteMTA, maxHost, utf8))
-	return b.String()
-}
-
-func token(s string, utf8 bool) string { return clean(s, maxToken, utf8) }
-
-// clean makes s safe within a structured value. Octets that would end the
-// value or the line, and characters outside ASCII where the message has none,
-// are written as RFC 6533 section 3 writes them in addresses: \x{E9}. A value
-// that is too long ends in three dots.
-func clean(s string, limit int, raw bool) string {
-	safe := len(s) <= limit
-	for i := 0; safe && i < len(s); i++ {
-		safe = plain(s[i])
-	}
-	if safe {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		piece := s[i : i+n]
-		switch {
-		case r == utf8.RuneError && n == 1:
-			piece = "?"
-		case r < utf8.RuneSelf && plain(s[i]):
-		case r == ' ' && i > 0 && i+1 < len(s) && s[i-1] != ' ':
-			// A space alone is harmless: "550 5.1.1" names a rule.
-		case raw && r > 0x9f && printable(r):
-		default:
-			piece = fmt.Sprintf(`\x{%X}`, r)
-		}
-		if b.Len()+len(piece) > limit-3 {
-			b.WriteString("...")
-			break
-		}
-		b.WriteString(piece)
-		i += n
+	if r.RemoteMTA != "" {
+		put(fold, keyRemoteMTA, host(r.RemoteMTA, utf8))
 	}
 	return b.String()
-}
-
-// plain reports whether an octet means only itself in a value.
-func plain(c byte) bool { return c > ' ' && c < 0x7f && c != ';' && c != '\\' }
-
-// printable keeps out what reorders or hides text, and other line ends.
-func printable(r rune) bool {
-	return strconv.IsPrint(r) && r != '\u2028' && r != '\u2029'
 }

@@ -21,7 +21,7 @@ const (
 	stageWrite     = "write"     // an answer could not be sent
 	stageInspect   = "inspect"   // a message could not be inspected; it passed
 	stageBusy      = "busy"      // a message's turn to be inspected did not come in time; it passed
-	stageForged    = "forged"    // a message has more forged headers than are removed; the rest stayed
+	stageForged    = "forged"    // a message has more forged headers than can be removed; it was refused, or the rest stayed
 	stageSession   = "session"   // a session panicked and was closed
 	stageListen    = "listen"    // a socket was lost
 	stageReload    = "reload"    // a new configuration was refused
@@ -73,6 +73,7 @@ type Metrics struct {
 	duration    prometheus.Histogram
 	errors      *prometheus.CounterVec
 	forgedTotal prometheus.Counter
+	again       prometheus.Counter
 	truncated   prometheus.Counter
 	memory      prometheus.Gauge
 	sessions    prometheus.Gauge
@@ -111,7 +112,8 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 			Help:    "Time to read and judge one message.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1}}),
 		errors:      vec("errors_total", "What went wrong, by where; mail passed all the same.", "stage"),
-		forgedTotal: counter("forged_headers_total", "Header fields with our prefix that came from outside."),
+		forgedTotal: counter("forged_headers_total", "Header fields by names of ours that came from outside."),
+		again:       counter("messages_again_total", "Messages that came back tagged, from a content filter: counted before."),
 		truncated:   counter("messages_truncated_total", "Messages of which only a part was inspected."),
 		memory:      gauge("message_memory_bytes", "Memory that messages in progress hold."),
 		sessions:    gauge("sessions", "Open milter sessions."),
@@ -122,7 +124,7 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
 			Help: "Always 1, labelled with what runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
-	reg.MustRegister(m.messages, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.truncated,
+	reg.MustRegister(m.messages, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range dsn.Kinds {

@@ -41,6 +41,7 @@ type Server struct {
 	limits   atomic.Pointer[Limits] // of the state, for connections
 	memory   budget
 	turns    *turns // inspections at a time
+	written  *written
 	draining atomic.Bool
 	serving  atomic.Bool
 	seen     atomic.Uint64 // messages begun and sessions ended
@@ -72,6 +73,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error)
 		empty:   make(chan struct{}),
 		closed:  make(chan struct{}),
 		turns:   newTurns(max(2, runtime.GOMAXPROCS(0))),
+		written: newWritten(),
 	}
 	s.use(newState(cfg, rules))
 	m.reload(nil)

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -57,13 +59,16 @@ type message struct {
 	other8    bool // an octet of the header is neither ASCII nor UTF-8
 	trusted   bool // the client's headers with our prefix stay
 	gate      dsn.Gate
-	suspect   bool // to be inspected: the gate is open
-	passes    bool // nothing of it is looked at
-	discard   bool // nothing is kept of the body
-	cut       bool // a part of its header was not kept
-	fields    int  // of its header
-	vital     int  // of these, kept beyond its limits
-	header    int  // octets of its header
+	suspect   bool   // to be inspected: the gate is open
+	passes    bool   // nothing of it is looked at
+	discard   bool   // nothing is kept of the body
+	cut       bool   // a part of its header was not kept
+	fields    int    // of its header
+	vital     int    // of these, kept beyond its limits
+	header    int    // octets of its header
+	lines     int    // lines of its header
+	id        uint64 // hash of its Message-ID, 0 for none
+	again     bool   // it came before: its fields by our names are ours
 	octets    buffer
 	forged    forged
 	inMessage bool
@@ -172,7 +177,6 @@ func (s *session) mail(from string, utf8 bool) {
 	m.suspect = m.gate.Open()
 	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
 	m.octets.reset(&s.srv.memory, st.cfg.Limits.MessageOctets)
-	m.forged.reset(&s.srv.memory)
 }
 
 // returnPath names the field in which an MTA keeps the envelope sender.
@@ -185,7 +189,6 @@ func (s *session) endMessage() {
 	}
 	m := &s.msg
 	m.octets.release()
-	m.forged.reset(nil)
 	*m = message{octets: m.octets}
 	for _, command := range [...]byte{'M', 'R', 'T', 'L', 'N', 'E'} {
 		if v, ok := s.macro[command]; ok {
@@ -202,14 +205,18 @@ func (s *session) header(name, value []byte, cut bool) {
 		return
 	}
 	st := m.st
-	if hasPrefixFold(name, st.cfg.HeaderPrefix) {
-		m.forged.add(name, len(st.cfg.HeaderPrefix), m.header)
+	if place := st.own.index(name); place >= 0 {
+		m.forged.add(&st.own, place, value, m.header, m.lines)
 	}
 	if m.fields == 0 {
 		m.writeReturnPath()
 	}
 	octets := len(name) + len(value) + 4
 	m.header += octets
+	m.lines += 1 + bytes.Count(value, newline)
+	if m.id == 0 && len(name) == len(messageID) && hasPrefixFold(name, messageID) {
+		m.id = s.srv.written.id(value)
+	}
 	// The MAIL argument says whether a message is internationalised. Only
 	// where none can come does its header.
 	if s.inside && !m.other8 && !isASCII(value) {
@@ -235,6 +242,10 @@ func (s *session) header(name, value []byte, cut bool) {
 	m.octets.write(value)
 	m.octets.writeString("\r\n")
 }
+
+const messageID = "Message-ID" // RFC 5322 section 3.6.4
+
+var newline = []byte{'\n'}
 
 // writeReturnPath writes the field that the MTA will put on top of the message
 // when it delivers it (RFC 5321 section 4.4): a bounce in words is known by its
@@ -316,8 +327,11 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Re
 	m := &s.msg
 	noReply := s.protocol&gomilter.OptNoEOHReply != 0
 	m.suspect = m.suspect || m.gate.Open()
-	if m.trusted && m.forged.tags > 0 {
-		m.suspect = false // a relay before us did our work
+	if m.forged.verdicts > 0 {
+		m.again = m.forged.count <= maxTags && s.srv.written.knows(m.forged.sum, m.id, time.Now())
+		if m.again || m.trusted {
+			m.suspect = false // a relay before us did our work, or we did
+		}
 	}
 	switch {
 	case m.suspect:
@@ -361,9 +375,10 @@ func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
 		s.endMessage()
 		return nil, nil
 	}
-	s.change(add)
-	s.conn.answer(gomilter.ActAccept)
-	s.srv.metrics.message(kind)
+	if s.change(add) {
+		s.conn.answer(gomilter.ActAccept)
+	}
+	s.count(kind)
 	// The MTA goes on while we write a line about it.
 	s.conn.send()
 	if inspected {
@@ -384,46 +399,82 @@ func (s *session) Abort(*gomilter.Modifier) error {
 func (s *session) pass() {
 	s.conn.answer(gomilter.ActAccept)
 	s.conn.setPhase(phaseIdle)
-	s.srv.metrics.message(dsn.KindNone)
+	s.count(dsn.KindNone)
 	s.endMessage()
 }
 
-// removes reports whether the message has headers that are to go.
-func (m *message) removes() bool {
-	return m.forged.count > 0 && !m.trusted && m.st.cfg.ForgedHeaders == ForgedRemove
+// count counts the message, once however often it comes.
+func (s *session) count(kind dsn.Kind) {
+	if s.msg.again {
+		s.srv.metrics.again.Inc()
+		return
+	}
+	s.srv.metrics.message(kind)
 }
 
+// isForged reports whether the message has fields by our names that are not.
+func (m *message) isForged() bool { return m.forged.count > 0 && !m.trusted && !m.again }
+
+// removes reports whether the message has headers that are to go.
+func (m *message) removes() bool { return m.isForged() && m.st.cfg.ForgedHeaders == ForgedRemove }
+
 // change deletes forged headers and inserts ours. A message that is tagged
-// keeps no older tags, so that one who reads them finds one answer.
-func (s *session) change(add []field) {
+// keeps no older tags, so that one who reads them finds one answer. change
+// returns false when it has refused the message.
+func (s *session) change(add []field) bool {
 	m := &s.msg
-	del := m.removes() || !m.trusted && m.forged.count > 0 && len(add) > 0
+	del := m.removes() || m.isForged() && len(add) > 0
 	if del {
 		s.srv.metrics.forgedTotal.Add(float64(m.forged.count))
 	}
 	if m.st.cfg.Mode != ModeTag {
-		return
+		return true
 	}
 	if del && s.actions&gomilter.OptChangeHeader != 0 {
-		m.forged.each(func(name string, index int) bool {
-			return s.conn.modify(gomilter.ActChangeHeader, index, name, "")
-		})
 		if left := m.forged.left; left > 0 {
+			refuse := s.mayRefuse()
+			what := "message with more forged headers than can be removed passes with the rest"
+			if refuse {
+				what = "message with more forged headers than can be removed is refused"
+			}
 			s.srv.metrics.failed(stageForged)
-			s.srv.logs.warn(stageForged, "message with more forged headers than are removed passes with the rest",
+			s.srv.logs.warn(stageForged, what,
 				"forged", m.forged.count, "left", left, "queue_id", clip(s.queueID()), "client", s.clientName(), "from", clip(m.from))
+			if refuse {
+				s.conn.refuse(tooManyForged)
+				return false
+			}
 			add = append(add, field{m.st.cfg.HeaderPrefix + tagForged, strconv.Itoa(left) + " left"})
 		}
+		m.forged.each(&m.st.own, func(name string, index int) bool {
+			return s.conn.modify(gomilter.ActChangeHeader, index, name, "")
+		})
 	}
-	if s.actions&gomilter.OptAddHeader != 0 {
-		// Each goes to the very top, the last one first: no MTA's way of
-		// counting its own headers matters then.
-		for i := len(add) - 1; i >= 0; i-- {
-			if !s.conn.modify(gomilter.ActInsertHeader, 0, add[i].name, add[i].value) {
-				return
-			}
+	if s.actions&gomilter.OptAddHeader == 0 || len(add) == 0 {
+		return true
+	}
+	// Each goes to the very top, the last one first: no MTA's way of
+	// counting its own headers matters then.
+	for i := len(add) - 1; i >= 0; i-- {
+		if !s.conn.modify(gomilter.ActInsertHeader, 0, add[i].name, add[i].value) {
+			return true
 		}
 	}
+	s.srv.written.note(add, m.id, time.Now())
+	return true
+}
+
+// tooManyForged answers a message whose forged headers would cost the MTA too
+// much to remove. To let it pass with some would let a stranger name a verdict,
+// and nobody but an attacker writes such a message.
+const tooManyForged = "550 5.7.1 Too many header fields by names that are reserved here"
+
+// mayRefuse reports whether a message with too many forged headers may be
+// refused: in the SMTP session of a client, who then still has it, and where
+// forged headers are to be removed. What the MTA itself or a program on its
+// host hands in is never refused: the MTA would have to send it back, or keep it.
+func (s *session) mayRefuse() bool {
+	return s.msg.removes() && !s.inside && s.client.IsValid()
 }
 
 // guard ends the session, and only it, when something in it panics.

@@ -27,7 +27,8 @@ type Rules struct {
 type state struct {
 	cfg    Config
 	rules  Rules
-	fields int // of one header, kept for inspection
+	own    ownNames // of the header fields that it writes
+	fields int      // of one header, kept for inspection
 }
 
 // maxVital is how many of the fields that decide what a message is ([dsn.Decisive]) are kept
@@ -39,7 +40,7 @@ const (
 
 func newState(cfg Config, rules Rules) *state {
 	cfg.Limits = cfg.Limits.WithDefaults()
-	st := &state{cfg: cfg, rules: rules}
+	st := &state{cfg: cfg, rules: rules, own: newOwnNames(headerNames(cfg))}
 	// An inspector reads so many fields of a header by default: those that
 	// decide must be among them, and the Return-Path on top.
 	st.fields = min(cfg.Limits.HeaderFields, dsn.DefaultLimits.HeaderFields-maxVital-1)

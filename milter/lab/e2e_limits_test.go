@@ -25,7 +25,7 @@ func TestSMTPUTF8(t *testing.T) {
 			to, box := w.postfix.Mailbox()
 			send(t, w.postfix.Addr(service),
 				Mail{To: []string{to}, Args: "SMTPUTF8 BODY=8BITMIME", Data: report(to)},
-				Mail{From: "гриша@remote.test", To: []string{to}, Args: "SMTPUTF8", Data: Ordinary("utf8b", to, []string{"X-Bounce-Typ: ж", "Comments: ж"}, 500)})
+				Mail{From: "гриша@remote.test", To: []string{to}, Args: "SMTPUTF8", Data: Ordinary("utf8b", to, []string{"X-Bounce-Type: ж", "Comments: ж"}, 500)})
 			for _, m := range delivered(t, box, 2) {
 				if m.Get("Message-Id") != "<utf8@mx.remote.test>" {
 					if len(m.Tags("X-Bounce-")) > 0 || m.Get("Comments") != "ж" {

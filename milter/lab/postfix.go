@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -20,6 +21,8 @@ type Service struct {
 	Name    string
 	Chroot  bool
 	Milters string // value of smtpd_milters; empty for none
+	// Options are further settings of main.cf, "name = value", for it alone.
+	Options []string
 }
 
 // PostfixConfig says how to set up a private Postfix.
@@ -155,6 +158,9 @@ func (p *Postfix) write(l *Lab, name string, cfg PostfixConfig) error {
 			chroot = "y"
 		}
 		fmt.Fprintf(&master, "%s inet n - %s - - smtpd\n  -o { smtpd_milters = %s }\n", Loopback(ports[i]), chroot, s.Milters)
+		for _, o := range s.Options {
+			fmt.Fprintf(&master, "  -o { %s }\n", o)
+		}
 	}
 	master.WriteString(masterCf)
 
@@ -222,6 +228,16 @@ func (p *Postfix) QueueLength() (int, error) {
 		return 0, fmt.Errorf("reading Postfix's queue: %w", err)
 	}
 	return strings.Count(string(out), "\n"), nil
+}
+
+// Submit hands a message in as a program on this host does, by sendmail(1).
+func (p *Postfix) Submit(from string, to []string, data []byte) error {
+	cmd := exec.Command("/usr/sbin/sendmail", append([]string{"-C", p.Dir + "/etc", "-i", "-f", from}, to...)...)
+	cmd.Stdin = bytes.NewReader(data)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("handing a message in: %w: %s", err, out)
+	}
+	return nil
 }
 
 // Flush makes Postfix try everything in its queue now.

@@ -1,8 +1,14 @@
 # Sorts tagged bounces into folders (RFC 5228; mailbox is RFC 5490).
 #
-# Headers that begin with X-Bounce- are bounce-milter's own: it takes forged ones
-# off. That holds only for mail that came through it.
+# What the headers say holds where forged ones are taken off all mail: by Postfix
+# (strip_bounce_headers.regexp), or by bounce-milter, on mail that came through it.
 require ["fileinto", "mailbox"];
+
+# This message has verdicts that a stranger wrote and that were left: none counts.
+# It goes where it would go without any.
+if exists "X-Bounce-Forged" {
+    stop;
+}
 
 # Abuse reports, receipts and automatic replies have this header alone.
 if header :is "X-Bounce-Kind" "feedback" {

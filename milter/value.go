@@ -1,0 +1,223 @@
+package milter
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// What a stranger wrote stands in an X-Bounce-Result as it is where RFC 5321
+// allows it unquoted, and as a quoted-string otherwise. The grammar is in
+// bounce-milter(8). It is made for readers that do not know it as well: no ";"
+// and no "=" of a stranger's stands raw in a quoted-string, so whoever splits at
+// the one and the other, or looks for "type=hard", finds what we say.
+
+const (
+	// maxAddress, maxToken and maxHost bound one value in octets, escapes
+	// included, so that no line gets near the 998 octets of RFC 5322 section
+	// 2.1.1: an address is at most 64@255 octets (RFC 5321 section 4.5.3.1).
+	maxAddress = 480
+	maxToken   = 100
+	maxHost    = 255
+
+	// noAddress stands for a recipient that is not known.
+	noAddress = "unknown"
+)
+
+// The parameters of a result, in their order.
+const (
+	keyCategory  = "category"
+	keyType      = "type"
+	keyReason    = "reason"
+	keyAction    = "action"
+	keyStatus    = "status"
+	keySMTPCode  = "smtp-code"
+	keyProvider  = "provider"
+	keyRule      = "rule"
+	keyRemoteMTA = "remote-mta"
+)
+
+var resultKeys = []string{keyCategory, keyType, keyReason, keyAction, keyStatus, keySMTPCode, keyProvider, keyRule, keyRemoteMTA}
+
+// address writes an address; raw says that letters outside ASCII may stand.
+func address(s string, raw bool) string {
+	local, domain, hasDomain := cutLast(s, '@')
+	if len(s) <= maxAddress && s != noAddress && !misleads(s) &&
+		isDotString(local, raw) && (!hasDomain || isHost(domain, raw)) {
+		return s
+	}
+	return quoted(s, maxAddress, raw)
+}
+
+// host writes the name or the address literal of a host.
+func host(s string, raw bool) string {
+	if len(s) <= maxHost && isHost(s, raw) {
+		return s
+	}
+	return quoted(s, maxHost, raw)
+}
+
+// token writes a word of our own or of the administrator's: a category, a rule.
+func token(s string, raw bool) string {
+	if s == "" || len(s) <= maxToken && isWords(s) {
+		return s
+	}
+	return quoted(s, maxToken, raw)
+}
+
+// misleads reports whether an address that may stand unquoted reads like
+// something else to a reader who looks for a parameter, or decodes encoded
+// words (RFC 2047), as Sieve does. Both need "=", which is an ordinary
+// character of a local part.
+func misleads(s string) bool {
+	if !strings.Contains(s, "=") {
+		return false
+	}
+	if strings.Contains(s, "=?") {
+		return true
+	}
+	s = strings.ToLower(s)
+	for _, k := range resultKeys {
+		if strings.Contains(s, k+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// isDotString reports whether s is a Dot-string (RFC 5321 section 4.1.2, RFC
+// 6531 section 3.3).
+func isDotString(s string, raw bool) bool {
+	const atext = "!#$%&'*+-/=?^_`{|}~" // RFC 5322 section 3.2.3
+	return isDotted(s, raw, func(c byte) bool { return isAlnum(c) || strings.IndexByte(atext, c) >= 0 })
+}
+
+// isHost reports whether s is a Domain or an address-literal (RFC 5321 section
+// 4.1.2).
+func isHost(s string, raw bool) bool {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		v6, is6 := strings.CutPrefix(inner, "IPv6:")
+		ip, err := netip.ParseAddr(v6)
+		return ok && err == nil && ip.Is6() == is6 && ip.Zone() == ""
+	}
+	if !isDotted(s, raw, func(c byte) bool { return isAlnum(c) || c == '-' }) {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isDotted reports whether s is made of such octets, and visible characters
+// where raw is set, in pieces between single dots.
+func isDotted(s string, raw bool, ok func(byte) bool) bool {
+	before := '.'
+	for _, r := range s {
+		switch {
+		case r == '.':
+			if before == '.' {
+				return false
+			}
+		case r < utf8.RuneSelf:
+			if !ok(byte(r)) {
+				return false
+			}
+		case !raw || !visible(r, before):
+			return false
+		}
+		before = r
+	}
+	return before != '.'
+}
+
+// isWords reports whether s is words with a space between each two.
+func isWords(s string) bool {
+	before := byte(' ')
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c == ' ' && before == ' ' || c != ' ' && !isWordChar(c) {
+			return false
+		}
+		before = s[i]
+	}
+	return before != ' '
+}
+
+func isWordChar(c byte) bool {
+	return c > ' ' && c < 0x7f && c != ';' && c != '=' && c != '"' && c != '\\'
+}
+
+func isAlnum(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// quoted writes s as a quoted-string (RFC 5322 section 3.2.4) of at most limit
+// octets. What could not stand in a header, hides, or means something to a
+// reader who splits the value, is written as RFC 6533 section 3 writes it in
+// addresses: \x{E9}. A string that is too long ends in three dots; one that
+// ends so itself has the last one escaped.
+func quoted(s string, limit int, raw bool) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	dots := -1 // where the last of three dots is
+	if strings.HasSuffix(s, "...") {
+		dots = len(s) - 1
+	}
+	before := ' ' // the character before, 0 where it is escaped
+	for i, r := range s {
+		piece := string(r)
+		switch {
+		case r == '"', r == '\\', r == '=':
+			piece = `\` + piece
+		case r == ' ' && before != ' ' && i+1 < len(s), i != dots && r < utf8.RuneSelf && isWordChar(byte(r)), raw && visible(r, before):
+		default:
+			piece = fmt.Sprintf(`\x{%X}`, r) // of invalid UTF-8, U+FFFD
+			r = 0
+		}
+		if b.Len()+len(piece) > limit-len(`..."`) {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(piece)
+		before = r
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// blank are letters that show nothing, beside those that Unicode calls
+// ignorable by default.
+var blank = &unicode.RangeTable{R32: []unicode.Range32{{Lo: 0x13441, Hi: 0x13442, Stride: 1}, {Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}}}
+
+// visible reports whether a character outside ASCII may stand as it is behind
+// this one: a letter, a digit, or a mark upon one. All else could hide, reorder
+// what is around it, or look or be read as ASCII: compatibility forms (U+FF1B)
+// become ASCII when text is normalised.
+func visible(r, before rune) bool {
+	if r < utf8.RuneSelf || r == utf8.RuneError {
+		return false
+	}
+	if unicode.Is(unicode.M, r) {
+		if !unicode.In(before, unicode.L, unicode.N, unicode.M) {
+			return false
+		}
+	} else if !unicode.In(r, unicode.L, unicode.N) {
+		return false
+	}
+	return !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, blank) && norm.NFKC.IsNormalString(string(r))
+}
+
+// cutLast cuts s around the last c.
+func cutLast(s string, c byte) (before, after string, found bool) {
+	if i := strings.LastIndexByte(s, c); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
+}
