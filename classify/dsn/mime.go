@@ -248,7 +248,10 @@ func findBoundary(b []byte, boundary string) (before, rest []byte, ok bool) {
 			}
 			return before, next, true
 		}
-		at += len(delim)
+		if next == nil {
+			break
+		}
+		at = len(b) - len(next)
 	}
 	return nil, nil, false
 }

@@ -20,6 +20,14 @@ const (
 	maxSentence    = 400     // octets between an anchor and what it points at
 )
 
+// Units of work, see Report.Work: of a line beside its octets, of an address that
+// is looked at, and of a recipient.
+const (
+	unitsLine      = 8
+	unitsAddress   = 40
+	unitsRecipient = 100
+)
+
 // folded returns a text, folded and marked, ready to be searched for recipients.
 // The last one is kept, for it is asked for again and again.
 func (r *reader) folded(text string) *notice {

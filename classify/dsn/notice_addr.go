@@ -1,6 +1,9 @@
 package dsn
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // noticeAddr is an address in the text of a notice.
 type noticeAddr struct {
@@ -121,8 +124,16 @@ func localStart(text []byte, from, at int) int {
 }
 
 func isAtext(c byte) bool {
-	return isAlnum(c) || c != 0 && bytes.IndexByte([]byte("!#$%&'*+-/=?^_`{|}~."), c) >= 0
+	return atext[c]
 }
+
+// atext are the octets of RFC 5322 section 3.2.3, with the dot.
+var atext = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isAlnum(byte(c)) || c != 0 && strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", byte(c)) >= 0
+	}
+	return t
+}()
 
 // domainEnd returns where the domain that begins at text[at] ends, at if
 // there is none.

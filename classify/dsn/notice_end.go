@@ -27,7 +27,7 @@ func (n *notice) replyEnd(at, to int) int {
 		code, many = b[:3], len(b) > 3 && b[3] == '-'
 	}
 	end := min(first.end, to)
-	for next := line + 1; next < len(n.lines) && n.lines[next].start < to && end-at <= maxEvidence; next++ {
+	for next := line + 1; next < len(n.lines) && n.lines[next].start < to && end-at <= maxEvidence && n.work.Take(unitsLine); next++ {
 		l := &n.lines[next]
 		low := n.low[l.start:l.end]
 		folded := at > first.word && l.indent > first.indent

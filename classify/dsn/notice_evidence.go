@@ -11,6 +11,7 @@ type exchange struct {
 	rcpt    string // the recipient it answers, "" if it is about all
 	code    int
 	reply   string
+	lines   []byte // reply, as long as it grows
 	host    string
 	command string // what it answers, lower case: "rcpt", "data" ..., "" unknown
 	note    string // lines before it that no server said: a program's output
@@ -33,6 +34,9 @@ func (n *notice) readDialogue() {
 	ai, mi := 0, 0
 	for i := range n.lines {
 		l := &n.lines[i]
+		if !n.work.Take(unitsLine + l.end - l.start) {
+			break
+		}
 		for ai < len(n.addrs) && n.addrs[ai].line < i {
 			ai++
 		}
@@ -67,11 +71,11 @@ func (n *notice) readDialogue() {
 			text := n.words(from, l.end)
 			code := leadingCode(text)
 			if k := len(n.dialogue) - 1; k >= 0 && n.dialogue[k].remote && n.dialogue[k].code == code && n.dialogue[k].command == command &&
-				len(n.dialogue[k].reply) < maxEvidence && i > 0 && bytes.HasPrefix(n.low[n.lines[i-1].start:], []byte("<<<")) {
-				n.dialogue[k].reply += "\n" + text // the next line of one reply
+				len(n.dialogue[k].lines) < maxEvidence && i > 0 && bytes.HasPrefix(n.low[n.lines[i-1].start:], []byte("<<<")) {
+				n.dialogue[k].lines = append(append(n.dialogue[k].lines, '\n'), text...) // the next line of one reply
 				continue
 			}
-			e := exchange{at: l.start, code: code, reply: text, host: host, command: command, remote: true}
+			e := exchange{at: l.start, code: code, lines: []byte(text), host: host, command: command, remote: true}
 			if command == "rcpt" {
 				e.rcpt, e.sure = rcpt, true
 			} else if addr != "" && n.find(addr) != nil {
@@ -112,6 +116,11 @@ func (n *notice) readDialogue() {
 			n.dialogue = append(n.dialogue, e)
 		case began && note < 0 && !n.hostBegins(i):
 			note = l.start
+		}
+	}
+	for i := range n.dialogue {
+		if e := &n.dialogue[i]; e.remote {
+			e.reply, e.lines = string(e.lines), nil
 		}
 	}
 }
@@ -163,54 +172,95 @@ func (n *notice) assign() {
 	}
 }
 
-// evidence gathers what the notice says about one recipient.
-func (n *notice) evidence(f *foundRecipient) Recipient {
-	r := Recipient{Address: f.address, Original: f.original, Action: f.action}
-	own := f.line >= 0 && n.hasWords(f.from, f.to) && n.stopBefore(f.from) < 0
-	from, to := f.from, f.to
-	if !own {
-		from, to = 0, n.end
+// gathered is what the notice says, of one recipient or of several whom it
+// names together. It is found once for all of them.
+type gathered struct {
+	key
+	diagnostic, remoteMTA string
+	before                int    // where what announces the reply begins, -1 if there is none
+	words                 string // the notice's own, of a recipient that has any; see trimEnds
+	trimmed               string // nothing, if there are no words beside addresses
+	codes                 Reply  // in those words
+}
+
+// key is all that what is gathered of a recipient depends on.
+type key struct {
+	start, from, to int
+	own, listed     bool
+	inDialogue      bool
+	said            *exchange
+}
+
+// gather finds what the notice says of a recipient, but for what depends on the
+// address itself.
+func (n *notice) gather(f *foundRecipient) *gathered {
+	k := key{start: f.start, from: f.from, to: f.to, listed: f.line >= 0, said: f.said}
+	k.inDialogue = k.listed && n.inDialogue(f.line)
+	k.own = k.listed && f.words && n.stopBefore(f.from) < 0
+	if !k.own {
+		k.start, k.from, k.to = 0, 0, n.end
+	}
+	if n.last != nil && n.last.key == k {
+		return n.last
+	}
+	g := &gathered{key: k, before: -1}
+	n.last = g
+	if !n.work.Take(unitsRecipient + 4*min(k.to-k.from, 2*maxEvidence) + k.to - k.from) {
+		return g
 	}
 	alone := len(n.found) <= 1
-	before, at, end, strength := -1, -1, -1, 0
-	if own {
-		before, at, end, strength = n.findReply(from, to)
+	at, end, strength := -1, -1, 0
+	if k.own {
+		g.before, at, end, strength = n.findReply(k.from, k.to)
 	}
-	e := f.said
+	e := k.said
 	switch {
-	case e != nil && (e.remote || strength < 2 || f.line >= 0 && n.inDialogue(f.line)) && (alone || e.sure || !own):
-		r.Diagnostic, r.RemoteMTA = ParseReply(e.reply).Text, e.host
+	case e != nil && (e.remote || strength < 2 || k.inDialogue) && (alone || e.sure || !k.own):
+		g.diagnostic, g.remoteMTA = ParseReply(e.reply).Text, e.host
 	case strength > 0:
-		r.Diagnostic = ParseReply(n.words(at, end)).Text
+		g.diagnostic = ParseReply(n.words(at, end)).Text
 	case (alone || !n.anyOwn) && !n.sayAt(f):
 		// Said once for all.
 		if n.common == nil {
 			n.common = new(commonReply)
 			n.common.before, n.common.at, n.common.end, n.common.strength = n.findReply(0, n.end)
 		}
-		before, at, end = n.common.before, n.common.at, n.common.end
+		g.before, at, end = n.common.before, n.common.at, n.common.end
 		if n.common.strength > 0 {
-			r.Diagnostic = ParseReply(n.words(at, end)).Text
+			g.diagnostic = ParseReply(n.words(at, end)).Text
 		}
 	}
-	r.Diagnostic = n.complete(trimReply(r.Diagnostic))
-	if r.RemoteMTA == "" && (own || alone || r.Diagnostic != "") {
-		if own {
-			from = min(from, f.start)
+	g.diagnostic = n.complete(trimReply(g.diagnostic))
+	if g.remoteMTA == "" && (k.own || alone || g.diagnostic != "") {
+		from := k.from
+		if k.own {
+			from = min(from, k.start)
 		}
-		r.RemoteMTA = n.hostIn(from, to, at)
+		g.remoteMTA = n.hostIn(from, k.to, at)
 	}
-	r.Notice, r.about = n.noticeWords(f, own, before)
-	if e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
+	if k.own {
+		g.words = trimEnds(n.ownWords(f, g.before))
+		g.trimmed = trimWords(g.words)
+		g.codes = ParseReply(n.words(k.from, k.to))
+	}
+	return g
+}
+
+// evidence gathers what the notice says about one recipient.
+func (n *notice) evidence(f *foundRecipient) Recipient {
+	g := n.gather(f)
+	r := Recipient{Address: f.address, Original: f.original, Action: f.action, Diagnostic: g.diagnostic, RemoteMTA: g.remoteMTA}
+	r.Notice, r.about = n.noticeWords(f, g)
+	if e := f.said; e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
 		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "?")
 		r.about = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.about), maxEvidence), "?")
 	}
-	reply := ParseReply(r.Diagnostic)
+	reply := n.parse(r.Diagnostic)
 	r.SMTPCode, r.Status = reply.Code, reply.Status
 	if reply.Status == "" || reply.Code == 0 && r.Diagnostic == "" {
-		words := ParseReply(r.Notice)
-		if own {
-			words = ParseReply(n.words(from, to))
+		words := g.codes
+		if !g.own {
+			words = n.parse(r.Notice)
 		}
 		if r.Status == "" {
 			r.Status = words.Status
@@ -226,6 +276,25 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		r.DiagnosticType = "smtp"
 	}
 	return r
+}
+
+// parse is [ParseReply] of a text that is likely to be asked for again.
+func (n *notice) parse(s string) Reply {
+	for i := range n.parsed {
+		if p := &n.parsed[i]; p.of == s {
+			return p.Reply
+		}
+	}
+	n.work.Take(len(s) / 2)
+	n.parsed[1] = n.parsed[0]
+	n.parsed[0] = parsed{s, ParseReply(s)}
+	return n.parsed[0].Reply
+}
+
+// parsed is a reply and what it was made of.
+type parsed struct {
+	of string
+	Reply
 }
 
 // complete returns all lines of a reply of which only the first was quoted: those

@@ -11,10 +11,11 @@ type foundRecipient struct {
 	address  string
 	original string
 	action   Action
-	line     int // the line that names it, -1 if none does
-	start    int // where the sentence that names it begins
-	from     int // first place after its address
-	to       int // where the next recipient, or the end, is
+	line     int  // the line that names it, -1 if none does
+	start    int  // where the sentence that names it begins
+	from     int  // first place after its address
+	to       int  // where the next recipient, or the end, is
+	words    bool // words stand between these two
 	said     *exchange
 }
 
@@ -34,7 +35,7 @@ func (n *notice) recipients(failed []string, limit int) []Recipient {
 	n.assign()
 	for i := range n.found {
 		f := &n.found[i]
-		n.anyOwn = n.anyOwn || f.line >= 0 && n.hasWords(f.from, f.to)
+		n.anyOwn = n.anyOwn || f.line >= 0 && f.words
 	}
 	rs := make([]Recipient, 0, max(1, len(n.found)))
 	for i := range n.found {
@@ -103,6 +104,9 @@ func (n *notice) findRecipients(limit int) {
 	s := recipientScan{n: n, verdict: -1, names: -1, other: -1, original: -1, heading: -1}
 	m := 0
 	for _, a := range n.addrs {
+		if !n.work.Take(unitsAddress) {
+			break
+		}
 		for ; m < len(n.marks) && n.marks[m].start < a.start; m++ {
 			s.mark(m)
 		}
@@ -224,6 +228,9 @@ func (n *notice) follows(end int, a noticeAddr) bool {
 // first in a line, or last behind a name.
 func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	l := &n.lines[a.line]
+	if a.from-l.word > maxSentence {
+		return false // and many others may stand before it
+	}
 	before := bytes.TrimLeft(unnumbered(n.low[l.word:max(l.word, a.from)]), signs+"<\"'([{")
 	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "local:"} {
 		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
@@ -233,7 +240,7 @@ func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	if bytes.HasSuffix(before, []byte("dda:smtp=")) {
 		before = before[:0]
 	}
-	rest := n.low[a.to:max(a.to, l.end)]
+	rest := n.low[a.to:max(a.to, min(l.end, a.to+maxSentence))]
 	after := bytes.Trim(rest, signs+"<>\"')]},;…")
 	switch {
 	case len(before) == 0 && len(after) == 0:
@@ -343,7 +350,11 @@ func (n *notice) places(key string) []int32 {
 func (n *notice) findElsewhere(limit int) {
 	var replies, alone, any []noticeAddr
 	seen := map[string]bool{}
+	inTo := n.addressees()
 	for _, a := range n.addrs {
+		if !n.work.Take(unitsAddress) {
+			break
+		}
 		l := &n.lines[a.line]
 		if n.isOther(a) {
 			continue
@@ -354,7 +365,7 @@ func (n *notice) findElsewhere(limit int) {
 		case n.isHeading(a, -1):
 			alone = append(alone, a)
 		}
-		if key := strings.ToLower(n.text(a)); !seen[key] && !strings.Contains(n.addressee, key) {
+		if key := strings.ToLower(n.text(a)); !seen[key] && !inTo[key] {
 			seen[key] = true
 			any = append(any, a)
 		}
@@ -388,6 +399,16 @@ func (n *notice) findElsewhere(limit int) {
 	if n.opened {
 		n.findLocalNames(limit)
 	}
+}
+
+// addressees are the addresses that the message was sent to, in lower case.
+func (n *notice) addressees() map[string]bool {
+	n.work.Take(len(n.addressee))
+	all := map[string]bool{}
+	for _, a := range addressesIn([]byte(n.addressee), nil) {
+		all[n.addressee[a.start:a.end]] = true
+	}
+	return all
 }
 
 // findLocalNames takes the lines of a list that hold a name and nothing else.
@@ -446,6 +467,9 @@ func (n *notice) behind(a noticeAddr, words string) bool {
 // behindCode reports whether an address follows the code that its line begins
 // with: "550 5.1.1 <u@example.com>... User unknown".
 func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
+	if a.from-l.start > maxSentence {
+		return false
+	}
 	line := bytes.TrimLeft(n.low[l.start:max(l.start, a.from)], "< ")
 	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
 }
@@ -485,8 +509,9 @@ func (n *notice) bound() {
 			f.to = n.lines[f.line].end
 		}
 		f.to = max(f.to, f.from)
-		if next != nil && next.line == f.line+1 && !n.hasWords(f.from, f.to) && n.hasWords(next.from, next.to) {
-			f.start, f.from, f.to = next.start, next.from, next.to
+		f.words = n.hasWords(f.from, f.to)
+		if next != nil && next.line == f.line+1 && !f.words && next.words {
+			f.start, f.from, f.to, f.words = next.start, next.from, next.to, true
 		}
 		if next == nil || f.line < next.line {
 			next = f

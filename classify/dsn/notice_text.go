@@ -21,6 +21,9 @@ type notice struct {
 	order      []int              // numbers of found, in the order of the text
 	byAddr     map[string][]int32 // of addrs, likewise; see places
 	dialogue   []exchange
+	last       *gathered       // of the recipient before
+	parsed     [2]parsed       // replies that were read last
+	whole      *[2]string      // what noticeWords says of whoever is not listed, once it was asked
 	common     *commonReply    // what findReply finds in the whole notice, once it was asked
 	firstLines map[string]int  // of replies in the dialogue; see complete
 	others     map[string]bool // addresses that are no recipients, lower case
@@ -84,7 +87,8 @@ func readNotice(d *noticeData, text string, w *work.Budget) *notice {
 
 // forget makes the notice ready to be searched for recipients once more.
 func (n *notice) forget() {
-	n.found, n.index, n.order, n.dialogue, n.others, n.common = nil, nil, nil, nil, nil, nil
+	n.found, n.index, n.order, n.dialogue, n.others = nil, nil, nil, nil, nil
+	n.common, n.whole, n.firstLines, n.last = nil, nil, nil, nil
 	n.anyOwn, n.addressee = false, ""
 }
 

@@ -30,31 +30,44 @@ func (n *notice) stopBefore(pos int) int {
 // reply if one is quoted: those that stand by its address, else the other lines
 // that name it, else, of a notice that quotes no reply and has words by no
 // address, all; about are those of them that are about the failure for certain.
-func (n *notice) noticeWords(f *foundRecipient, own bool, reply int) (words, about string) {
-	if own {
-		to := f.to
-		if reply >= f.start && reply < to {
-			to = reply
+func (n *notice) noticeWords(f *foundRecipient, g *gathered) (words, about string) {
+	if g.own {
+		words = g.trimmed
+		if s := withoutAddress(g.words, f.address); len(s) < len(g.words) {
+			words = trimWords(s)
 		}
-		for l := f.line + 1; l < len(n.lines) && n.lines[l].start < to; l++ {
-			if n.inDialogue(l) {
-				to = n.lines[l].start
-			}
-		}
-		words = trimWords(n.words(f.start, to), f.address)
 		return words, words
 	}
 	if s := n.mentions(f); s != "" {
 		return s, s
 	}
-	if len(n.found) > 1 && n.anyOwn || reply >= 0 || n.sayAt(f) {
+	if len(n.found) > 1 && n.anyOwn || g.before >= 0 || n.sayAt(f) {
 		return "", ""
 	}
-	to := n.end
-	if stop := n.stopBefore(n.end); stop > 0 && n.hasWords(0, stop) {
-		to = stop
+	if n.whole == nil {
+		to := n.end
+		if stop := n.stopBefore(n.end); stop > 0 && n.hasWords(0, stop) {
+			to = stop
+		}
+		n.whole = new([2]string)
+		n.whole[0], n.whole[1] = n.weigh(to)
 	}
-	return n.weigh(to)
+	return n.whole[0], n.whole[1]
+}
+
+// ownWords returns the words that stand by a recipient's address, up to the reply
+// or a dialogue if one is quoted.
+func (n *notice) ownWords(f *foundRecipient, reply int) string {
+	to := f.to
+	if reply >= f.start && reply < to {
+		to = reply
+	}
+	for l := max(f.line, n.lineAt(f.start)) + 1; l < len(n.lines) && n.lines[l].start < to; l++ {
+		if n.inDialogue(l) {
+			to = n.lines[l].start
+		}
+	}
+	return n.words(f.start, to)
 }
 
 // sayAt reports whether whatever the notice knows of a recipient stands by its
@@ -125,7 +138,7 @@ func (n *notice) mentions(f *foundRecipient) string {
 		return ""
 	}
 	for looked, i := range n.places(strings.ToLower(f.address)) {
-		if looked == 8 {
+		if looked == 8 || !n.work.Take(unitsAddress) {
 			break
 		}
 		a := &n.addrs[i]
@@ -134,43 +147,80 @@ func (n *notice) mentions(f *foundRecipient) string {
 		}
 		l := &n.lines[a.line]
 		if n.hasWords(a.to, l.end) && (a.from == l.start || a.from == l.word) {
-			return trimWords(n.words(a.to, n.replyEnd(a.from, n.end)), f.address)
+			s := n.words(a.to, n.replyEnd(a.from, n.end))
+			n.work.Take(2 * len(s))
+			return trimWords(withoutAddress(trimEnds(s), f.address))
 		}
 	}
 	return ""
 }
 
-// trimWords takes off what is left around a notice's words when address and
-// reply are gone, and all if nothing else is left.
-func trimWords(s, addr string) string {
-	s = trimReply(strings.TrimRight(strings.TrimLeft(s, " .:;,>"), " :;,("))
-	if len(s) > len(addr) && strings.EqualFold(s[:len(addr)], addr) && s[len(addr)] == ':' {
+// trimEnds takes off what is left around a notice's words when address and reply
+// are gone.
+func trimEnds(s string) string {
+	return trimReply(strings.TrimRight(strings.TrimLeft(s, " .:;,>"), " :;,("))
+}
+
+// withoutAddress takes off the address that words begin with: "u@example.com: …".
+func withoutAddress(s, addr string) string {
+	if len(s) > len(addr) && s[len(addr)] == ':' && strings.EqualFold(s[:len(addr)], addr) {
 		s = strings.TrimLeft(s[len(addr)+1:], " ")
 	}
-	rest := s
+	return s
+}
+
+// trimWords returns s, "" if it holds nothing beside addresses.
+func trimWords(s string) string {
+	at := 0
 	for _, a := range addressesIn([]byte(s), nil) {
-		rest = strings.Replace(rest, s[a.start:a.end], "", 1)
-	}
-	for i := 0; i < len(rest); i++ {
-		if isAlnum(rest[i]) || rest[i] >= 0x80 {
+		if hasWords(s[at:a.start]) {
 			return s
 		}
+		at = a.end
+	}
+	if hasWords(s[at:]) {
+		return s
 	}
 	return ""
+}
+
+// hasWords reports whether s holds more than signs.
+func hasWords(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if isAlnum(s[i]) || s[i] >= 0x80 {
+			return true
+		}
+	}
+	return false
 }
 
 // trimReply takes off what a notice put around a reply.
 func trimReply(s string) string {
 	s = strings.Trim(s, " \"'`|")
+	var more [len(brackets)]int // how many more of each are closed than opened
+	counted := false
 	for len(s) > 0 {
-		last := s[len(s)-1]
-		if last == ')' && strings.Count(s, "(") < strings.Count(s, ")") ||
-			last == ']' && strings.Count(s, "[") < strings.Count(s, "]") ||
-			last == '>' && strings.Count(s, "<") < strings.Count(s, ">") {
-			s = strings.TrimRight(s[:len(s)-1], " ")
-			continue
+		i := strings.IndexByte(closing, s[len(s)-1])
+		if i < 0 {
+			break
 		}
-		break
+		if !counted {
+			counted = true
+			for j := range more {
+				more[j] = strings.Count(s, closing[j:j+1]) - strings.Count(s, brackets[j:j+1])
+			}
+		}
+		if more[i] <= 0 {
+			break
+		}
+		more[i]--
+		s = strings.TrimRight(s[:len(s)-1], " ")
 	}
 	return s
 }
+
+// Brackets that a notice puts around a reply, and what closes them.
+const (
+	brackets = "([<"
+	closing  = ")]>"
+)
