@@ -1,9 +1,9 @@
 package classify
 
 import (
+	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -19,11 +19,12 @@ type Explanation struct {
 	Code   int    `json:"smtp_code"`
 	Status string `json:"status"`
 	Words  string `json:"words"`
-	Inner  bool   `json:"inner"` // the words are those of a reply within the reply
+	Inner  bool   `json:"inner"`  // the words are those of a reply within the reply
+	Notice string `json:"notice"` // what the notice says beside the reply
 
 	Providers []string       `json:"providers"` // recognised, the first one is named
 	Ladder    []Step         `json:"ladder"`    // every rung, from top to bottom
-	Matches   []RuleMatch    `json:"rules"`     // every text rule that matched, best first
+	Matches   []RuleMatch    `json:"rules"`     // every text rule that matched, once, best first
 	Choices   []rules.Choice `json:"choices"`   // the categories of an ambiguous pair of codes
 	Pair      string         `json:"pair"`      // that pair, "" where none is ambiguous
 	Why       string         `json:"why"`       // one sentence
@@ -38,44 +39,66 @@ type Step struct {
 	Reason   string   `json:"reason"`
 	By       string   `json:"by"`   // the rule's id or the code
 	Text     string   `json:"text"` // the evidence in words
+	Note     string   `json:"note"` // why it has no answer, where that is worth telling
 	Won      bool     `json:"won"`
 }
 
 // RuleMatch is one rule that matched.
 type RuleMatch struct {
-	ID         string `json:"id"`
-	File       string `json:"file"`
-	Line       int    `json:"line"`
-	Reason     string `json:"reason"`
-	Tier       string `json:"tier"`
-	Where      string `json:"where"`  // inner, reply or notice
-	Phrase     string `json:"phrase"` // the longest that matched
-	Conditions int    `json:"conditions"`
-	Shadow     bool   `json:"shadow"`
-	Won        bool   `json:"won"`
+	ID     string   `json:"id"`
+	File   string   `json:"file"`
+	Line   int      `json:"line"`
+	Reason string   `json:"reason"`
+	Tier   string   `json:"tier"`
+	Where  string   `json:"where"` // "reply", "quoted reply" or "notice"
+	By     []string `json:"by"`    // every condition that is met: phrases in quotes, codes
+	Won    bool     `json:"won"`
+	Lost   string   `json:"lost"` // why it did not decide, "" for the rule that did
 }
 
-var tierNames = [...]string{"admin", "provider", "general", "admin frame", "provider frame", "general frame"}
-
-var scopeNames = [scopes]string{"inner", "reply", "notice"}
-
 // Explain judges like Judge and keeps record of everything.
-func (e *Engine) Explain(ev *Evidence) *Explanation {
+func (e *Engine) Explain(ev *Evidence) *Explanation { return e.explain(ev, nil, false) }
+
+// ExplainMessage judges like Message and keeps record of everything: an
+// explanation for each recipient, nil for one whose mail did not bounce.
+func (e *Engine) ExplainMessage(ctx context.Context, raw []byte) (Result, []*Explanation) {
+	var evidence []Evidence
+	var incomplete []bool
+	res := e.message(ctx, raw, func(ev Evidence, unread bool) {
+		evidence, incomplete = append(evidence, ev), append(incomplete, unread)
+	})
+	all := make([]*Explanation, len(res.Recipients))
+	for i := range res.Recipients {
+		if r := &res.Recipients[i]; r.Category != "" {
+			all[i] = e.explain(&evidence[i], r, incomplete[i])
+		}
+	}
+	return res, all
+}
+
+// explain explains a verdict: that on a recipient of a message, of which perhaps
+// not all could be read, or, where told is nil, on a bare reply.
+func (e *Engine) explain(ev *Evidence, told *Recipient, incomplete bool) *Explanation {
 	q := e.begin(ev)
 	defer e.end(q)
-	q.explains = true
+	q.explains, q.incomplete = true, incomplete
 	for s := scope(0); s < scopes; s++ {
 		q.look(s, 0)
 		q.look(s, 1)
 	}
 	won := q.climb()
 	kind, safer := q.safe(won)
-	v := q.verdict(won)
-	x := &Explanation{Recipient: q.recipient(v), Code: q.code, Status: q.statusStr,
-		Words: strings.TrimSpace(string(q.regexText(&q.reply, q.reply.inner, true))), Inner: q.reply.inner > 0,
+	r := q.recipient(q.verdict(won))
+	if told != nil {
+		if r = *told; r.Type != kind {
+			kind, safer = r.Type, "the report tells of another fate of the same address"
+		}
+	}
+	x := &Explanation{Recipient: r, Code: q.code, Status: q.statusStr,
+		Words: strings.TrimSpace(string(q.regexText(&q.reply, q.reply.inner, true))), Inner: q.reply.inner > 0, Notice: ev.Notice,
 		Providers: []string{}, Choices: []rules.Choice{}, Matches: q.ruleMatches(won)}
 	for _, p := range q.who {
-		if p >= 0 {
+		if p >= 0 && !slices.Contains(x.Providers, e.set.Providers[p].Name) {
 			x.Providers = append(x.Providers, e.set.Providers[p].Name)
 		}
 	}
@@ -84,55 +107,30 @@ func (e *Engine) Explain(ev *Evidence) *Explanation {
 	}
 	for _, r := range rungs {
 		f, ok := r.answer(q)
-		step := Step{Rung: r.name, Text: "nothing to say"}
-		if !ok && f.note != "" {
-			step.Text = f.note
+		if r.name == RungNone && won.rung != RungNone {
+			ok = false // it is asked last, and nobody had to
 		}
-		if ok {
+		step := Step{Rung: r.name}
+		if !ok {
+			step.Note = f.note
+		} else {
 			step.Category, step.Reason, step.By, step.Text = f.category, f.reason, f.by, q.describe(f)
 			step.Won = r.name == won.rung
 		}
 		x.Ladder = append(x.Ladder, step)
 	}
-	// Both candidates of an ambiguous pair, whichever rung decided.
-	for _, s := range []rules.Status{q.status, {}} {
-		if p := e.set.Codes.Pair(q.code, s); p != nil {
-			if len(p.Choices) > 1 {
-				x.Choices, x.Pair = slices.Clone(p.Choices), p.Name
-			}
-			break
-		}
+	// Both candidates of an ambiguous pair, whichever rung decided. The bare SMTP
+	// code is none beside an enhanced code that says more.
+	p := e.set.Codes.Pair(q.code, q.status)
+	if p == nil && won.rung == RungSMTP {
+		p = e.set.Codes.Pair(q.code, rules.Status{})
+	}
+	if p != nil && len(p.Choices) > 1 {
+		x.Choices, x.Pair = slices.Clone(p.Choices), p.Name
 	}
 	x.Why = q.why(won, kind, safer)
-	r := e.reasons[won.reason]
-	x.Meaning, x.Advice = r.Meaning, r.Advice
+	x.Meaning, x.Advice = e.advise(won.reason, kind, q.grounds(won))
 	return x
-}
-
-// ruleMatches lists what matched in the order in which it would decide.
-func (q *inquest) ruleMatches(won finding) []RuleMatch {
-	all := slices.Clone(q.all)
-	sort.SliceStable(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		if ga, gb := a.rule.tierGroup(), b.rule.tierGroup(); ga != gb {
-			return ga < gb
-		}
-		if a.scope != b.scope {
-			return a.scope < b.scope
-		}
-		return a.rank > b.rank
-	})
-	out := make([]RuleMatch, 0, len(all))
-	for _, m := range all {
-		rm := RuleMatch{ID: m.rule.ID, File: m.rule.File, Line: m.rule.Line, Reason: m.rule.Reason,
-			Tier: tierNames[m.tier], Where: scopeNames[m.scope], Conditions: m.rule.conds, Shadow: m.rule.Shadow,
-			Won: m.rule == won.match.rule && m.scope == won.match.scope}
-		if m.phrase >= 0 {
-			rm.Phrase = q.e.match.patterns[m.phrase].text
-		}
-		out = append(out, rm)
-	}
-	return out
 }
 
 // describe says what a rung's evidence is.
@@ -142,7 +140,7 @@ func (q *inquest) describe(f finding) string {
 		r := f.match.rule
 		what := "matches on its codes"
 		if f.match.phrase >= 0 {
-			what = fmt.Sprintf("matches %q", q.e.match.patterns[f.match.phrase].text)
+			what = "matches " + q.phrase(f.match.phrase)
 		} else if r.Regex != "" {
 			what = "matches by its regular expression"
 		}
@@ -154,7 +152,7 @@ func (q *inquest) describe(f finding) string {
 		}
 		return fmt.Sprintf("the code table lists %s as %s", f.pair.Name, strings.Join(parts, " or "))
 	case f.meaning != nil:
-		return fmt.Sprintf("%s is registered as: %s", f.meaning.Name, f.meaning.Meaning)
+		return fmt.Sprintf("%s is registered as %q", f.meaning.Name, f.meaning.Meaning)
 	}
 	return "no evidence supports a verdict"
 }
@@ -174,55 +172,4 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// why is the sentence that says why the winner won.
-func (q *inquest) why(f finding, kind Type, safer string) string {
-	var s string
-	switch f.rung {
-	case RungAdmin:
-		s = "An administrator's rule decides before everything else: " + q.describe(f)
-	case RungText:
-		s = "The words decide before any code: " + q.describe(f)
-		if n := q.rivals(f); n > 0 {
-			s += fmt.Sprintf(", which ranks before %s", plural(n, "other rule"))
-		}
-		if f.match.rule.Frame {
-			s += "; it is a stock phrase, and nothing more telling was said"
-		}
-	case RungCode, RungSMTP:
-		s = "No rule knows the words, so the codes decide: " + q.describe(f)
-		if !q.words {
-			s = "There are no words, so the codes decide: " + q.describe(f)
-		}
-		if f.pair != nil && len(f.pair.Choices) > 1 {
-			switch c := f.pair.Choices; {
-			case f.choice != c[0].Category && Category(c[0].Category) == DMARC:
-				s += ", and dmarc is not named"
-			case f.choice != c[0].Category:
-				s += ", and the words are about the side that " + f.choice + " is about"
-			case c[0].Rows > c[1].Rows:
-				s += ", and the one with more rows wins"
-			default:
-				s += ", and the one listed first wins"
-			}
-		}
-	case RungStatus:
-		s = "No rule knows the words and the code table does not decide, so the registered meaning does: " + q.describe(f)
-	default:
-		s = "Neither words nor codes say what happened"
-	}
-	if kind != f.kind && safer != "" {
-		s += fmt.Sprintf("; the type is %s instead of %s because %s", kind, f.kind, safer)
-	}
-	return s + "."
-}
-
-// rivals counts the other rules that matched.
-func (q *inquest) rivals(f finding) int {
-	seen := map[*rule]bool{f.match.rule: true}
-	for _, m := range q.all {
-		seen[m.rule] = true
-	}
-	return len(seen) - 1
 }

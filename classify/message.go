@@ -13,6 +13,12 @@ import (
 // broken has those that could be read. When ctx ends, so does the reading and
 // the judging, soon: the answer is what was found by then, and Truncated is set.
 func (e *Engine) Message(ctx context.Context, raw []byte) Result {
+	return e.message(ctx, raw, nil)
+}
+
+// message judges a message and hands out the evidence about each recipient, and
+// whether all of it was read, if somebody asks for it.
+func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence, unread bool)) Result {
 	lim := e.limits
 	lim.Work -= lim.Work / 4 // a dear message leaves something for the judging
 	rep := dsn.Read(ctx, raw, lim)
@@ -40,6 +46,9 @@ func (e *Engine) Message(ctx context.Context, raw []byte) Result {
 			res.Shadowed = append(res.Shadowed, shadowed...)
 		} else {
 			out.Provider = q.providerName()
+		}
+		if seen != nil {
+			seen(ev, q.incomplete || q.unread || q.work.Spent())
 		}
 		res.Recipients = append(res.Recipients, out)
 	}

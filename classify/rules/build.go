@@ -69,46 +69,6 @@ func (s *section) what() string {
 	return "[" + s.name + "]"
 }
 
-func (b *builder) reasons(f File) {
-	b.reasonByID = map[string]Reason{}
-	b.sections(f, []string{"[[reason]]"}, func(s *section, r reader) {
-		var v Reason
-		for _, f := range s.fields {
-			switch f.key {
-			case "id":
-				v.ID = r.str(f)
-			case "category":
-				if v.Category = r.str(f); !slices.Contains(categories, v.Category) {
-					r.complain(f.line, "unknown category %q%s", v.Category, didYouMean(v.Category, categories))
-				}
-			case "type":
-				if v.Type = r.str(f); !slices.Contains(types, v.Type) {
-					r.complain(f.line, "unknown type %q%s", v.Type, didYouMean(v.Type, types))
-				}
-			case "meaning":
-				v.Meaning = r.str(f)
-			case "advice":
-				v.Advice = r.str(f)
-			default:
-				r.unknown(f, "id", "category", "type", "meaning", "advice")
-			}
-		}
-		switch _, twice := b.reasonByID[v.ID]; {
-		case !validID(v.ID):
-			r.complain(s.line, "a reason needs an id of lower-case letters, digits and dashes")
-		case twice:
-			r.complain(s.line, "reason %q is there twice", v.ID)
-		case v.Category == "" || v.Type == "" || v.Meaning == "" || v.Advice == "":
-			r.complain(s.line, "reason %q needs category, type, meaning and advice", v.ID)
-		}
-		b.reasonByID[v.ID] = v
-		b.set.Reasons = append(b.set.Reasons, v)
-	})
-	if _, ok := b.reasonByID[Unknown]; !ok {
-		b.complain(f.Name, 0, "reason %q is missing", Unknown)
-	}
-}
-
 func (b *builder) providers(f File) {
 	seen := map[string]bool{OtherProvider: true}
 	mx := map[string]string{}

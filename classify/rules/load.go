@@ -123,6 +123,7 @@ func plain(err error) string {
 func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	b := &builder{set: &Set{}, hash: sha256.New()}
 	b.reasons(b.read(fsys, "reasons.toml"))
+	b.advice(b.read(fsys, "advice.toml"))
 	b.providers(b.read(fsys, "providers.toml"))
 	b.wrappers(b.read(fsys, "wrappers.toml"))
 	b.codes(fsys)

@@ -7,6 +7,7 @@
 // how to mend it, and hands plain values to package classify.
 //
 //	reasons.toml      the reasons, with category, type, meaning and advice
+//	advice.toml       what is said beside that, for every reason alike
 //	providers.toml    who refuses mail: MX suffixes and words of their replies
 //	wrappers.toml     where a quoted reply begins, and which words name whom
 //	text/*.toml       the text rules
@@ -17,11 +18,12 @@
 package rules
 
 import (
+	"cmp"
 	"embed"
 	"regexp"
 )
 
-//go:embed reasons.toml providers.toml wrappers.toml text/*.toml codes/*.tsv
+//go:embed reasons.toml advice.toml providers.toml wrappers.toml text/*.toml codes/*.tsv
 var embedded embed.FS
 
 // Unknown is the reason that says nothing; its category is "unclassified".
@@ -36,7 +38,40 @@ type Reason struct {
 	Category string `json:"category"`
 	Type     string `json:"type"`    // default type: hard, soft or block
 	Meaning  string `json:"meaning"` // one sentence: what happened
-	Advice   string `json:"advice"`  // what the administrator should do
+	Address  ByType `json:"address"` // what to do about the address, by the verdict's type
+	Advice   string `json:"advice"`  // what to do about the cause, whatever the type
+}
+
+// ByType is a text for each type that a verdict can have.
+type ByType struct {
+	Hard  string `json:"hard"`
+	Soft  string `json:"soft"`
+	Block string `json:"block"`
+}
+
+// Of returns the text for a type, "" for what is no type.
+func (t ByType) Of(typ string) string {
+	switch typ {
+	case "hard":
+		return t.Hard
+	case "soft":
+		return t.Soft
+	case "block":
+		return t.Block
+	}
+	return ""
+}
+
+// or fills what t leaves empty from u.
+func (t ByType) or(u ByType) ByType {
+	return ByType{cmp.Or(t.Hard, u.Hard), cmp.Or(t.Soft, u.Soft), cmp.Or(t.Block, u.Block)}
+}
+
+// Caution is what is said before the meaning of a reason, and before the advice,
+// where the reason rests on codes.
+type Caution struct {
+	Meaning string
+	Advice  string
 }
 
 // Provider is one operator of mail servers.
@@ -136,6 +171,8 @@ type Set struct {
 	Compounds []Compound
 	Witness   Witness
 	Rules     []*Rule // in the order of files and lines, the administrator's last
+	Bare      Caution // where codes decided and there were no words
+	Unread    Caution // where codes decided beside words that no rule knows
 	Codes     *Codes
 	Version   string // short hash over all files that were read
 }

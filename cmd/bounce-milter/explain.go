@@ -3,27 +3,34 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
 var explainCommand = command{
-	name: "explain", args: "[--format text|json] [--remote-mta HOST] [--config FILE] REPLY...",
-	does: "classify a bare reply and say why",
+	name: "explain", args: "[--format text|json] [--remote-mta HOST] [--config FILE] REPLY|FILE...",
+	does: "classify a bare reply, or a message, and say why",
 	more: `A REPLY is what a server answered: bounce-milter explain "550 5.7.26 Unauthenticated
-email". Without quotes the words are joined into one. "-" reads one reply a line from
-standard input; a line that begins with { is a JSON object with reply and, if known,
-remote_mta, reporting_mta, status and smtp_code.
+email". Without quotes the words are joined into one. An argument that names an existing
+FILE is read as a message or an mbox, and each of its recipients is explained. "-" reads
+one reply a line from standard input; a line that begins with { is a JSON object with
+reply and, if known, remote_mta, reporting_mta, status and smtp_code.
 
-  --format json       one JSON object a line for each reply
-  --remote-mta HOST   the server that answered
+  --format json       one JSON object a line for each reply or recipient
+  --remote-mta HOST   the server that answered a REPLY
   --config FILE       read FILE instead of ` + config.DefaultPath,
 	run: runExplain,
 }
@@ -51,28 +58,20 @@ func runExplain(a *app, fs *flag.FlagSet, args []string) error {
 	if err := checkFormat(); err != nil {
 		return err
 	}
-	if len(args) == 0 {
+	if strings.TrimSpace(strings.Join(args, "")) == "" {
 		return usagef(`explain: no reply: write it in quotes, or "-" to read replies from standard input`)
 	}
-	_, engine, err := loadEngine(*file)
+	cfg, engine, err := loadEngine(*file)
 	if err != nil {
 		return err
 	}
-	e := explainer{a: a, engine: engine, json: *format == "json", remote: *remote}
+	e := explainer{a: a, engine: engine, json: *format == "json", remote: *remote,
+		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Limits.Report.Octets+1)}
 	if len(args) == 1 && args[0] == "-" {
 		a.hint("replies, one a line,")
 		return e.lines(a.stdin)
 	}
-	// Words without quotes arrive one by one: they are one reply.
-	if !strings.ContainsAny(args[0], " \t\n") {
-		args = []string{strings.Join(args, " ")}
-	}
-	for _, reply := range args {
-		if err := e.answer(question{Reply: reply}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.arguments(args)
 }
 
 // explainer answers questions.
@@ -82,6 +81,130 @@ type explainer struct {
 	json   bool
 	remote string // where a question names none
 	count  int
+
+	maxOctets int // kept of one message
+}
+
+// arguments answers each argument: a reply, or a message in a file of that name.
+// Words without quotes arrive one by one: they are one reply, up to the next file.
+func (e *explainer) arguments(args []string) error {
+	first := slices.IndexFunc(args, func(arg string) bool { return kindOf(arg) != aFile })
+	unquoted := first >= 0 && !strings.ContainsAny(args[first], " \t\n")
+	failed := false
+	for i := 0; i < len(args); i++ {
+		switch kindOf(args[i]) {
+		case aFile:
+			ok, err := e.messages(args[i])
+			if err != nil {
+				return err
+			}
+			failed = failed || !ok
+			continue
+		case aFolder:
+			if len(args) == 1 {
+				return fmt.Errorf("explain: %s is a folder: bounce-milter classify reads it", clean(args[i]))
+			}
+		}
+		reply := args[i]
+		for unquoted && i+1 < len(args) && kindOf(args[i+1]) != aFile {
+			i++
+			reply += " " + args[i]
+		}
+		if strings.TrimSpace(reply) == "" {
+			return usagef("explain: an empty reply says nothing")
+		}
+		if err := e.answer(question{Reply: reply}); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return errSaid
+	}
+	return nil
+}
+
+// What an argument names.
+type named int
+
+const (
+	aReply named = iota
+	aFile
+	aFolder
+)
+
+func kindOf(arg string) named {
+	info, err := os.Stat(arg)
+	switch {
+	case err != nil:
+		return aReply
+	case info.IsDir():
+		return aFolder
+	}
+	return aFile
+}
+
+// messages explains what is said of each recipient in a file, which may be an
+// mbox, and reports whether all of it could be read.
+func (e *explainer) messages(name string) (ok bool, err error) {
+	src := &mailbox.Source{MaxOctets: e.maxOctets}
+	ok = true
+	for m := range src.Messages(name) {
+		if m.Err != nil {
+			ok = false
+			e.a.complain(fmt.Errorf("%s: %w", clean(m.Name), m.Err))
+			continue
+		}
+		res, all := e.engine.ExplainMessage(context.Background(), m.Raw)
+		if !e.json {
+			e.message(m.Name, res, all)
+			continue
+		}
+		for _, r := range res.Recipients {
+			if err := newEncoder(e.a).Encode(r); err != nil {
+				return ok, err
+			}
+		}
+	}
+	return ok, nil
+}
+
+// message prints the explanations of a message.
+func (e *explainer) message(name string, res classify.Result, all []*classify.Explanation) {
+	p := paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}
+	if len(all) == 0 {
+		e.rule()
+		p.text(fmt.Sprintf("%s: %s", name, nothingSaid(res.Kind)))
+	}
+	for i, x := range all {
+		e.rule()
+		r := res.Recipients[i]
+		who := cmp.Or(r.Recipient, r.OriginalRecipient, "a recipient without a name")
+		p.print(p.style.paint(bold, clean(fmt.Sprintf("%s: %s, %s", name, who, r.Action))))
+		if x == nil {
+			p.quote(r.Diagnostic)
+			p.text("No bounce: the report says that the mail got on its way.")
+			continue
+		}
+		explainText(e.a, x)
+	}
+}
+
+// nothingSaid says why a message has no recipient to explain.
+func nothingSaid(kind dsn.Kind) string {
+	switch kind {
+	case dsn.KindNone:
+		return "no bounce"
+	case dsn.KindDSN, dsn.KindText:
+		return "a bounce that names no recipient"
+	}
+	return "no bounce, but of the kind " + string(kind)
+}
+
+// rule draws a line between explanations.
+func (e *explainer) rule() {
+	if e.count++; e.count > 1 {
+		fmt.Fprint(e.a.out, "\n", strings.Repeat("─", min(72, width(e.a.stdout))), "\n\n")
+	}
 }
 
 // lines answers every line of r. One that cannot be understood is answered with
@@ -161,10 +284,8 @@ func (e *explainer) answer(q question) error {
 	if e.json {
 		return newEncoder(e.a).Encode(e.engine.Reply(ev))
 	}
-	if e.count++; e.count > 1 {
-		fmt.Fprint(e.a.out, "\n", strings.Repeat("─", min(72, width(e.a.stdout))), "\n\n")
-	}
-	explainText(e.a, q.Reply, e.engine.Explain(ev))
+	e.rule()
+	explainText(e.a, e.engine.Explain(ev))
 	return nil
 }
 

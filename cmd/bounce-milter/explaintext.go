@@ -7,19 +7,21 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 )
 
-// longestReply is how much of a reply is repeated above its explanation.
-const longestReply = 2000
+// Bounds on what is repeated of a stranger's words above their explanation.
+const (
+	longestReply = 2000 // octets
+	mostLines    = 40
+)
 
-// explainText prints what there is to know about a verdict: the verdict, the
-// ladder, the rules, why, the other candidates, and what to do.
-func explainText(a *app, reply string, x *classify.Explanation) {
+// explainText prints what there is to know about a verdict: what was judged, the
+// verdict, the ladder, the rules, why, the other candidates, and what to do.
+func explainText(a *app, x *classify.Explanation) {
 	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
 	r := x.Recipient
-	if len(reply) > longestReply {
-		reply = strings.ToValidUTF8(reply[:longestReply], "") + " …"
-	}
-	for _, line := range wrap(clean(reply), p.columns) {
-		p.print(line)
+	p.quote(r.Diagnostic)
+	if x.Notice != "" && x.Notice != r.Diagnostic {
+		p.print(p.style.paint(dim, "The notice says:"))
+		p.quote(x.Notice)
 	}
 	p.print("")
 	p.print("  " + p.style.paint(bold, p.style.paint(typeColour[r.Type], fmt.Sprintf("%s, %s", r.Category, r.Type))))
@@ -42,6 +44,9 @@ func explainText(a *app, reply string, x *classify.Explanation) {
 			text += ": " + s.Text
 		} else {
 			colour = dim
+			if s.Note != "" {
+				text += " " + s.Note
+			}
 		}
 		if s.Won {
 			mark, colour = "→ ", green
@@ -52,7 +57,13 @@ func explainText(a *app, reply string, x *classify.Explanation) {
 	if len(x.Matches) > 0 {
 		p.head("Rules that matched, the first one first")
 		for i, m := range x.Matches {
-			p.hang(fmt.Sprintf("  %2d ", i+1), 5, matchText(m, x.Inner))
+			p.hang(fmt.Sprintf("  %2d ", i+1), 5, fmt.Sprintf("%s (%s:%d): %s", m.ID, m.File, m.Line, m.Reason))
+			p.hang("     ", 5, fmt.Sprintf("%s, by %s in the %s", m.Tier, strings.Join(m.By, " and "), m.Where))
+			if m.Lost != "" {
+				p.hang("     ", 5, "lost: "+m.Lost)
+			} else {
+				p.hang("     ", 5, "won")
+			}
 		}
 	}
 	if len(x.Choices) > 1 {
@@ -67,29 +78,6 @@ func explainText(a *app, reply string, x *classify.Explanation) {
 		p.head("What to do")
 		p.text(x.Advice)
 	}
-}
-
-// matchText says of a rule that matched what it is and how it ranks.
-func matchText(m classify.RuleMatch, quoted bool) string {
-	s := fmt.Sprintf("%s (%s:%d): %s", m.ID, m.File, m.Line, m.Reason)
-	if m.Phrase != "" {
-		s += fmt.Sprintf(" by %q", m.Phrase)
-	}
-	where := m.Where
-	if where == "inner" {
-		where = "reply"
-		if quoted {
-			where = "quoted reply"
-		}
-	}
-	s += fmt.Sprintf(" in the %s; %s rule, %d conditions", where, m.Tier, m.Conditions)
-	if m.Conditions == 1 {
-		s = strings.TrimSuffix(s, "s")
-	}
-	if m.Shadow {
-		s += "; shadow, without effect"
-	}
-	return s
 }
 
 func rows(n int) string {
@@ -107,6 +95,23 @@ type paper struct {
 }
 
 func (p paper) print(line string) { fmt.Fprintln(p.a.out, strings.TrimRight(line, " ")) }
+
+// quote prints a stranger's words, line by line, as much as there is room for.
+func (p paper) quote(s string) {
+	if len(s) > longestReply {
+		s = strings.ToValidUTF8(s[:longestReply], "") + " …"
+	}
+	n := 0
+	for text := range strings.Lines(s) {
+		for _, line := range wrap(clean(strings.TrimRight(text, "\r\n")), p.columns) {
+			if n++; n > mostLines {
+				p.print("…")
+				return
+			}
+			p.print(line)
+		}
+	}
+}
 
 func (p paper) head(title string) {
 	p.print("")

@@ -206,9 +206,7 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	for _, ex := range r.Examples {
 		p.field("example", exampleText(ex))
 	}
-	if reason.Advice != "" {
-		p.field("advice", reason.Advice)
-	}
+	p.field("advice", reason.Address.Of(typ)+" "+reason.Advice)
 }
 
 func exampleText(ex rules.Example) string {
@@ -231,7 +229,12 @@ func (a *app) showReason(engine *classify.Engine, reason rules.Reason) {
 	p.field("category", reason.Category)
 	p.field("type", reason.Type)
 	p.field("meaning", reason.Meaning)
-	p.field("advice", reason.Advice)
+	p.field("advice", reason.Address.Of(reason.Type)+" "+reason.Advice)
+	for _, typ := range classify.Types {
+		if string(typ) != reason.Type {
+			p.field("if "+string(typ), reason.Address.Of(string(typ)))
+		}
+	}
 	name := "rules"
 	for _, r := range engine.Rules() {
 		if r.Reason == reason.ID {

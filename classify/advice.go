@@ -1,0 +1,45 @@
+package classify
+
+import "github.com/bounce-milter/bounce-milter/classify/rules"
+
+// grounds is what a verdict rests on, which its reason and its advice have to
+// tell: nobody may be told what was not read.
+type grounds uint8
+
+const (
+	onWords  grounds = iota // a rule that knows the words; or nothing at all
+	onBare                  // codes, and there were no words
+	onUnread                // codes, beside words that no rule knows
+)
+
+// grounds tells what a finding rests on.
+func (q *inquest) grounds(f finding) grounds {
+	switch f.rung {
+	case RungCode, RungStatus, RungSMTP:
+		if q.words {
+			return onUnread
+		}
+		return onBare
+	}
+	return onWords
+}
+
+// advise says what a reason means, and what to do: about the address, as the
+// type of the verdict has it, then about the cause.
+func (e *Engine) advise(reason string, kind Type, g grounds) (meaning, advice string) {
+	r := e.reasons[reason]
+	meaning, advice = r.Meaning, r.Address.Of(string(kind))+" "+r.Advice
+	var c rules.Caution
+	switch g {
+	case onBare:
+		c = e.set.Bare
+	case onUnread:
+		c = e.set.Unread
+	default:
+		return meaning, advice
+	}
+	if reason != rules.Unknown { // what it means says already that nothing was read
+		meaning = c.Meaning + " " + meaning
+	}
+	return meaning, c.Advice + " " + advice
+}

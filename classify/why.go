@@ -1,0 +1,223 @@
+package classify
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// sorted lists the rules that matched in the order in which they would decide.
+// A rule that matched in several places stands where it decides first.
+func (q *inquest) sorted() []match {
+	all := slices.Clone(q.all)
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		if ga, gb := a.rule.tierGroup(), b.rule.tierGroup(); ga != gb {
+			return ga < gb
+		}
+		if a.scope != b.scope {
+			return a.scope < b.scope
+		}
+		return a.rank > b.rank
+	})
+	seen := map[*rule]bool{}
+	return slices.DeleteFunc(all, func(m match) bool {
+		twice := seen[m.rule]
+		seen[m.rule] = true
+		return twice
+	})
+}
+
+// ruleMatches says of every rule that matched by what it did, and why it did not
+// decide.
+func (q *inquest) ruleMatches(won finding) []RuleMatch {
+	all := q.sorted()
+	out := make([]RuleMatch, 0, len(all))
+	for _, m := range all {
+		rm := RuleMatch{ID: m.rule.ID, File: m.rule.File, Line: m.rule.Line, Reason: m.rule.Reason, Tier: q.tierName(m),
+			Where: m.scope.where(q), By: q.conditionsMet(m), Won: m.rule == won.match.rule}
+		if !rm.Won {
+			rm.Lost = q.lost(m, won.match)
+		}
+		out = append(out, rm)
+	}
+	return out
+}
+
+var tierNames = [...]string{"administrator's rule", "provider's rule", "general rule",
+	"administrator's stock phrase", "provider's stock phrase", "stock phrase"}
+
+func (q *inquest) tierName(m match) string {
+	if m.tier != m.rule.tier {
+		return tierNames[m.rule.tier] + ", general here as no provider was recognised"
+	}
+	return tierNames[m.tier]
+}
+
+// conditionsMet puts every condition of a rule that matched into words, as many
+// as count for its rank.
+func (q *inquest) conditionsMet(m match) []string {
+	r, by := m.rule, []string{}
+	t, from := q.textOf(m.scope)
+	longest := int32(-1)
+	for _, p := range r.any {
+		if q.has(t, p, from) && (longest < 0 || q.e.match.patterns[p].runes > q.e.match.patterns[longest].runes) {
+			longest = p
+		}
+	}
+	if longest >= 0 {
+		by = append(by, q.phrase(longest))
+	}
+	for _, p := range r.all {
+		by = append(by, q.phrase(p))
+	}
+	if r.Regex != "" {
+		by = append(by, "its regex")
+	}
+	if len(r.Codes) > 0 {
+		by = append(by, "code "+strings.Join(r.Codes, "/"))
+	}
+	if len(r.Statuses) > 0 {
+		by = append(by, "status "+strings.Join(r.Statuses, "/"))
+	}
+	switch r.About {
+	case rules.AboutSender:
+		by = append(by, "the sender's address named")
+	case rules.AboutSenderDomain:
+		by = append(by, "the sender's domain named")
+	}
+	if r.Admin && len(r.Providers) > 0 {
+		by = append(by, "provider "+strings.Join(r.Providers, "/"))
+	}
+	return by
+}
+
+// phrase quotes a pattern, without the space that marks the border of a word.
+func (q *inquest) phrase(id int32) string {
+	return fmt.Sprintf("%q", strings.TrimSpace(q.e.match.patterns[id].text))
+}
+
+// textOf is the text of a scope, and where in it the scope begins.
+func (q *inquest) textOf(s scope) (t *text, from int) {
+	switch s {
+	case scopeInner:
+		return &q.reply, q.reply.inner
+	case scopeNotice:
+		return &q.notice, 0
+	}
+	return &q.reply, 0
+}
+
+// lost says why a rule that matched did not decide: what the order of rules
+// weighs, from what it weighs first.
+func (q *inquest) lost(m, won match) string {
+	inWrapper := m.rule.frame() == 1 && m.scope == scopeReply
+	switch {
+	case m.rule.Shadow && !q.e.testing:
+		return "a shadow rule has no effect"
+	case inWrapper:
+		return "a stock phrase around the quoted reply is never considered"
+	case won.rule == nil && m.rule.Reason == rules.Unknown:
+		return "it says that these words say nothing, which leaves the word to the codes"
+	case won.rule == nil:
+		return "a rule that ranks before it says that the words say nothing"
+	case m.rule.Admin != won.rule.Admin:
+		return "an administrator's rule comes before it"
+	case m.rule.frame() != won.rule.frame():
+		return "a stock phrase counts only where no other rule matches"
+	case m.scope != won.scope:
+		return fmt.Sprintf("the %s comes before the %s", won.scope.where(q), m.scope.where(q))
+	case m.tier != won.tier:
+		return "a rule for the provider comes before it"
+	case m.rule.conds != won.rule.conds:
+		return fmt.Sprintf("it has %s, the winner %d", plural(m.rule.conds, "condition"), won.rule.conds)
+	case q.runes(m) != q.runes(won):
+		return fmt.Sprintf("its longest phrase has %s, the winner's %d", plural(int(q.runes(m)), "character"), q.runes(won))
+	}
+	return "alike in all that counts, but the winner stands before it in the files"
+}
+
+// runes is the length of the longest phrase by which a rule matched.
+func (q *inquest) runes(m match) int32 {
+	if m.phrase < 0 {
+		return 0
+	}
+	return q.e.match.patterns[m.phrase].runes
+}
+
+// why is the sentence that says why the winner won.
+func (q *inquest) why(f finding, kind Type, safer string) string {
+	var s string
+	switch f.rung {
+	case RungAdmin:
+		s = "An administrator's rule decides before everything else: " + q.describe(f)
+	case RungText:
+		s = "The words decide before any code: " + q.describe(f)
+		if n := q.rivals(f); n > 0 {
+			s += fmt.Sprintf(", which ranks before %s", plural(n, "other rule"))
+		}
+		if f.match.rule.Frame {
+			s += "; it is a stock phrase, and nothing more telling was said"
+		}
+	case RungCode, RungSMTP:
+		s = q.wordless() + ", so the codes decide: " + q.describe(f) + q.chosen(f)
+	case RungStatus:
+		s = q.wordless() + " and the code table does not decide, so the registered meaning does: " + q.describe(f)
+	default:
+		s = "Neither words nor codes say what happened"
+	}
+	if f.reason == rules.Unknown && f.category != Unclassified {
+		s += "; that places the bounce, and does not say what happened"
+	}
+	if kind != f.kind && safer != "" {
+		s += fmt.Sprintf("; the type is %s instead of %s because %s", kind, f.kind, safer)
+	}
+	return s + "."
+}
+
+// wordless says why the words did not decide.
+func (q *inquest) wordless() string {
+	for _, m := range q.sorted() {
+		if m.rule.Reason == rules.Unknown && !m.rule.Shadow {
+			return "Rule " + m.rule.ID + " says that the words say nothing"
+		}
+	}
+	switch {
+	case q.words:
+		return "No rule knows the words"
+	case strings.TrimSpace(q.ev.Notice) != "":
+		return "The reply has no words and no rule knows those of the notice"
+	}
+	return "There are no words"
+}
+
+// chosen says why one of the categories that the code table lists for a pair of
+// codes was taken.
+func (q *inquest) chosen(f finding) string {
+	if f.pair == nil || len(f.pair.Choices) < 2 {
+		return ""
+	}
+	switch c := f.pair.Choices; {
+	case f.choice != c[0].Category && Category(c[0].Category) == DMARC:
+		return ", and dmarc is not named"
+	case f.choice != c[0].Category:
+		return ", and the words are about the side that " + f.choice + " is about"
+	case c[0].Rows > c[1].Rows:
+		return ", and the one with more rows wins"
+	}
+	return ", and the one listed first wins"
+}
+
+// rivals counts the other rules that matched and could have decided.
+func (q *inquest) rivals(f finding) int {
+	n := 0
+	for _, m := range q.sorted() {
+		if m.rule != f.match.rule && (!m.rule.Shadow || q.e.testing) && !m.rule.Admin {
+			n++
+		}
+	}
+	return n
+}
