@@ -3,7 +3,8 @@ package dsn
 import "bytes"
 
 // otherReport returns the kind of a report that is no delivery report, "" if
-// the message is none.
+// the message is none. Of a refusal in the form of another report it reads the
+// recipient.
 func (r *reader) otherReport() Kind {
 	status := false
 	for i := range r.walker.parts {
@@ -12,6 +13,9 @@ func (r *reader) otherReport() Kind {
 		case "message/feedback-report": // RFC 5965 section 3
 			return KindFeedback
 		case "message/disposition-notification", "message/global-disposition-notification": // RFC 8098 section 3
+			if !status && r.rejected(p) {
+				return KindText
+			}
 			if !status {
 				return KindDisposition
 			}

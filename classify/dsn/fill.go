@@ -164,9 +164,10 @@ func (r *reader) askNotice(rcpt *Recipient) {
 	if !rcpt.Action.Bounced() && rcpt.Action != "" {
 		return
 	}
-	reply, words, about := r.evidence(rcpt.Address)
+	found := r.evidence(rcpt.Address)
+	reply, words := found.Diagnostic, found.Notice
 	if statusRank(rcpt.StatusField) >= rankDetail {
-		words = about // the code tells more than words that may be about anything
+		words = found.about // the code tells more than words that may be about anything
 	}
 	if words != rcpt.Diagnostic {
 		rcpt.Notice = words
@@ -192,7 +193,7 @@ const maxAsked = 4
 
 // evidence returns what the notice quotes and says about an address. What it
 // says of the recipients that it lists is read once, for all of them.
-func (r *reader) evidence(addr string) (reply, words, about string) {
+func (r *reader) evidence(addr string) *Recipient {
 	if r.said == nil {
 		r.said = map[string]*Recipient{}
 		rs := r.folded(r.notice()).recipients(nil, r.lim.Recipients)
@@ -203,10 +204,10 @@ func (r *reader) evidence(addr string) (reply, words, about string) {
 		}
 	}
 	if rcpt := r.said[strings.ToLower(addr)]; rcpt != nil {
-		return rcpt.Diagnostic, rcpt.Notice, rcpt.about
+		return rcpt
 	}
 	if r.asked++; r.asked > maxAsked {
-		return "", "", ""
+		return &Recipient{}
 	}
 	return r.folded(r.notice()).about(addr)
 }
@@ -241,8 +242,10 @@ func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 		rcpt.Original, rcpt.Address = rcpt.Address, bareAddress(as[0])
 		return
 	}
-	if rs, _ := r.noticeRecipients(r.notice()); len(rs) == 1 && isMailbox(rs[0].Address) {
-		rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
+	if rs, _ := r.noticeRecipients(r.notice()); len(rs) == 1 && (isMailbox(rs[0].Address) || rs[0].unnamed) {
+		if rs[0].Address != "" {
+			rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
+		}
 		return
 	}
 	if to := bareAddress(r.rep.Returned.To); isMailbox(to) && strings.Count(r.rep.Returned.To, "@") == 1 && rcpt.Address == "" {

@@ -73,7 +73,7 @@ func noticeRecipients(h fieldSource, head headScore, n *notice, text string, lim
 		// sender about another's.
 		return nil, ""
 	}
-	if rs[0].Address == "" && !n.opened {
+	if rs[0].Address == "" && !n.opened && !n.unnamed {
 		return nil, ""
 	}
 	delayed := n.delayed
@@ -95,12 +95,11 @@ func noticeRecipients(h fieldSource, head headScore, n *notice, text string, lim
 }
 
 // about returns what a notice says about one recipient whom it does not list:
-// the remote server's reply if it quotes one, the notice's own words, and
-// those of them that are about the failure for certain. It
+// the remote server's reply if it quotes one, and the notice's own words. It
 // serves reports whose status part is thin.
-func (n *notice) about(addr string) (reply, words, about string) {
+func (n *notice) about(addr string) *Recipient {
 	rs := n.recipients([]string{addr}, 1)
-	return rs[0].Diagnostic, rs[0].Notice, rs[0].about
+	return &rs[0]
 }
 
 // failedRecipients returns the addresses of X-Failed-Recipients, which Exim and

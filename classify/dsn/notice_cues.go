@@ -13,6 +13,7 @@ type headScore struct {
 	machine bool // a mail system wrote it
 	robot   bool // some program wrote it
 	person  bool // people write so, too
+	daemon  bool // a mail system, by its own account
 	spared  int  // part of score that does not count where the text shows a bounce
 	delayed bool // the Subject says that the program will try again
 }
@@ -32,6 +33,7 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 		s.person = s.person || c.Person
 		s.delayed = s.delayed || c.Delayed
 	})
+	s.daemon = daemon
 	if !daemon {
 		s.spared = 0
 	} else if null {

@@ -249,13 +249,17 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 // evidence gathers what the notice says about one recipient.
 func (n *notice) evidence(f *foundRecipient) Recipient {
 	g := n.gather(f)
-	r := Recipient{Address: f.address, Original: f.original, Action: f.action, Diagnostic: g.diagnostic, RemoteMTA: g.remoteMTA}
+	r := Recipient{Address: f.address, Original: f.original, Action: f.action, Diagnostic: g.diagnostic, RemoteMTA: g.remoteMTA,
+		unnamed: f.address == "" && n.unnamed}
 	r.Notice, r.about = n.noticeWords(f, g)
 	if e := f.said; e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
 		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "?")
 		r.about = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.about), maxEvidence), "?")
 	}
 	reply := n.parse(r.Diagnostic)
+	if e := f.said; e != nil && !e.remote && e.code == reply.Code && (len(n.found) <= 1 || e.sure) {
+		r.transcript = n.parse(e.reply).Text
+	}
 	r.SMTPCode, r.Status = reply.Code, reply.Status
 	if reply.Status == "" || reply.Code == 0 && r.Diagnostic == "" {
 		words := g.codes

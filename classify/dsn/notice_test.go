@@ -42,7 +42,8 @@ func noticeAbout(text, addr string) string {
 		}
 	}
 	n.forget()
-	return cmp.Or(n.about(addr))
+	r := n.about(addr)
+	return cmp.Or(r.Diagnostic, r.Notice)
 }
 
 // brief writes a recipient as the examples of the data do.

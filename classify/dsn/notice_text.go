@@ -33,6 +33,7 @@ type notice struct {
 	summary   string // recipient that the notice's summary of the message names ("To: ...")
 	returned  string // recipient that the returned message names, when it stands in the text
 	signature int    // first line below "-- ", -1 if there is none
+	summaryTo string // that whole field
 	summaryAt int    // where a summary of the message begins, -1 if none does
 	anyOwn    bool   // words stand by the address of at least one recipient
 	end       int    // where the text ends
@@ -44,6 +45,7 @@ type notice struct {
 	against   int    // sentences that speak against a bounce
 	delayed   bool
 	failed    bool
+	unnamed   bool // the recipient is known by a display name only
 }
 
 // noticeLine is a line that is not empty. Places are those of the folded text.
@@ -89,7 +91,7 @@ func readNotice(d *noticeData, text string, w *work.Budget) *notice {
 func (n *notice) forget() {
 	n.found, n.index, n.order, n.dialogue, n.others = nil, nil, nil, nil, nil
 	n.common, n.whole, n.firstLines, n.last = nil, nil, nil, nil
-	n.anyOwn, n.addressee = false, ""
+	n.anyOwn, n.unnamed, n.addressee = false, false, ""
 }
 
 // fold fills orig, low and lines. It stops at a line that only a returned
@@ -153,6 +155,8 @@ func (n *notice) fold(text string) {
 		}
 		if name != "" && n.summary == "" && strings.EqualFold(name, "to") {
 			n.summary = fieldAddress(line, "to:")
+			_, to, _ := strings.Cut(cut(line, maxSentence), ":")
+			n.summaryTo = strings.TrimSpace(to)
 		}
 		para = false
 		n.lines = append(n.lines, l)

@@ -148,6 +148,12 @@ func (r *reader) inWords() {
 		r.rep.Kind = kind
 	case r.listed(text):
 		r.rep.Kind = KindText
+	case len(r.rep.Recipients) > 0 && r.sender().machine && !autoReplies().answers(r.fields()):
+		// It names no one, but only a mail system writes so.
+		if !r.nested() {
+			r.rep.Kind = KindText
+		}
+	case r.rejectedInWords():
 	case isAutoReply(r.fields(), text):
 		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
 	case r.nested():

@@ -323,9 +323,16 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 	switch strings.ToLower(lastWord(s[:i])) {
 	case "error", "code", "reply", "response", "smtp", "status":
 		return true, true
+	case "mail", "rcpt", "data", "bdat", "helo", "ehlo", "lhlo", "starttls", "quit", "closing", "dialing":
+		// QUIRK: "MAIL+RCPT 550 No such user": chasquid says after which command.
+		return i < maxCommands && at+4 < len(s) && s[at+3] == ' ' && !isDigit(s[at+4]), true
 	}
 	return false, true
 }
+
+// maxCommands is how far from the beginning the commands that were answered may
+// reach; farther on these are words.
+const maxCommands = 24
 
 // onlyGlue reports whether nothing but signs stands between a reply code and
 // an enhanced code: "550-5.7.1", "550 #5.1.0", `421, "4.7.0"`.

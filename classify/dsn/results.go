@@ -87,15 +87,17 @@ func (r *reader) complete(rcpt *Recipient, unfinished bool) {
 	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
 		return
 	}
-	reply, _, _ := r.evidence(rcpt.Address)
-	said := ParseReply(reply)
-	same := strings.HasPrefix(said.Text, rcpt.Diagnostic)
+	said := r.evidence(rcpt.Address)
+	reply := ParseReply(said.Diagnostic)
 	switch {
-	case said.Code != rcpt.SMTPCode:
-	case same && unfinished:
-		rcpt.Diagnostic, rcpt.Status = said.Text, betterStatus(said.Status, rcpt.Status)
-	case !same && !unfinished && rcpt.Notice == "":
-		rcpt.Notice = said.Text
+	case reply.Code != rcpt.SMTPCode:
+	case unfinished && strings.HasPrefix(reply.Text, rcpt.Diagnostic):
+		rcpt.Diagnostic, rcpt.Status = reply.Text, betterStatus(reply.Status, rcpt.Status)
+	case unfinished || rcpt.Notice != "":
+	case said.transcript != "" && !strings.HasPrefix(said.transcript, rcpt.Diagnostic):
+		rcpt.Notice = said.transcript
+	case !strings.HasPrefix(reply.Text, rcpt.Diagnostic):
+		rcpt.Notice = reply.Text
 	}
 }
 

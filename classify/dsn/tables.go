@@ -19,7 +19,20 @@ type reportTables struct {
 	charset   map[string]string // labels that no registry has
 	feedback  []string          // fields of messages that Hotmail and the like complain about
 
+	rejection  rejectionTable
 	diagnostic []string // parts of the names of extension fields that hold a reply, lower case
+}
+
+// rejectionTable is what the data say of refusals in the form of a disposition
+// notification. All is lower case but what a refusal means, in words that package
+// classify has rules for.
+type rejectionTable struct {
+	Dispositions []string // what became of the message
+	Subject      []string // the Subject begins so
+	Says         []string // the words say so
+	Full         []string // they name a full mailbox
+	Means        string
+	MeansFull    string `toml:"means_full"`
 }
 
 // tables returns the tables, read once. They are part of the program and a
@@ -41,6 +54,7 @@ func loadTables(data string) (*reportTables, error) {
 		}
 		Feedback   []struct{ About, Returned string }
 		Diagnostic struct{ Fields []string }
+		Rejection  rejectionTable
 	}
 	if err := toml.NewDecoder(strings.NewReader(data)).DisallowUnknownFields().Decode(&f); err != nil {
 		return nil, fmt.Errorf("parsing report data: %w", err)
@@ -51,6 +65,7 @@ func loadTables(data string) (*reportTables, error) {
 		charset:   f.Charsets.Alias,
 
 		diagnostic: f.Diagnostic.Fields,
+		rejection:  f.Rejection,
 	}
 	for _, a := range Actions {
 		t.actions[string(a)] = a

@@ -1,0 +1,75 @@
+package dsn
+
+import (
+	"slices"
+	"strings"
+)
+
+// rejected reads a refusal in the form of a disposition notification and reports
+// whether the part with its fields is one: the recipient's own filter refused the
+// message after it had been taken in (RFC 5429 section 2.1.1), so it is a bounce.
+//
+// The reason is the recipient's own words to the sender; of these only a full
+// mailbox is believed, for servers let the filter refuse for it (RFC 5429
+// section 2.2.1).
+//
+// QUIRK: Pigeonhole (Dovecot), Cyrus IMAP and GNU Mailutils.
+func (r *reader) rejected(p *part) bool {
+	fields, _ := r.header(p.decoded(r.lim.Octets))
+	h := countedHeader{fields, r.work}
+	t := &tables().rejection
+	// RFC 8098 section 3.2.6: "automatic-action/MDN-sent-automatically; deleted/error"
+	_, disposition, _ := strings.Cut(strings.ToLower(h.get("Disposition")), ";")
+	disposition, _, _ = strings.Cut(disposition, "/")
+	if !slices.Contains(t.Dispositions, strings.TrimSpace(disposition)) {
+		return false
+	}
+	low := strings.ToLower(r.notice())
+	subject := strings.ToLower(r.fields().get("Subject"))
+	if !r.saysRejected() && !slices.ContainsFunc(t.Says, func(s string) bool { return strings.Contains(low, s) }) &&
+		!slices.ContainsFunc(t.Subject, func(s string) bool { return strings.HasPrefix(subject, s) }) {
+		return false
+	}
+	rcpt := Recipient{Address: readAddress(h.get("Final-Recipient")), Original: readAddress(h.get("Original-Recipient"))}
+	if rcpt.Address == "" || strings.EqualFold(rcpt.Original, rcpt.Address) {
+		rcpt.Address, rcpt.Original = max(rcpt.Address, rcpt.Original), ""
+	}
+	r.refused(rcpt)
+	r.rep.Returned.MessageID = strings.Trim(h.get("Original-Message-ID"), " <>")
+	r.returnedAfter(nil, 0)
+	return true
+}
+
+// rejectedInWords reads such a refusal that is words only. It is from the filter's
+// owner, or names him.
+func (r *reader) rejectedInWords() bool {
+	if !r.saysRejected() {
+		return false
+	}
+	addr := Address(r.fields().get("From"))
+	if rs := r.folded(r.notice()).recipients(nil, r.lim.Recipients); len(rs) == 1 && isMailbox(rs[0].Address) {
+		addr = rs[0].Address
+	} else if r.sender().daemon {
+		addr = ""
+	}
+	r.refused(Recipient{Address: addr})
+	r.returnedAfter(nil, 0)
+	return true
+}
+
+// saysRejected reports whether the header says that a filter refused the message
+// (RFC 5429 section 2.1.1 has an example of the comment).
+func (r *reader) saysRejected() bool {
+	return strings.Contains(strings.ToLower(r.fields().get("Auto-Submitted")), "(rejected")
+}
+
+// refused makes a report of a recipient's refusal.
+func (r *reader) refused(rcpt Recipient) {
+	t := &tables().rejection
+	low := strings.ToLower(r.notice())
+	rcpt.Action, rcpt.Notice = ActionFailed, t.Means
+	if slices.ContainsFunc(t.Full, func(s string) bool { return strings.Contains(low, s) }) {
+		rcpt.Notice = t.MeansFull
+	}
+	r.rep.Kind, r.rep.Recipients = KindText, []Recipient{rcpt}
+}

@@ -1,0 +1,139 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// findElsewhere looks for recipients where no phrase announces them: in the
+// dialogue, in replies, alone on a line, and at last in the summary of the
+// message that some notices give.
+func (n *notice) findElsewhere(limit int) {
+	var replies, alone, any []noticeAddr
+	seen := map[string]bool{}
+	inTo := n.addressees()
+	for _, a := range n.addrs {
+		if !n.work.Take(unitsAddress) {
+			break
+		}
+		l := &n.lines[a.line]
+		if n.isOther(a) {
+			continue
+		}
+		switch {
+		case n.behind(a, "rcpt to") || n.behindCode(a, l):
+			replies = append(replies, a)
+		case n.isHeading(a, -1):
+			alone = append(alone, a)
+		}
+		if key := strings.ToLower(n.text(a)); !seen[key] && !inTo[key] {
+			seen[key] = true
+			any = append(any, a)
+		}
+	}
+	if len(any) > 1 {
+		any = nil
+	}
+	if len(replies) == 0 && n.findName(limit) {
+		return
+	}
+	for _, list := range [][]noticeAddr{replies, alone, any} {
+		for _, a := range list {
+			n.take(a, "", limit)
+		}
+		if len(n.found) == 0 {
+			continue
+		}
+		if k := len(any); k == 1 && len(list) == k && n.found[0].line == any[0].line {
+			// A sentence by the address: it begins with the paragraph.
+			l := any[0].line
+			for l > 0 && !n.lines[l].para && any[0].line-l < 3 {
+				l--
+			}
+			n.found[0].start = n.lines[l].start
+		}
+		return
+	}
+	for _, addr := range []string{n.summary, n.returned} {
+		if addr != "" {
+			n.add(foundRecipient{address: addr, line: -1}, limit)
+			return
+		}
+	}
+	if n.opened {
+		n.findLocalNames(limit)
+	}
+}
+
+// addressees are the addresses that the message was sent to, in lower case.
+func (n *notice) addressees() map[string]bool {
+	n.work.Take(len(n.addressee))
+	all := map[string]bool{}
+	for _, a := range addressesIn([]byte(n.addressee), nil) {
+		all[n.addressee[a.start:a.end]] = true
+	}
+	return all
+}
+
+// findLocalNames takes the lines of a list that hold a name and nothing else.
+//
+// QUIRK: AOL, Yale and others name their own users without a domain.
+func (n *notice) findLocalNames(limit int) {
+	next := 0
+	for i := range n.marks {
+		if n.marks[i].bits&roleList == 0 {
+			continue
+		}
+		for line := max(next, n.lineAt(n.marks[i].end-1)+1); line < len(n.lines); line++ {
+			next = line + 1
+			l := &n.lines[line]
+			if l.indent == 0 || !isLocalName(n.low[l.word:l.end]) {
+				break
+			}
+			n.add(foundRecipient{address: string(n.orig[l.word:l.end]), line: line, start: l.end, from: l.end}, limit)
+		}
+	}
+}
+
+// isLocalName reports whether b is a name as mailboxes have it (the dot-atom of
+// RFC 5322 section 3.2.3, without its odder signs).
+func isLocalName(b []byte) bool {
+	if len(b) == 0 || len(b) > 64 || !isAlpha(b[0]) {
+		return false
+	}
+	for _, c := range b {
+		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '+' {
+			return false
+		}
+	}
+	return true
+}
+
+// isOther reports whether a phrase says that an address is no recipient.
+func (n *notice) isOther(a noticeAddr) bool {
+	if n.others[strings.ToLower(n.text(a))] {
+		return true
+	}
+	i := n.markAt(a.start)
+	for i--; i >= 0 && a.start-n.marks[i].start < 100; i-- {
+		if k := &n.marks[i]; k.bits&(roleOther|roleOriginal) != 0 && n.adjoins(k.end, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// behind reports whether words stand right before an address.
+func (n *notice) behind(a noticeAddr, words string) bool {
+	return bytes.HasSuffix(bytes.TrimRight(n.low[:a.from], " :<"), []byte(words))
+}
+
+// behindCode reports whether an address follows the code that its line begins
+// with: "550 5.1.1 <u@example.com>... User unknown".
+func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
+	if a.from-l.start > maxSentence {
+		return false
+	}
+	line := bytes.TrimLeft(n.low[l.start:max(l.start, a.from)], "< ")
+	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
+}
