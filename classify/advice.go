@@ -1,6 +1,10 @@
 package classify
 
-import "github.com/bounce-milter/bounce-milter/classify/rules"
+import (
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
 
 // grounds is what a verdict rests on, which its reason and its advice have to
 // tell: nobody may be told what was not read.
@@ -16,13 +20,16 @@ const (
 func (q *inquest) grounds(f finding) grounds {
 	switch f.rung {
 	case RungCode, RungStatus, RungSMTP:
-		if q.words {
+		if q.words || q.hasNotice() {
 			return onUnread
 		}
 		return onBare
 	}
 	return onWords
 }
+
+// hasNotice reports whether a notice says anything beside the reply.
+func (q *inquest) hasNotice() bool { return strings.TrimSpace(q.ev.Notice) != "" }
 
 // advise says what a reason means, and what to do: about the address, as the
 // type of the verdict has it, then about the cause.

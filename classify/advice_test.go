@@ -77,7 +77,7 @@ func TestAdviceGiven(t *testing.T) {
 	}{
 		{"hard by words", "550 5.1.1 User unknown", "The recipient's server knows", "Take the address off your lists.", Hard},
 		{"hard by codes", "550 5.1.1", "By the codes alone: The recipient's", "There were codes and no words, so this rests on what the codes stand for. Take the address off", Hard},
-		{"delayed", "450 4.1.1 User unknown", "The recipient's server knows", "Keep the address: nothing final", Soft},
+		{"delayed", "450 4.1.1 User unknown", "The recipient's server knows", "Keep the address: it is not shown to be dead for good.", Soft},
 		{"policy by codes", "550 5.7.1", "By the codes alone: ", "There were codes and no words, so this rests on what the codes stand for. Keep the address: the refusal is not shown", Block},
 		{"SPF", "550 5.7.23 SPF check failed", "The SPF check", "Keep the address: the sending side was refused, not the recipient. SPF is about the envelope sender", Block},
 		{"unknown words and codes", "gribble frotz", "What happened was not understood", "Keep the address: nothing that was understood", Soft},

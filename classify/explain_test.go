@@ -120,7 +120,7 @@ func TestExplainWhy(t *testing.T) {
 		want string
 	}{
 		{Evidence{Reply: "550 5.1.1"}, "There are no words, so the codes decide: the code table lists 550 5.1.1 as"},
-		{Evidence{Reply: "550 5.1.1", Notice: "the moon is wrong"}, "The reply has no words and no rule knows those of the notice, so the codes decide: "},
+		{Evidence{Reply: "550 5.1.1", Notice: "the moon is wrong"}, "No rule knows the words of the notice, so the codes decide: "},
 		{Evidence{Reply: "550 5.1.1 the moon is wrong"}, "No rule knows the words, so the codes decide: "},
 		{Evidence{Reply: "552 5.2.2 rejected"}, "Rule nothing-said says that the words say nothing, so the codes decide: "},
 		{Evidence{Reply: "550 over quota and no such user"}, `The words decide before any code: rule unknown-user (a.toml:1) matches "no such user" in the reply, which ranks before 1 other rule.`},

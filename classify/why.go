@@ -188,8 +188,8 @@ func (q *inquest) wordless() string {
 	switch {
 	case q.words:
 		return "No rule knows the words"
-	case strings.TrimSpace(q.ev.Notice) != "":
-		return "The reply has no words and no rule knows those of the notice"
+	case q.hasNotice():
+		return "No rule knows the words of the notice"
 	}
 	return "There are no words"
 }

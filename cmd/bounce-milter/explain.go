@@ -173,7 +173,7 @@ func (e *explainer) message(name string, res classify.Result, all []*classify.Ex
 	p := paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}
 	if len(all) == 0 {
 		e.rule()
-		p.text(fmt.Sprintf("%s: %s", name, nothingSaid(res.Kind)))
+		p.print(clean(fmt.Sprintf("%s: %s", name, nothingSaid(res.Kind))))
 	}
 	for i, x := range all {
 		e.rule()
