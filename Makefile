@@ -41,7 +41,7 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@milter/lab/debs.sh postfix miltertest m4 dovecot-sieve
+	@milter/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"

@@ -23,7 +23,14 @@ if command -v debconf-set-selections >/dev/null; then
 	echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
 fi
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=
+trap 'rm -f "$log" $policy' EXIT
+# Debian asks this before it starts a service; 101 is no.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+	policy=/usr/sbin/policy-rc.d
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
 install() {
 	# shellcheck disable=SC2086 # a list of words
 	apt-get install -q -y --no-install-recommends --no-remove $absent </dev/null >"$log" 2>&1

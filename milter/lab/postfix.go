@@ -21,6 +21,7 @@ type Service struct {
 	Name    string
 	Chroot  bool
 	Milters string // value of smtpd_milters; empty for none
+	Port    int    // 0 for a free one
 	// Options are further settings of main.cf, "name = value", for it alone.
 	Options []string
 }
@@ -152,6 +153,9 @@ func (p *Postfix) write(l *Lab, name string, cfg PostfixConfig) error {
 	}
 	var master strings.Builder
 	for i, s := range cfg.Services {
+		if s.Port != 0 {
+			ports[i] = s.Port
+		}
 		p.ports[s.Name] = ports[i]
 		chroot := "n"
 		if s.Chroot {
