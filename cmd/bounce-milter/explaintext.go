@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
 // Bounds on what is repeated of a stranger's words above their explanation.
@@ -38,7 +39,7 @@ func explainText(a *app, x *classify.Explanation) {
 		text := "–"
 		if s.Category != "" {
 			text = string(s.Category)
-			if s.Reason != "" && s.Reason != text {
+			if s.Reason != "" && s.Reason != text && s.Reason != rules.Unknown {
 				text += ", " + s.Reason
 			}
 			text += ": " + s.Text
