@@ -176,7 +176,7 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 		return fmt.Sprintf("its provider is recognised as %q", recognised)
 	case !q.codesFit(r):
 		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.statusStr))
-	case r.about != 0 && !q.speaksOf(r.about):
+	case !q.isAbout(r, scopeReply):
 		return "it does not name the " + r.About + ", or the recipient too; an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
 	}
 	if _, ok := q.wordsFit(r, -1, t, from); !ok {

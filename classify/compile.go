@@ -251,6 +251,8 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 		v.about = partySender
 	case rules.AboutSenderDomain:
 		v.about = partySenderDomain
+	case rules.AboutLocal:
+		v.about = partyLocal
 	}
 	switch {
 	case r.Admin:

@@ -80,7 +80,7 @@ func (q *inquest) look(s scope, frame int) {
 func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	q.asked[r.index] = q.round
 	t0, ok := q.isFrom(r)
-	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || r.about != 0 && (s == scopeNotice || !q.speaksOf(r.about)) {
+	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || !q.isAbout(r, s) {
 		return
 	}
 	longest, ok := q.wordsFit(r, by, t, from)

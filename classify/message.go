@@ -37,7 +37,7 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
 			Status: r.Status, SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
-			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA,
+			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA, Reporter: rep.Reporter,
 			Recipient: r.Address, Senders: [2]string{rep.Sender, author}}
 		q.prepare(&ev)
 		if r.Action == "" || r.Action.Bounced() {

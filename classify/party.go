@@ -12,6 +12,7 @@ const (
 	partySender party = 1 << iota
 	partySenderDomain
 	partyRecipient // by address or domain
+	partyLocal     // no name: the recipient is in the reporting host's own domain
 )
 
 // findNamed looks for the sender and the recipient among the addresses and hosts
@@ -72,6 +73,29 @@ func equalFold(low []byte, s string) bool {
 		}
 	}
 	return true
+}
+
+// isAbout reports whether the evidence is about whom a rule wants it to be about. A
+// notice names senders whatever happened.
+func (q *inquest) isAbout(r *rule, s scope) bool {
+	switch r.about {
+	case 0:
+		return true
+	case partyLocal:
+		return isLocal(q.ev.Recipient, q.ev.ReportingMTA) || isLocal(q.ev.Recipient, q.ev.Reporter)
+	}
+	return s != scopeNotice && q.speaksOf(r.about)
+}
+
+// isLocal reports whether an address is in the domain of a host: the host bears
+// that name, or one below it ("mx.example.com" for u@example.com).
+func isLocal(addr, host string) bool {
+	domain := addr[strings.LastIndexByte(addr, '@')+1:]
+	n := len(host) - len(domain)
+	if n < 0 || len(domain) == len(addr) || strings.IndexByte(domain, '.') < 0 {
+		return false
+	}
+	return strings.EqualFold(host[n:], domain) && (n == 0 || host[n-1] == '.')
 }
 
 // speaksOf reports whether the reply names a party of the sender's side and

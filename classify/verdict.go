@@ -104,6 +104,7 @@ type Evidence struct {
 	Action       dsn.Action // "" is taken as failed
 	RemoteMTA    string
 	ReportingMTA string
+	Reporter     string    // domain of whoever sent the report, "" where it is not known
 	Recipient    string    // whom the message was for, "" where that is not known
 	Senders      [2]string // who sent it: in the envelope, in its header; "" likewise
 }

@@ -88,6 +88,8 @@ func (q *inquest) conditionsMet(m match) []string {
 		by = append(by, "the sender's address named")
 	case rules.AboutSenderDomain:
 		by = append(by, "the sender's domain named")
+	case rules.AboutLocal:
+		by = append(by, "a recipient of the reporting host's own domain")
 	}
 	if r.Admin && len(r.Providers) > 0 {
 		by = append(by, "provider "+strings.Join(r.Providers, "/"))

@@ -23,10 +23,16 @@ func isAutoReply(h fieldSource, text string) bool {
 	switch {
 	case score >= d.threshold:
 		return true
-	case score <= 0 || score+d.words < d.threshold:
+	case score <= 0 || score+d.most() < d.threshold:
 		return false
 	}
-	return d.phrases.has(unquoted(text))&1 != 0
+	switch said := d.phrases.has(unquoted(text)); {
+	case said&saysSure != 0:
+		return score+d.sure >= d.threshold
+	case said&saysAny != 0:
+		return score+d.words >= d.threshold
+	}
+	return false
 }
 
 // unquoted returns the beginning of a text, folded and in lower case, without
@@ -55,7 +61,17 @@ type autoReplyData struct {
 	phrases   *phraseIndex[uint32]
 	threshold int // score from which a message is an automatic reply
 	words     int // what a phrase in the text adds to the score
+	sure      int // what one adds that only the absent person writes, or a program for him
 }
+
+// What a phrase in the text says.
+const (
+	saysAny uint32 = 1 << iota
+	saysSure
+)
+
+// most is the most that words can add to the score.
+func (d *autoReplyData) most() int { return max(d.words, d.sure) }
 
 // autoReplyFile is the form of the data file.
 type autoReplyFile struct {
@@ -63,6 +79,7 @@ type autoReplyFile struct {
 	Subject   int `toml:"subject"`
 	Maybe     int `toml:"maybe"`
 	Words     int `toml:"words"`
+	Sure      int `toml:"sure"`
 
 	Cue      []noticeCue `toml:"cue"`
 	Language []struct {
@@ -70,6 +87,7 @@ type autoReplyFile struct {
 		Subject []string `toml:"subject"` // the Subject begins so
 		Maybe   []string `toml:"maybe"`   // and so, but a person's may too
 		Any     []string `toml:"any"`     // the text says so
+		Sure    []string `toml:"sure"`    // the absent person says so
 	} `toml:"language"`
 }
 
@@ -92,7 +110,7 @@ func loadAutoReplies() (*autoReplyData, error) {
 	if err := dec.Decode(&f); err != nil {
 		return nil, fmt.Errorf("parsing autoreply.toml: %w", err)
 	}
-	d := &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words}
+	d := &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words, sure: f.Sure}
 	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
 	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe}
 	for _, l := range f.Language {
@@ -101,7 +119,12 @@ func loadAutoReplies() (*autoReplyData, error) {
 		}
 		maybe.Begin = append(maybe.Begin, l.Maybe...)
 		for _, p := range l.Any {
-			if err := d.phrases.add(p, 1); err != nil {
+			if err := d.phrases.add(p, saysAny); err != nil {
+				return nil, fmt.Errorf("autoreply.toml: language %s: %w", l.Name, err)
+			}
+		}
+		for _, p := range l.Sure {
+			if err := d.phrases.add(p, saysSure); err != nil {
 				return nil, fmt.Errorf("autoreply.toml: language %s: %w", l.Name, err)
 			}
 		}

@@ -37,7 +37,7 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 	if !daemon {
 		s.spared = 0
 	} else if null {
-		s.score, s.spared = s.score-s.spared, 0
+		s.score, s.spared, s.person = s.score-s.spared, 0, false
 	}
 	if s.score-s.spared <= tooLittle {
 		s.machine, s.robot = false, false

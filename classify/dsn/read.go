@@ -23,6 +23,9 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	r.read(normalize(raw))
 	if len(r.rep.Recipients) > 0 {
 		r.rep.Sender = Address(r.fields().get("To"))
+		if from := Address(r.fields().get("From")); r.rep.ReportingMTA == "" && r.sender().machine {
+			r.rep.Reporter = from[strings.LastIndexByte(from, '@')+1:]
+		}
 	}
 	r.rep.Spent = r.work.Spent()
 	r.rep.Truncated = r.rep.Truncated || r.rep.Spent

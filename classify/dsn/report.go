@@ -66,6 +66,10 @@ type Report struct {
 	// returned message, by its envelope. "" where the report does not say.
 	Sender string
 
+	// Reporter is the domain of the mail system that sent the report, by its From
+	// field, where there is no ReportingMTA.
+	Reporter string
+
 	// Dropped counts recipients beyond Limits.Recipients.
 	Dropped int
 	// Truncated is true when a limit kept a part of the message unread.

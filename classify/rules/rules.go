@@ -141,10 +141,12 @@ type Rule struct {
 	Broken      bool            `json:"-"` // something of it could not be read
 }
 
-// Whom a rule may want a reply to name, and not the recipient.
+// Whom a rule may want a reply to name, and not the recipient; or whose recipient
+// it is to be about.
 const (
 	AboutSender       = "sender"        // the sender's address
 	AboutSenderDomain = "sender-domain" // the sender's domain, other than in an address
+	AboutLocal        = "local"         // a recipient in the reporting host's own domain
 )
 
 // Example is a reply that must reach its rule before every other.
