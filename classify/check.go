@@ -66,14 +66,14 @@ func (c checker) complain(file string, line int, format string, args ...any) {
 
 // phrases looks for phrases that no text can hold.
 func (c checker) phrases(r *rule) {
-	for _, list := range [][]string{r.Any, r.All, r.None, r.Tokens} {
+	for _, list := range [][]string{r.Any, r.All, r.None, r.Near, r.Tokens} {
 		for _, p := range list {
 			line := r.PhraseLines[p]
 			if n := normal(p); n != p {
 				c.complain(r.File, line, "rule %q: phrase %q can never match; texts are in lower case with single spaces and plain quotes, write %q", r.ID, p, n)
 				continue
 			}
-			if slices.Contains(r.Tokens, p) {
+			if slices.Contains(r.Tokens, p) || p == rules.NearAddress {
 				continue
 			}
 			var t text
@@ -182,6 +182,14 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	if _, ok := q.wordsFit(r, -1, t, from); !ok {
 		return fmt.Sprintf("its words, read as %q, lack a phrase of any or all, or hold one of none", words)
 	}
+	if longest, ok := q.wordsFit(r, -1, t, from); ok && (len(r.Near) > 0 || longest >= 0) {
+		switch at, ok := q.placeOf(r, longest, t, from); {
+		case !ok:
+			return fmt.Sprintf("of its words, read as %q, none of near stands near one of any", words)
+		case r.kind == Hard && !r.Admin && q.elsewhere(t, int(at.from), int(at.to)):
+			return fmt.Sprintf("its words, read as %q, speak of the sender or of some thing ([elsewhere] of wrappers.toml)", words)
+		}
+	}
 	return fmt.Sprintf("the regex does not match its words, read as %q", words)
 }
 
@@ -217,7 +225,7 @@ func (c checker) duplicates(adminOnly bool) {
 		if adminOnly && !r.Admin {
 			continue
 		}
-		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Regex, r.About)
+		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Near, r.Regex, r.About)
 		list := append(slices.Clone(r.Any), r.Tokens...)
 		if len(list) == 0 {
 			list = []string{""}

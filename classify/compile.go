@@ -26,18 +26,20 @@ const (
 // rule is a text rule ready for matching.
 type rule struct {
 	*rules.Rule
-	index     int // in the order of files and lines
-	tier      tier
-	conds     int
-	category  Category
-	kind      Type
-	providers []int16
-	about     party
-	any       []int32 // patterns of any and token
-	all, none []int32
-	literals  []int32        // patterns of which a text that the expression matches holds one; none where empty
-	inTail    bool           // the expression speaks of a note behind the reply
-	prefilter *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
+	index       int // in the order of files and lines
+	tier        tier
+	conds       int
+	category    Category
+	kind        Type
+	providers   []int16
+	about       party
+	any         []int32 // patterns of any and token
+	all, none   []int32
+	near        []int32        // one of these must stand near a pattern of any
+	nearAddress bool           // or an address
+	literals    []int32        // patterns of which a text that the expression matches holds one; none where empty
+	inTail      bool           // the expression speaks of a note behind the reply
+	prefilter   *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
 }
 
 // matcher is all patterns in one automaton, and what each of them is for.
@@ -48,6 +50,10 @@ type matcher struct {
 	// always holds the rules without words that could set them off.
 	always [2][]int32
 	tails  []tail
+	light  map[string]bool // words that may stand between phrases near each other
+	naming map[string]bool // words behind which a name stands
+	things map[string]bool // words that are no name
+	mute   map[string]bool // words that explain nothing
 	// tailWords are what phrases that may match in such a note hold.
 	tailWords []string
 }
@@ -65,6 +71,8 @@ type pattern struct {
 	provider int16 // provider whose reply it marks, -1 if none
 	wrapper  int16 // wrapper it is a marker of, -1 if none
 	witness  uint8
+	clause   uint8      // what it says of the clause that it stands in
+	place    bool       // its neighbours matter
 	heads    []string   // what may stand before it within a word: "e" before "mail"
 	word     bool       // begins with a letter or digit, and so begins a word
 	signs    bool       // holds a sign that addresses, hosts and URLs are never without
@@ -125,6 +133,23 @@ func (c *compiler) phrases(list []string, in where) []int32 {
 	return out
 }
 
+func wordSet(list []string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range list {
+		m[w] = true
+	}
+	return m
+}
+
+// clauseWords notes what words say of the clause that they stand in.
+func (c *compiler) clauseWords(list []string, what uint8) {
+	for _, s := range list {
+		p := &c.m.patterns[c.pattern(s, inWords)]
+		p.clause |= what
+		p.place = true
+	}
+}
+
 // compile makes the matcher of a set.
 func compile(set *rules.Set, providers map[string]int16) *matcher {
 	m := &matcher{}
@@ -158,6 +183,13 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	for _, s := range set.Witness.Before {
 		m.patterns[c.pattern(s, inWords)].witness |= beforeRCPT
 	}
+	c.clauseWords(set.Elsewhere.Sender, ofSender)
+	c.clauseWords(set.Elsewhere.Thing, ofThing)
+	c.clauseWords(set.Elsewhere.Behind, ofBehind)
+	c.clauseWords(set.Elsewhere.Unless, notMeant)
+	c.clauseWords(set.Elsewhere.Recipient, ofRecipient)
+	m.light, m.mute, m.naming = wordSet(set.Light), wordSet(set.Mute), wordSet(set.Naming)
+	m.things = wordSet(set.Elsewhere.Behind)
 	for _, w := range set.Tails {
 		m.tailWords = append(m.tailWords, w.Words...)
 		for _, s := range w.Marker {
@@ -205,7 +237,7 @@ func (m *matcher) sort() {
 	}
 	m.patterns = sorted
 	for _, r := range m.rules {
-		for _, list := range [][]int32{r.any, r.all, r.none, r.literals} {
+		for _, list := range [][]int32{r.any, r.all, r.none, r.near, r.literals} {
 			for i, p := range list {
 				list[i] = number[p]
 			}
@@ -274,6 +306,18 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	}
 	v.any = append(c.phrases(r.Any, in), c.phrases(r.Tokens, inURL)...)
 	v.all, v.none = c.phrases(r.All, in), c.phrases(r.None, anywhere)
+	for _, s := range r.Near {
+		if s == rules.NearAddress {
+			v.nearAddress = true
+			continue
+		}
+		v.near = append(v.near, c.pattern(s, in))
+	}
+	if len(r.Near) > 0 {
+		for _, p := range slices.Concat(v.any, v.near) {
+			c.m.patterns[p].place = true
+		}
+	}
 	v.conds = conditions(r)
 	if r.Regex != "" {
 		v.prefilter = prefilter(r.Regex)
@@ -312,13 +356,13 @@ func (r *rule) frame() int {
 }
 
 // conditions counts what a rule asks for: one each for code, status, any (with
-// token), regex, about, and every phrase of all. What it excludes (none) is no evidence
+// token), near, regex, about, and every phrase of all. What it excludes (none) is no evidence
 // and counts nothing, or a guard would lift a rule. Its provider makes its tier
 // and counts only among the administrator's rules.
 func conditions(r *rules.Rule) int {
 	n := len(r.All)
 	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,
-		r.Regex != "", r.About != "", r.Admin && len(r.Providers) > 0} {
+		len(r.Near) > 0, r.Regex != "", r.About != "", r.Admin && len(r.Providers) > 0} {
 		if has {
 			n++
 		}

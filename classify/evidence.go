@@ -172,7 +172,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		clear(t.seen)
 		t.epoch = 1
 	}
-	q.words = q.words || isReply && t.hasWords(typePrefix(t.norm))
+	q.words = q.words || isReply && q.speaks(t, typePrefix(t.norm))
 	q.e.match.auto.scan(t.norm, func(ids []int32, end int) {
 		for _, id := range ids {
 			q.note(t, id, end, isReply)
@@ -200,6 +200,10 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 		}
 	}
 	s.last = int32(from)
+	if p.place && len(t.places) < maxPlaces {
+		t.places = append(t.places, place{id, int32(from), int32(end)})
+		t.guarded = t.guarded || p.clause&turnsAway != 0
+	}
 	q.witness |= p.witness
 	if p.provider >= 0 && (t.from < 0 || s.last > t.seen[t.fromWords].last || s.last == t.seen[t.fromWords].last && id < t.fromWords) {
 		t.from, t.fromWords = p.provider, id
@@ -345,6 +349,26 @@ func (t *text) findLastWord() {
 		}
 		t.lastWord = i - 1
 	}
+}
+
+// speaks reports whether norm[from:] holds a word that may explain something: one
+// of letters alone ("ad1si1997pbd" is an id), that is no signature.
+func (q *inquest) speaks(t *text, from int) bool {
+	b := t.norm
+	for i := max(1, from+1); i < len(b); {
+		word, letters := i, true
+		for i < len(b) && (isAlnum(b[i]) || b[i] >= 0x80 || b[i] == '_') {
+			letters = letters && (isLetter(b[i]) || b[i] == '_')
+			i++
+		}
+		switch {
+		case i == word:
+			i++
+		case letters && i-word > 1 && (t.marks[word]|t.marks[i-1])&(markMasked|markTail) == 0 && !q.e.match.mute[string(b[word:i])]:
+			return true
+		}
+	}
+	return false
 }
 
 func isAlnum(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }

@@ -102,13 +102,13 @@ func (q *inquest) codePair() (finding, bool) {
 		return finding{}, false
 	}
 	f, ok := q.pair(q.e.set.Codes.Pair(q.code, q.status), RungCode)
-	if ok && f.kind == Hard && q.words && q.status.Subject == 7 && !q.namesRecipient() {
+	if ok && f.kind == Hard && q.words && q.status.Subject == 7 && !q.deadByRegistry() {
 		if _, known := q.registeredStatus(); known {
 			return finding{note: "the code table lists " + f.pair.Name + " as " + string(f.category) +
 				", but a code of policy beside unknown words does not show that an address is dead"}, false
 		}
 	}
-	return f, ok
+	return f.placedBy(q), ok
 }
 
 func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
@@ -122,6 +122,19 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 	c := p.Choices[i]
 	return finding{category: Category(c.Category), reason: c.Reason, kind: q.e.reasonType(c.Reason),
 		by: p.Name, rung: rung, pair: p, choice: c.Category}, true
+}
+
+// placedBy is what codes say beside words that nobody understood: they place the
+// bounce, and do not explain it. Codes without any words keep their gist.
+func (f finding) placedBy(q *inquest) finding {
+	if !q.words || f.category == "" {
+		return f
+	}
+	f.reason, f.kind = rules.Unknown, Block
+	if !q.permanent() {
+		f.kind = Soft
+	}
+	return f
 }
 
 // choose picks one of a pair's categories: where the words speak of the sender
@@ -160,7 +173,7 @@ func (q *inquest) registeredStatus() (finding, bool) {
 	}
 	f, ok := q.meaning(q.e.set.Codes.Status(q.status), RungStatus)
 	f.by = q.statusStr
-	return f, ok
+	return f.placedBy(q), ok
 }
 
 func (q *inquest) meaning(m *rules.Meaning, rung Rung) (finding, bool) {
@@ -175,9 +188,10 @@ func (q *inquest) meaning(m *rules.Meaning, rung Rung) (finding, bool) {
 // registered for.
 func (q *inquest) bareSMTP() (finding, bool) {
 	if f, ok := q.pair(q.e.set.Codes.Pair(q.code, rules.Status{}), RungSMTP); ok {
-		return f, true
+		return f.placedBy(q), true
 	}
-	return q.meaning(q.e.set.Codes.SMTP(q.code), RungSMTP)
+	f, ok := q.meaning(q.e.set.Codes.SMTP(q.code), RungSMTP)
+	return f.placedBy(q), ok
 }
 
 // nothing is the honest answer where no evidence supports another.
@@ -200,9 +214,9 @@ func (q *inquest) climb() finding {
 //
 // A delay is never the end. A reason that is hard is soft while the server
 // only asks to try again and nobody has given up. Nothing calls an address dead
-// that was said before any recipient was named, or that names the sender alone;
-// and codes do so only where they, or the words beside them, are about the
-// recipient: a refusal of the sender must never take an address off a list.
+// that was said before any recipient was named, or that names the sender alone; and
+// bare codes of policy do so only where they are registered for a dead address. A
+// refusal of the sender must never take an address off a list.
 func (q *inquest) safe(f finding) (kind Type, why string) {
 	if q.ev.Action == dsn.ActionDelayed {
 		return Soft, "the message is only delayed"
@@ -226,35 +240,10 @@ func (q *inquest) safe(f finding) (kind Type, why string) {
 	if q.speaksOf(partySender) {
 		return Block, "the reply names the sender's address and not the recipient's"
 	}
-	if f.rung == RungText || q.namesRecipient() {
-		return Hard, ""
+	if f.rung != RungText && q.status.Subject == 7 && !q.deadByRegistry() {
+		return Block, "a code of policy does not show that the address is dead"
 	}
-	const unshown = "the words are unknown and the codes do not show that the address is dead"
-	switch q.status.Subject {
-	case 0, 1, 7: // codes of everything, of addresses, of policy
-		return Block, unshown
-	}
-	return Soft, unshown
-}
-
-// namesRecipient reports whether codes and words show that the refusal is
-// about the recipient.
-//
-// Enhanced codes of addresses (x.1.x) do, unless the words speak of the sender
-// alone; those of mailboxes (x.2.x) and bare codes need words about the
-// recipient, or no words at all; those of policy never do, but for the few that
-// are registered for a dead mailbox.
-func (q *inquest) namesRecipient() bool {
-	who := q.witness & (aboutRecipient | aboutSender)
-	switch s := q.status; {
-	case !q.words:
-		return s.Subject != 7 || q.deadByRegistry()
-	case s.Subject == 1 && s.Detail != 0: // x.1.0 does not say whose address
-		return who != aboutSender
-	case s.Subject == 7:
-		return who == aboutRecipient && q.deadByRegistry()
-	}
-	return who == aboutRecipient
+	return Hard, ""
 }
 
 // deadByRegistry reports whether the enhanced code itself is registered for an

@@ -90,6 +90,12 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	if !q.mayMatch(r, t, from) {
 		return
 	}
+	if len(r.Near) > 0 || r.kind == Hard && !r.Admin && longest >= 0 && t.guarded {
+		at, ok := q.placeOf(r, longest, t, from)
+		if !ok || r.kind == Hard && !r.Admin && q.elsewhere(t, int(at.from), int(at.to)) {
+			return
+		}
+	}
 	m := match{rule: r, scope: s, tier: t0, phrase: longest}
 	runes := int32(0)
 	if longest >= 0 {
@@ -250,11 +256,26 @@ func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
 	return b
 }
 
-// rank orders matches: by tier, then conditions, then the longest phrase that
-// matched (in characters), then file and line. The greatest wins.
+// rank orders matches: frames that are last behind all others, then by tier, then
+// conditions, then the longest phrase that matched (in characters), then file and
+// line. The greatest wins.
 func rank(t tier, r *rule, runes int32) uint64 {
-	return uint64(tierGeneralFrame-t)<<56 | uint64(min(r.conds, 255))<<rankConds |
+	first := uint64(1)
+	if r.Last {
+		first = 0
+	}
+	return first<<60 | uint64(tierGeneralFrame-t)<<56 | uint64(min(r.conds, 255))<<rankConds |
 		uint64(runes)<<32 | uint64(^uint32(r.index))
 }
 
 const rankConds = 48 // where in a rank the conditions begin
+
+// placeOf returns where a rule's words stand: the longest of them, or those that
+// are near each other if the rule wants that.
+func (q *inquest) placeOf(r *rule, longest int32, t *text, from int) (place, bool) {
+	if len(r.Near) > 0 {
+		return q.near(r, t, from)
+	}
+	at := t.seen[longest].last
+	return place{longest, at, at + q.e.match.patterns[longest].length}, true
+}

@@ -28,6 +28,10 @@ type text struct {
 	masks    []host // all that is masked, in order
 	borders  borders
 	tails    bool // something is marked with markTail
+	// places are where patterns occur whose neighbours matter; guarded is true
+	// where one of them may turn a clause away from the recipient.
+	places  []place
+	guarded bool
 	// from is the provider whose words occur last, -1 where none do, and
 	// which they are.
 	from      int16
@@ -92,6 +96,7 @@ const (
 func (t *text) set(s string) {
 	t.hits, t.hosts, t.signs, t.masks, t.tails = t.hits[:0], t.hosts[:0], t.signs[:0], t.masks[:0], false
 	t.inner, t.shifted = 0, false
+	t.places, t.guarded = t.places[:0], false
 	t.from, t.fromWords = -1, 0
 	// A broken octet becomes two at most, a letter in lower case half as
 	// long again: no bounds to check beside the text itself.
@@ -170,6 +175,8 @@ func plainRune(r rune) rune {
 		return '"'
 	case r >= 0x2010 && r <= 0x2015, r == 0x2212:
 		return '-'
+	case r == 0x131: // the dotless i of Turkish, whose capital is that of i
+		return 'i'
 	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r == 0xfeff:
 		return -1
 	case r >= 0xff01 && r <= 0xff5e:

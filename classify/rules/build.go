@@ -112,10 +112,12 @@ func (b *builder) providers(f File) {
 }
 
 func (b *builder) wrappers(f File) {
-	b.sections(f, []string{"[[wrapper]]", "[[tail]]", "[words]", "[witness]"}, func(s *section, r reader) {
+	b.sections(f, []string{"[[wrapper]]", "[[tail]]", "[words]", "[witness]", "[elsewhere]"}, func(s *section, r reader) {
 		switch s.name {
 		case "witness":
 			b.witness(s, r)
+		case "elsewhere":
+			b.elsewhere(s, r)
 		case "tail":
 			b.tail(s, r)
 		case "words":
@@ -144,10 +146,41 @@ func (b *builder) witness(s *section, r reader) {
 	}
 }
 
+func (b *builder) elsewhere(s *section, r reader) {
+	w := &b.set.Elsewhere
+	for _, f := range s.fields {
+		switch f.key {
+		case "sender":
+			w.Sender = append(w.Sender, plainTexts(r.texts(f))...)
+		case "thing":
+			w.Thing = append(w.Thing, plainTexts(r.texts(f))...)
+		case "unless":
+			w.Unless = append(w.Unless, plainTexts(r.texts(f))...)
+		case "behind":
+			w.Behind = append(w.Behind, plainTexts(r.texts(f))...)
+		case "recipient":
+			w.Recipient = append(w.Recipient, plainTexts(r.texts(f))...)
+		default:
+			r.unknown(f, "sender", "thing", "behind", "unless", "recipient")
+		}
+	}
+}
+
 func (b *builder) words(s *section, r reader) {
 	for _, f := range s.fields {
-		if f.key != "compounds" {
-			r.unknown(f, "compounds")
+		switch f.key {
+		case "light":
+			b.set.Light = append(b.set.Light, plainTexts(r.texts(f))...)
+			continue
+		case "naming":
+			b.set.Naming = append(b.set.Naming, plainTexts(r.texts(f))...)
+			continue
+		case "mute":
+			b.set.Mute = append(b.set.Mute, plainTexts(r.texts(f))...)
+			continue
+		case "compounds":
+		default:
+			r.unknown(f, "compounds", "light", "mute", "naming")
 			continue
 		}
 		for _, t := range r.texts(f) {

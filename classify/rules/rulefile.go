@@ -8,8 +8,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-var ruleKeys = []string{"id", "reason", "type", "provider", "code", "status", "any", "all", "none", "token",
-	"regex", "about", "frame", "shadow", "examples"}
+var ruleKeys = []string{"id", "reason", "type", "provider", "code", "status", "any", "all", "none", "near", "token",
+	"regex", "about", "frame", "last", "shadow", "examples"}
 
 var exampleKeys = []string{"reply", "notice", "sender", "recipient", "remote_mta", "reporting_mta", "provider", "status", "code", "action"}
 
@@ -109,6 +109,8 @@ func (b *builder) ruleField(v *Rule, f field, r reader) {
 		v.All = v.phrases(f, r)
 	case "none":
 		v.None = v.phrases(f, r)
+	case "near":
+		v.Near = v.nearWords(f, r)
 	case "token":
 		v.Tokens = v.phrases(f, r)
 	case "regex":
@@ -124,6 +126,8 @@ func (b *builder) ruleField(v *Rule, f field, r reader) {
 		}
 	case "frame":
 		v.Frame = r.boolean(f)
+	case "last":
+		v.Last = r.boolean(f)
 	case "shadow":
 		v.Shadow = r.boolean(f)
 		if !v.Admin {
@@ -157,6 +161,26 @@ func (v *Rule) phrases(f field, r reader) []string {
 	return out
 }
 
+// nearWords reads a list of phrases of which one must be near; "@" stands for an
+// address.
+func (v *Rule) nearWords(f field, r reader) []string {
+	address := false
+	vals := f.value.list
+	f.value.list = slices.DeleteFunc(slices.Clone(vals), func(t value) bool {
+		is := t.text == NearAddress
+		address = address || is
+		return is
+	})
+	if f.value.kind == unstable.Array && address && len(f.value.list) == 0 {
+		return []string{NearAddress}
+	}
+	out := v.phrases(f, r)
+	if address {
+		out = append(out, NearAddress)
+	}
+	return out
+}
+
 // checkRule checks what only the whole rule shows, and files it.
 func (b *builder) checkRule(v *Rule, s *section, r reader) {
 	if v.ID == "" {
@@ -170,6 +194,12 @@ func (b *builder) checkRule(v *Rule, s *section, r reader) {
 		r.complain(s.line, "rule %q has no condition: give it any, all, token or regex", v.ID)
 	} else if !v.Admin && len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Providers) == 0 {
 		r.complain(s.line, "rule %q has no words: codes alone belong into the code tables unless a provider is named", v.ID)
+	}
+	if len(v.Near) > 0 && len(v.Any) == 0 {
+		r.complain(s.line, "rule %q has near and no any: what shall be near?", v.ID)
+	}
+	if v.Last && !v.Frame {
+		r.complain(s.line, "rule %q is last, but no frame: only frames can be last", v.ID)
 	}
 	if len(v.Examples) == 0 {
 		r.complain(s.line, "rule %q has no example", v.ID)

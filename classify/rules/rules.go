@@ -106,6 +106,16 @@ type Witness struct {
 	Before    []string // the reply came before any recipient was named
 }
 
+// Elsewhere lists words that turn a clause away from the recipient: what calls an
+// address dead does not call the recipient's dead there.
+type Elsewhere struct {
+	Sender    []string // the sender is what the clause is about
+	Thing     []string // some thing is, if it stands before the words
+	Unless    []string // words that hold one of these and mean something else
+	Behind    []string // some thing is, right behind the words: "invalid user database"
+	Recipient []string // named behind the sender: it is about the recipient after all
+}
+
 // Compound is a word within which a phrase may begin: "mail" in "email".
 type Compound struct {
 	Head, Tail string
@@ -124,10 +134,12 @@ type Rule struct {
 	All       []string  `json:"all,omitempty"`
 	None      []string  `json:"none,omitempty"`
 	Tokens    []string  `json:"token,omitempty"`
+	Near      []string  `json:"near,omitempty"` // one of these near a phrase of Any
 	Regex     string    `json:"regex,omitempty"`
 	About     string    `json:"about,omitempty"`  // whom the reply must name: one of the Abouts
 	Within    bool      `json:"within,omitempty"` // phrases may begin within a word
 	Frame     bool      `json:"frame,omitempty"`
+	Last      bool      `json:"last,omitempty"` // a frame behind all other frames
 	Shadow    bool      `json:"shadow,omitempty"`
 	Admin     bool      `json:"admin,omitempty"` // from the administrator's rules
 	Examples  []Example `json:"examples"`
@@ -148,6 +160,9 @@ const (
 	AboutSenderDomain = "sender-domain" // the sender's domain, other than in an address
 	AboutLocal        = "local"         // a recipient in the reporting host's own domain
 )
+
+// NearAddress stands in Near for an address.
+const NearAddress = "@"
 
 // Example is a reply that must reach its rule before every other.
 type Example struct {
@@ -171,10 +186,14 @@ type Set struct {
 	Wrappers  []Wrapper
 	Tails     []Tail
 	Compounds []Compound
+	Naming    []string // behind one of these stands a name
+	Mute      []string // words that explain nothing
 	Witness   Witness
-	Rules     []*Rule // in the order of files and lines, the administrator's last
-	Bare      Caution // where codes decided and there were no words
-	Unread    Caution // where codes decided beside words that no rule knows
+	Elsewhere Elsewhere
+	Light     []string // words that may stand between phrases near each other
+	Rules     []*Rule  // in the order of files and lines, the administrator's last
+	Bare      Caution  // where codes decided and there were no words
+	Unread    Caution  // where codes decided beside words that no rule knows
 	Codes     *Codes
 	Version   string // short hash over all files that were read
 }

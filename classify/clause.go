@@ -1,0 +1,174 @@
+package classify
+
+import (
+	"bytes"
+	"slices"
+)
+
+// place is where a pattern occurs whose neighbours matter.
+type place struct {
+	id       int32
+	from, to int32
+}
+
+// Bounds on what is looked at around a phrase. Who writes more places than these
+// gets no rule that asks for neighbours, and no verdict that depends on them.
+const (
+	maxPlaces = 96  // of a text
+	maxClause = 240 // octets to either side of a phrase
+	maxGap    = 160 // octets between two phrases that stand near each other
+)
+
+// What a pattern says of a clause, beside what it is in rules for.
+const (
+	ofSender    = 1 << iota // the sender is what the clause is about
+	ofThing                 // so is some thing, if it stands before
+	ofBehind                // so is some thing, right behind the phrase
+	notMeant                // holds one of these words, but means something else
+	ofRecipient             // between them and the phrase: the recipient after all
+
+	turnsAway = ofSender | ofThing | ofBehind
+)
+
+// elsewhere reports whether a phrase that calls an address dead, at
+// norm[from:to], stands in a clause about something else: "the sender has no
+// mailbox here", "the certificate of the domain is not valid".
+func (q *inquest) elsewhere(t *text, from, to int) bool {
+	if !t.guarded {
+		return false
+	}
+	lo, thingLo, hi := t.clause(from, to)
+	for _, g := range t.places {
+		what := q.e.match.patterns[g.id].clause
+		gFrom, gTo := int(g.from), int(g.to)
+		if what&turnsAway == 0 || gFrom >= from && gTo <= to || q.meansElse(t, g) {
+			continue
+		}
+		switch {
+		case what&ofSender != 0 && gFrom >= lo && gTo <= hi && !q.recipientBetween(t, g, from),
+			what&ofThing != 0 && gFrom >= thingLo && gFrom < from,
+			what&ofBehind != 0 && gFrom == to+1 && t.norm[to] == ' ':
+			return true
+		}
+	}
+	return false
+}
+
+// meansElse reports whether g lies within words that mean something else: "dear
+// sender".
+func (q *inquest) meansElse(t *text, g place) bool {
+	return slices.ContainsFunc(t.places, func(o place) bool {
+		return q.e.match.patterns[o.id].clause&notMeant != 0 && o.from <= g.from && g.to <= o.to
+	})
+}
+
+// recipientBetween reports whether the recipient is named between g and the
+// phrase behind it: "MAIL FROM <…> RCPT TO <…> user unknown".
+func (q *inquest) recipientBetween(t *text, g place, from int) bool {
+	return slices.ContainsFunc(t.places, func(o place) bool {
+		return q.e.match.patterns[o.id].clause&ofRecipient != 0 && g.to <= o.from && int(o.to) <= from
+	})
+}
+
+// clause returns where the clause around norm[from:to] begins and ends, and
+// where it begins if a colon opens it.
+func (t *text) clause(from, to int) (lo, colon, hi int) {
+	lo, colon = from, -1
+	for lo > 0 && from-lo < maxClause && !t.endsClause(lo-1) {
+		lo--
+		if colon < 0 && t.norm[lo] == ':' && t.marks[lo]&markMasked == 0 {
+			colon = lo
+		}
+	}
+	for hi = to; hi < len(t.norm) && hi-to < maxClause && !t.endsClause(hi); {
+		hi++
+	}
+	return lo, max(lo, colon), hi
+}
+
+// endsClause reports whether the sign at norm[i] ends a clause.
+func (t *text) endsClause(i int) bool {
+	if t.marks[i]&markMasked != 0 {
+		return false
+	}
+	switch t.norm[i] {
+	case ';', '!', '?', '(', ')', '|':
+		return true
+	case '.', ',':
+		return i+1 == len(t.norm) || t.norm[i+1] == ' '
+	case '-':
+		return i > 0 && i+1 < len(t.norm) && t.norm[i-1] == ' ' && t.norm[i+1] == ' '
+	case 0x81, 0x82: // the comma and the full stop of Chinese and Japanese
+		return i > 1 && t.norm[i-1] == 0x80 && t.norm[i-2] == 0xe3
+	}
+	return false
+}
+
+// near returns where a phrase of a rule's any stands near one of those that the
+// rule wants near it: in the same sentence, with nothing but light words,
+// addresses and numbers between the two.
+func (q *inquest) near(r *rule, t *text, from int) (at place, ok bool) {
+	for _, a := range t.places {
+		if int(a.from) < from || !slices.Contains(r.any, a.id) {
+			continue
+		}
+		for _, b := range t.places {
+			if int(b.from) >= from && slices.Contains(r.near, b.id) && q.lightBetween(t, a, b) {
+				return place{a.id, min(a.from, b.from), max(a.to, b.to)}, true
+			}
+		}
+		if !r.nearAddress {
+			continue
+		}
+		for _, m := range t.masks {
+			b := place{-1, int32(m.from), int32(m.to)}
+			if m.from >= from && slices.Contains(t.norm[m.from:m.to], '@') && q.lightBetween(t, a, b) {
+				return a, true
+			}
+		}
+	}
+	return place{}, false
+}
+
+// lightBetween reports whether nothing of weight stands between two places. One
+// name may: "mailbox for joe is unknown".
+func (q *inquest) lightBetween(t *text, a, b place) bool {
+	lo, hi := int(min(a.to, b.to)), int(max(a.from, b.from))
+	if hi-lo > maxGap {
+		return false
+	}
+	m, named := q.e.match, false
+	before := t.norm[max(0, min(a.from, b.from)):lo] // the phrase that comes first
+	before = before[bytes.LastIndexByte(bytes.TrimSpace(before), ' ')+1:]
+	naming := m.naming[string(bytes.TrimSpace(before))]
+	for i := lo; i < hi; {
+		c := t.norm[i]
+		switch {
+		case t.marks[i]&markMasked != 0:
+			i++
+		case isAlnum(c) || c >= 0x80:
+			word := i
+			for i < hi && t.marks[i]&markMasked == 0 && (isAlnum(t.norm[i]) || t.norm[i] == '\'' || t.norm[i] >= 0x80) {
+				i++
+			}
+			w := t.norm[word:i]
+			switch {
+			case m.light[string(w)] || isNumber(w):
+				naming = m.naming[string(w)]
+				continue
+			case named || m.things[string(w)] || !naming && t.norm[word-1] != '\'' && t.norm[word-1] != '"' && t.norm[word-1] != '<':
+				return false
+			}
+			named, naming = true, false
+		case c == '.' && t.norm[i+1] == ' ' && (i < 2 || t.norm[i-1] != '.'), c == ';', c == '!', c == '?':
+			return false
+		default:
+			i++
+		}
+	}
+	return true
+}
+
+func isNumber(word []byte) bool {
+	return !slices.ContainsFunc(word, func(c byte) bool { return c < '0' || c > '9' })
+}
