@@ -9,6 +9,7 @@ import (
 type place struct {
 	id       int32
 	from, to int32
+	apart    bool // lies within words that mean something else: "dear sender"
 }
 
 // Bounds on what is looked at around a phrase. Who writes more places than these
@@ -37,11 +38,14 @@ func (q *inquest) elsewhere(t *text, from, to int) bool {
 	if !t.guarded {
 		return false
 	}
+	if n := len(t.places); n == maxPlaces && to > int(t.places[n-1].to) {
+		return true // what stands there was not noted
+	}
 	lo, thingLo, hi := t.clause(from, to)
 	for _, g := range t.places {
 		what := q.e.match.patterns[g.id].clause
 		gFrom, gTo := int(g.from), int(g.to)
-		if what&turnsAway == 0 || gFrom >= from && gTo <= to || q.meansElse(t, g) {
+		if what&turnsAway == 0 || gFrom >= from && gTo <= to || g.apart {
 			continue
 		}
 		switch {
@@ -54,12 +58,20 @@ func (q *inquest) elsewhere(t *text, from, to int) bool {
 	return false
 }
 
-// meansElse reports whether g lies within words that mean something else: "dear
-// sender".
-func (q *inquest) meansElse(t *text, g place) bool {
-	return slices.ContainsFunc(t.places, func(o place) bool {
-		return q.e.match.patterns[o.id].clause&notMeant != 0 && o.from <= g.from && g.to <= o.to
-	})
+// settlePlaces finds the places that lie within words that mean something else.
+func (q *inquest) settlePlaces(t *text) {
+	if !t.guarded {
+		return
+	}
+	for _, o := range t.places {
+		if q.e.match.patterns[o.id].clause&notMeant == 0 {
+			continue
+		}
+		for i := range t.places {
+			g := &t.places[i]
+			g.apart = g.apart || o.from <= g.from && g.to <= o.to
+		}
+	}
 }
 
 // recipientBetween reports whether the recipient is named between g and the
@@ -113,15 +125,15 @@ func (q *inquest) near(r *rule, t *text, from int) (at place, ok bool) {
 			continue
 		}
 		for _, b := range t.places {
-			if int(b.from) >= from && slices.Contains(r.near, b.id) && q.lightBetween(t, a, b) {
-				return place{a.id, min(a.from, b.from), max(a.to, b.to)}, true
+			if b.from-a.to <= maxGap && a.from-b.to <= maxGap && int(b.from) >= from && slices.Contains(r.near, b.id) && q.lightBetween(t, a, b) {
+				return place{id: a.id, from: min(a.from, b.from), to: max(a.to, b.to)}, true
 			}
 		}
 		if !r.nearAddress {
 			continue
 		}
 		for _, m := range t.masks {
-			b := place{-1, int32(m.from), int32(m.to)}
+			b := place{id: -1, from: int32(m.from), to: int32(m.to)}
 			if m.from >= from && slices.Contains(t.norm[m.from:m.to], '@') && q.lightBetween(t, a, b) {
 				return a, true
 			}

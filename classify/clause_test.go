@@ -91,3 +91,30 @@ func TestClauseIsBounded(t *testing.T) {
 		t.Errorf("%s by %s", v.Reason, v.Rule)
 	}
 }
+
+// TestHostsNamed: a host that is not the recipient's domain is a mail exchanger that
+// points nowhere; of its own domain Exim means the user.
+func TestHostsNamed(t *testing.T) {
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const postfix = "Host or domain name not found. Name service error for name="
+	for _, c := range []struct {
+		ev     Evidence
+		kind   Type
+		reason string
+	}{
+		{Evidence{Reply: postfix + "mx9.example.com type=A: Host not found", Recipient: "u@example.com"}, Soft, "mx-unreachable"},
+		{Evidence{Reply: postfix + "Example.com type=A: Host not found", Recipient: "u@example.com"}, Hard, "unknown-domain"},
+		{Evidence{Reply: postfix + "example.com type=A: Host not found"}, Hard, "unknown-domain"},
+		{Evidence{Reply: "550 5.1.2 <u@example.com>... Host unknown (Name server: mx9.example.com.: host not found)", Recipient: "u@example.com"}, Soft, "mx-unreachable"},
+		{Evidence{Notice: "Unrouteable address", Recipient: "u@example.com", ReportingMTA: "mail.example.com"}, Hard, "unknown-recipient"},
+		{Evidence{Notice: "Unrouteable address", Recipient: "u@ample.com", ReportingMTA: "example.com"}, Hard, "unknown-domain"},
+	} {
+		v := e.Judge(&c.ev)
+		if v.Type != c.kind || v.Reason != c.reason {
+			t.Errorf("%+v: %s, %s by %s; want %s, %s", c.ev, v.Type, v.Reason, v.Rule, c.kind, c.reason)
+		}
+	}
+}

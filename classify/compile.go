@@ -285,6 +285,8 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 		v.about = partySenderDomain
 	case rules.AboutLocal:
 		v.about = partyLocal
+	case rules.AboutOtherHost:
+		v.about = partyOtherHost
 	}
 	switch {
 	case r.Admin:

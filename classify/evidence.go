@@ -181,6 +181,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 	if t.inner > 0 {
 		t.closeQuote()
 	}
+	q.settlePlaces(t)
 	// Longest first, so that what sets a rule off is the longest of its phrases.
 	slices.Sort(t.hits)
 }
@@ -201,7 +202,7 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	}
 	s.last = int32(from)
 	if p.place && len(t.places) < maxPlaces {
-		t.places = append(t.places, place{id, int32(from), int32(end)})
+		t.places = append(t.places, place{id: id, from: int32(from), to: int32(end)})
 		t.guarded = t.guarded || p.clause&turnsAway != 0
 	}
 	q.witness |= p.witness

@@ -277,5 +277,5 @@ func (q *inquest) placeOf(r *rule, longest int32, t *text, from int) (place, boo
 		return q.near(r, t, from)
 	}
 	at := t.seen[longest].last
-	return place{longest, at, at + q.e.match.patterns[longest].length}, true
+	return place{id: longest, from: at, to: at + q.e.match.patterns[longest].length}, true
 }

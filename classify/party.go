@@ -13,12 +13,13 @@ const (
 	partySenderDomain
 	partyRecipient // by address or domain
 	partyLocal     // no name: the recipient is in the reporting host's own domain
+	partyOtherHost // a host, and none that is the recipient's domain
 )
 
 // findNamed looks for the sender and the recipient among the addresses and hosts
 // of the innermost reply.
 func (q *inquest) findNamed() {
-	q.named = 0
+	q.named = q.hostsNamed()
 	if q.ev.Senders == [2]string{} {
 		return
 	}
@@ -40,9 +41,29 @@ func (q *inquest) findNamed() {
 			}
 		}
 	}
-	if q.named != 0 && q.named&partyRecipient == 0 {
+	if q.named&(partySender|partySenderDomain) != 0 && q.named&partyRecipient == 0 {
 		q.witness |= aboutSender
 	}
+}
+
+// hostsNamed compares the hosts of the innermost reply with the recipient's domain.
+func (q *inquest) hostsNamed() (named party) {
+	at := strings.LastIndexByte(q.ev.Recipient, '@')
+	if at < 0 || at+1 == len(q.ev.Recipient) {
+		return 0
+	}
+	domain := q.ev.Recipient[at+1:]
+	t := &q.reply
+	for _, h := range t.hosts {
+		if h.from < t.inner {
+			continue
+		}
+		if equalFold(bytes.Trim(t.norm[h.from:h.to], "."), domain) {
+			return 0
+		}
+		named = partyOtherHost
+	}
+	return named
 }
 
 // isParty reports whether a name in a reply is an address, or its domain.
@@ -99,7 +120,10 @@ func isLocal(addr, host string) bool {
 }
 
 // speaksOf reports whether the reply names a party of the sender's side and
-// nothing of the recipient's.
+// nothing of the recipient's, or what else a rule is about.
 func (q *inquest) speaksOf(p party) bool {
+	if p == partyOtherHost {
+		return q.named&p != 0
+	}
 	return q.named&p != 0 && q.named&partyRecipient == 0
 }

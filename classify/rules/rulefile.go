@@ -13,7 +13,7 @@ var ruleKeys = []string{"id", "reason", "type", "provider", "code", "status", "a
 
 var exampleKeys = []string{"reply", "notice", "sender", "recipient", "remote_mta", "reporting_mta", "provider", "status", "code", "action"}
 
-var abouts = []string{AboutSender, AboutSenderDomain, AboutLocal}
+var abouts = []string{AboutSender, AboutSenderDomain, AboutLocal, AboutOtherHost}
 
 var actions = []string{"failed", "delayed"}
 

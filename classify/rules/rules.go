@@ -159,6 +159,7 @@ const (
 	AboutSender       = "sender"        // the sender's address
 	AboutSenderDomain = "sender-domain" // the sender's domain, other than in an address
 	AboutLocal        = "local"         // a recipient in the reporting host's own domain
+	AboutOtherHost    = "other-host"    // a host, and none that is the recipient's domain
 )
 
 // NearAddress stands in Near for an address.
