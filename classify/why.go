@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -74,6 +75,13 @@ func (q *inquest) conditionsMet(m match) []string {
 	for _, p := range r.all {
 		by = append(by, q.phrase(p))
 	}
+	if len(r.Near) > 0 {
+		words := make([]string, len(r.Near))
+		for i, w := range r.Near {
+			words[i] = strconv.Quote(strings.TrimSpace(w))
+		}
+		by = append(by, "near "+strings.Join(words, " or "))
+	}
 	if r.Regex != "" {
 		by = append(by, "its regex")
 	}
@@ -90,6 +98,8 @@ func (q *inquest) conditionsMet(m match) []string {
 		by = append(by, "the sender's domain named")
 	case rules.AboutLocal:
 		by = append(by, "a recipient of the reporting host's own domain")
+	case rules.AboutOtherHost:
+		by = append(by, "a host named that is not the recipient's domain")
 	}
 	if r.Admin && len(r.Providers) > 0 {
 		by = append(by, "provider "+strings.Join(r.Providers, "/"))
@@ -132,6 +142,8 @@ func (q *inquest) lost(m, won match) string {
 		return "a stock phrase counts only where no other rule matches"
 	case m.scope != won.scope:
 		return fmt.Sprintf("the %s comes before the %s", won.scope.where(q), m.scope.where(q))
+	case m.rule.Last != won.rule.Last:
+		return "it is a stock phrase that stands behind all others"
 	case m.tier != won.tier:
 		return "a rule for the provider comes before it"
 	case m.rule.conds != won.rule.conds:

@@ -183,7 +183,7 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	for _, f := range []struct {
 		name string
 		list []string
-	}{{"any", r.Any}, {"all", r.All}, {"none", r.None}, {"token", r.Tokens}} {
+	}{{"any", r.Any}, {"all", r.All}, {"none", r.None}, {"near", r.Near}, {"token", r.Tokens}} {
 		for i, phrase := range f.list {
 			if i > 0 {
 				f.name = ""
@@ -199,6 +199,9 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	}
 	if r.Frame {
 		p.field("frame", "looked at only when no other rule matches")
+	}
+	if r.Last {
+		p.field("last", "behind all other frames")
 	}
 	if r.Shadow {
 		p.field("shadow", "counted and logged, without effect")
