@@ -34,6 +34,7 @@ const (
 	roleEnd                         // the remote server's words end before it
 	roleAgainst                     // spam that imitates a notice says so, or a notice of success
 	roleForm                        // only a program writes so that says by each address what it knows of it
+	roleDetails                     // whom the mail was really for stands below, with what was said of him
 	roleAside                       // a sentence that holds it says nothing about the failure
 )
 
@@ -64,6 +65,7 @@ type noticeFormat struct {
 	End        []string `toml:"end"`
 	Against    []string `toml:"against"`
 	Aside      []string `toml:"aside"`
+	Details    []string `toml:"details"`
 
 	Example []noticeExample `toml:"example"`
 }
@@ -88,7 +90,7 @@ func (f *noticeFormat) roles() map[role][]string {
 		roleReply: f.Reply, roleHost: f.Host, roleHostBefore: f.HostBefore,
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
 		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
-		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against, roleAside: f.Aside,
+		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against, roleAside: f.Aside, roleDetails: f.Details,
 	}
 }
 

@@ -137,3 +137,52 @@ func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
 	line := bytes.TrimLeft(n.low[l.start:max(l.start, a.from)], "< ")
 	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
 }
+
+// keepDetailed drops the recipients that stand before those which the notice gives
+// in detail, and reports whether there are such. The aliases that it names first
+// are what they were expanded from, where there are as many.
+//
+// QUIRK: chasquid lists whom the sender wrote to, and below where that led.
+func (n *notice) keepDetailed() bool {
+	from := -1
+	for i := range n.marks {
+		if n.marks[i].bits&roleDetails != 0 {
+			from = n.marks[i].end
+			break
+		}
+	}
+	if from < 0 {
+		return false
+	}
+	var before, detailed []foundRecipient
+	for _, f := range n.found {
+		if f.start < from {
+			before = append(before, f)
+		}
+	}
+	seen := map[string]bool{}
+	for i, a := range n.addrs {
+		if key := strings.ToLower(n.text(a)); a.start >= from && !seen[key] && n.startsItem(i) {
+			seen[key] = true
+			detailed = append(detailed, foundRecipient{address: n.text(a), line: a.line, start: a.to, from: a.to})
+		}
+	}
+	if len(detailed) == 0 {
+		return false
+	}
+	n.found, n.index = nil, nil
+	for i, f := range detailed {
+		if len(before) == len(detailed) && !strings.EqualFold(before[i].address, f.address) {
+			f.original = before[i].address
+		}
+		n.add(f, len(detailed))
+	}
+	return true
+}
+
+// startsItem reports whether address number i is what its line is about: nothing
+// but signs stands before it.
+func (n *notice) startsItem(i int) bool {
+	a := &n.addrs[i]
+	return a.from <= n.lines[a.line].word+1
+}

@@ -24,6 +24,9 @@ type foundRecipient struct {
 // the recipients.
 func (n *notice) recipients(failed []string, limit int) []Recipient {
 	n.findRecipients(limit)
+	if n.keepDetailed() {
+		failed = nil
+	}
 	if len(failed) > 0 {
 		n.keepOnly(failed, limit)
 	}

@@ -16,7 +16,7 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	r := reader{lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
 	r.work = work.New(ctx, r.lim.Work)
 	if len(raw) > r.lim.Octets {
-		raw = raw[:r.lim.Octets]
+		raw = Excerpt(raw, r.lim.Octets)
 		r.rep.Truncated = true
 	}
 	r.work.Take(len(raw) / 4)
