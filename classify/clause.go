@@ -116,17 +116,17 @@ func (t *text) endsClause(i int) bool {
 	return false
 }
 
-// near returns where a phrase of a rule's any stands near one of those that the
-// rule wants near it: in the same sentence, with nothing but light words,
-// addresses and numbers between the two.
-func (q *inquest) near(r *rule, t *text, from int) (at place, ok bool) {
+// near returns where a phrase of a rule's any stands, and where near it one of
+// those that the rule wants there, or an address (id -1): in the same sentence,
+// with nothing but light words, addresses and numbers between the two.
+func (q *inquest) near(r *rule, t *text, from int) (a, b place, ok bool) {
 	for _, a := range t.places {
 		if int(a.from) < from || !slices.Contains(r.any, a.id) {
 			continue
 		}
 		for _, b := range t.places {
 			if b.from-a.to <= maxGap && a.from-b.to <= maxGap && int(b.from) >= from && slices.Contains(r.near, b.id) && q.lightBetween(t, a, b) {
-				return place{id: a.id, from: min(a.from, b.from), to: max(a.to, b.to)}, true
+				return a, b, true
 			}
 		}
 		if !r.nearAddress {
@@ -135,11 +135,11 @@ func (q *inquest) near(r *rule, t *text, from int) (at place, ok bool) {
 		for _, m := range t.masks {
 			b := place{id: -1, from: int32(m.from), to: int32(m.to)}
 			if m.from >= from && slices.Contains(t.norm[m.from:m.to], '@') && q.lightBetween(t, a, b) {
-				return a, true
+				return a, b, true
 			}
 		}
 	}
-	return place{}, false
+	return place{}, place{}, false
 }
 
 // lightBetween reports whether nothing of weight stands between two places. One

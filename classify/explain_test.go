@@ -31,7 +31,12 @@ func TestExplainLists(t *testing.T) {
 				t.Errorf("%q: rule %s twice", evidence[i].Reply, m.ID)
 			}
 			seen[m.ID] = true
-			if r, _ := e.Rule(m.ID); len(m.By) == 0 {
+			met := len(m.By)
+			r, _ := e.Rule(m.ID)
+			if len(r.Near) > 0 {
+				met++
+			}
+			if met != conditions(r) {
 				t.Errorf("%q: rule %s has %d conditions, told are %q", evidence[i].Reply, m.ID, conditions(r), m.By)
 			}
 			if m.Won != (m.Lost == "") || m.Won && j > 0 {

@@ -105,7 +105,7 @@ func (q *inquest) codePair() (finding, bool) {
 	if ok && f.kind == Hard && q.words && q.status.Subject == 7 && !q.deadByRegistry() {
 		if _, known := q.registeredStatus(); known {
 			return finding{note: "the code table lists " + f.pair.Name + " as " + string(f.category) +
-				", but a code of policy beside unknown words does not show that an address is dead"}, false
+				", but a code of policy beside words does not show that an address is dead"}, false
 		}
 	}
 	return f.placedBy(q), ok

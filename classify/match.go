@@ -274,7 +274,11 @@ const rankConds = 48 // where in a rank the conditions begin
 // are near each other if the rule wants that.
 func (q *inquest) placeOf(r *rule, longest int32, t *text, from int) (place, bool) {
 	if len(r.Near) > 0 {
-		return q.near(r, t, from)
+		a, b, ok := q.near(r, t, from)
+		if b.id < 0 {
+			return a, ok
+		}
+		return place{id: a.id, from: min(a.from, b.from), to: max(a.to, b.to)}, ok
 	}
 	at := t.seen[longest].last
 	return place{id: longest, from: at, to: at + q.e.match.patterns[longest].length}, true

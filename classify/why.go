@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -58,29 +57,22 @@ func (q *inquest) tierName(m match) string {
 	return tierNames[m.tier]
 }
 
-// conditionsMet puts every condition of a rule that matched into words, as many
-// as count for its rank.
+// conditionsMet puts every condition of a rule that matched into words: those that
+// count for its rank, what is near what being two of them.
 func (q *inquest) conditionsMet(m match) []string {
 	r, by := m.rule, []string{}
 	t, from := q.textOf(m.scope)
-	longest := int32(-1)
-	for _, p := range r.any {
-		if q.has(t, p, from) && (longest < 0 || q.e.match.patterns[p].runes > q.e.match.patterns[longest].runes) {
-			longest = p
+	if a, b, ok := q.near(r, t, from); ok {
+		near := "an address"
+		if b.id >= 0 {
+			near = q.phrase(b.id)
 		}
-	}
-	if longest >= 0 {
-		by = append(by, q.phrase(longest))
+		by = append(by, q.phrase(a.id)+" near "+near)
+	} else if p := q.longest(r.any, t, from); p >= 0 {
+		by = append(by, q.phrase(p))
 	}
 	for _, p := range r.all {
 		by = append(by, q.phrase(p))
-	}
-	if len(r.Near) > 0 {
-		words := make([]string, len(r.Near))
-		for i, w := range r.Near {
-			words[i] = strconv.Quote(strings.TrimSpace(w))
-		}
-		by = append(by, "near "+strings.Join(words, " or "))
 	}
 	if r.Regex != "" {
 		by = append(by, "its regex")
@@ -105,6 +97,17 @@ func (q *inquest) conditionsMet(m match) []string {
 		by = append(by, "provider "+strings.Join(r.Providers, "/"))
 	}
 	return by
+}
+
+// longest returns the longest of some patterns that occur, -1 where none does.
+func (q *inquest) longest(list []int32, t *text, from int) int32 {
+	longest := int32(-1)
+	for _, p := range list {
+		if q.has(t, p, from) && (longest < 0 || q.e.match.patterns[p].runes > q.e.match.patterns[longest].runes) {
+			longest = p
+		}
+	}
+	return longest
 }
 
 // phrase quotes a pattern, without the space that marks the border of a word.
