@@ -150,6 +150,9 @@ func FuzzJudge(f *testing.F) {
 		if won != 1 || x.Why == "" || x.Advice == "" || utf8.ValidString(reply) && !utf8.ValidString(x.Words) {
 			t.Fatalf("explanation %+v", x)
 		}
+		if r.Type != Hard && letsGo.MatchString(x.Advice) {
+			t.Fatalf("%s, and %s", r.Type, x.Advice)
+		}
 		if _, err := json.Marshal(x); err != nil {
 			t.Fatal(err)
 		}

@@ -104,6 +104,30 @@ func TestExampleRules(t *testing.T) {
 	}
 }
 
+// The README shows what explain really prints.
+func TestReadmeExplains(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "c.toml")
+	if err := os.WriteFile(config, []byte("rules_dir = \"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if code := run([]string{"explain", "--config", config, "550 5.2.1"}, strings.NewReader(""), out, out); code != exitGood {
+		t.Fatalf("exit code %d", code)
+	}
+	said, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "$ bounce-milter explain \"550 5.2.1\"\n" + string(said) + "```"; !strings.Contains(read(t, "README.md"), want) {
+		t.Errorf("README.md lacks\n%s", want)
+	}
+}
+
 // The README's table of limits has every key with its default.
 func TestLimitsTable(t *testing.T) {
 	readme := read(t, "README.md")
