@@ -22,11 +22,12 @@
 // another's refusal on wraps it in words of its own), then in all of the
 // reply, then in the notice. Frames, which are stock phrases and greetings, are
 // considered only when no other rule matched in any of these, and never in
-// what is wrapped around another reply.
+// what is wrapped around another reply; those that are last, behind all others.
+// A rule whose type is hard does not match in a clause about the sender.
 //
 // Among the rules that match in one place, a rule for the provider that
 // refused comes before a general one; then the one with more conditions (one
-// each for code, status, any together with token, regex, about, and every phrase
+// each for code, status, any together with token, near, regex, about, and every phrase
 // of all; what a rule excludes counts nothing); then the one whose longest phrase
 // that occurs has more characters; then file and line. The same input always
 // gives the same answer.
