@@ -43,7 +43,7 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 		s.uninspected(err)
 		return classify.Result{}, false
 	}
-	res.Truncated = res.Truncated || m.cut || m.octets.full
+	res.Truncated = res.Truncated || m.cut || m.octets.full || m.octets.squeezed > 0
 	return res, true
 }
 

@@ -3,6 +3,8 @@ package milter
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 const (
@@ -65,6 +67,36 @@ type buffer struct {
 	size   int // octets held
 	taken  int // octets taken from the budget
 	full   bool
+
+	squeezed int // how often it was squeezed
+}
+
+// maxSqueezes bounds how much of a message is read while its report is awaited.
+const maxSqueezes = 32
+
+var scratchPool = sync.Pool{New: func() any { return new([]byte) }}
+
+// squeeze makes room in a buffer that is full up to its limit, where the fields of
+// a report are still to come: of what is long only the beginning and the end stay.
+// It reports whether there is room.
+func (b *buffer) squeeze() bool {
+	if b.squeezed >= maxSqueezes {
+		return false
+	}
+	scratch := scratchPool.Get().(*[]byte)
+	defer scratchPool.Put(scratch)
+	var raw []byte
+	raw, *scratch = b.octets(*scratch)
+	if !dsn.Awaits(raw) {
+		b.squeezed = maxSqueezes
+		return false
+	}
+	short := dsn.Excerpt(raw, b.limit/2)
+	n := b.squeezed + 1
+	b.release()
+	b.write(short)
+	b.squeezed = n
+	return !b.full
 }
 
 // reset gives everything back and readies b for a message of at most limit octets.
@@ -81,14 +113,14 @@ func (b *buffer) release() {
 	if b.taken > 0 {
 		b.budget.give(b.taken)
 	}
-	b.blocks, b.size, b.taken, b.full = b.blocks[:0], 0, 0, false
+	b.blocks, b.size, b.taken, b.full, b.squeezed = b.blocks[:0], 0, 0, false, 0
 }
 
 // room returns space for octets to come, of any length above zero, or nil
 // when the message's limit or the memory of all is used up. filled tells how
 // much of it was used.
 func (b *buffer) room() []byte {
-	if b.full || b.size >= b.limit {
+	if b.full || b.size >= b.limit && !b.squeeze() {
 		b.full = true
 		return nil
 	}

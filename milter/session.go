@@ -267,7 +267,7 @@ const maxSender = 320
 // body returns where the body goes, nil when enough of it was seen.
 func (s *session) body() *buffer {
 	m := &s.msg
-	if m.discard || m.octets.full || m.octets.size >= m.octets.limit {
+	if m.discard || m.octets.full || m.octets.size >= m.octets.limit && !m.octets.squeeze() {
 		return nil
 	}
 	return &m.octets

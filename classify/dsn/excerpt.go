@@ -25,6 +25,16 @@ func Excerpt(raw []byte, limit int) []byte {
 	return out
 }
 
+// Awaits reports whether the header of a message announces a report (RFC 6522)
+// whose fields are not in raw, its beginning: they may still come.
+func Awaits(raw []byte) bool {
+	t := parseMediaType(headerOf(raw).raw("Content-Type"))
+	if t.name != "multipart/report" || t.boundary == "" || t.reportType != "delivery-status" {
+		return false
+	}
+	return !slices.ContainsFunc(cutPieces(raw), func(p piece) bool { return p.kind != pieceWords })
+}
+
 // piece is a part of a message as it stands: its boundary line, header and body.
 type piece struct {
 	start, end int
@@ -43,7 +53,7 @@ const (
 const (
 	maxPieces   = 64       // the last one holds the rest
 	maxReturned = 16 << 10 // octets of a returned message that are kept: its header
-	partHeader  = 4 << 10  // octets in which a part's header is looked for
+	maxHeader   = 32 << 10 // octets in which a header is looked for
 )
 
 // cutPieces cuts a message before every line that is the boundary of a multipart
@@ -84,7 +94,7 @@ func cutPieces(raw []byte) []piece {
 
 // headerOf returns the header that b begins with.
 func headerOf(b []byte) header {
-	h, _ := readHeader(nil, cutBytes(b, partHeader), Limits{HeaderFields: 100, FieldLength: 1000}, false)
+	h, _ := readHeader(nil, cutBytes(b, maxHeader), Limits{HeaderFields: 100, FieldLength: 1000}, false)
 	return h
 }
 

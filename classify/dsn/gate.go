@@ -103,7 +103,7 @@ var gates = sync.OnceValue(func() *gateData {
 })
 
 func makeGate(n *noticeData, a *autoReplyData) *gateData {
-	d := &gateData{wanted: max(1, a.threshold-a.most())}
+	d := &gateData{wanted: max(1, a.threshold-a.words)}
 	count := 0
 	get := func(name string) *gateField {
 		if f := d.field([]byte(name)); f != nil {
