@@ -22,7 +22,7 @@ type param struct{ key, value string }
 var (
 	escapeGrammar = regexp.MustCompile(`^\\x\{([0-9A-F]{1,6})\}`)
 	keyGrammar    = regexp.MustCompile(`^[a-z][a-z0-9-]*=`)
-	wordsGrammar  = regexp.MustCompile(`^[!#-:<>-\[\]-~]+( [!#-:<>-\[\]-~]+)*`)
+	wordsGrammar  = regexp.MustCompile("^[!#-:<>-\\[\\]-~\u0080-\U0010ffff]+( [!#-:<>-\\[\\]-~\u0080-\U0010ffff]+)*")
 	atomGrammar   = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
 	labelGrammar  = "[A-Za-z0-9\u0080-\U0010ffff]([A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff])?"
 	bareGrammar   = regexp.MustCompile(`^` + atomGrammar + `(\.` + atomGrammar + `)*(@(` + labelGrammar + `(\.` + labelGrammar + `)*|\[[0-9A-Fa-f.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]))?`)
