@@ -113,7 +113,7 @@ func Default() *Config {
 		TrustedNetworks: nil,
 		LookAt:          LookAtHeader,
 		RulesDir:        DefaultRulesDir,
-		DrainTimeout:    20 * time.Second,
+		DrainTimeout:    5 * time.Second,
 		Metrics:         Metrics{Listen: Socket{Network: "tcp", Address: "127.0.0.1:9894", Spelling: "127.0.0.1:9894"}},
 		Log:             Log{Level: slog.LevelInfo, Format: "text"},
 		Limits: Limits{

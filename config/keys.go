@@ -70,7 +70,7 @@ with forged_headers = "keep" lets ordinary mail go before its header crosses the
 	{"rules_dir", `Folder of your own rules (*.toml), which go before the built-in ones.
 "" is none; this folder need not exist, any other must.`,
 		func(c *Config) value { return folder{&c.RulesDir} }},
-	{"drain_timeout", `How long messages in progress may go on after SIGTERM.`,
+	{"drain_timeout", `How long mail is served after SIGTERM until no message is in progress.`,
 		func(c *Config) value { return duration{&c.DrainTimeout, 0, time.Hour} }},
 
 	{"metrics.listen", `"HOST:PORT", "unix:/PATH", "systemd", or "" for none.`,

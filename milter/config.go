@@ -143,7 +143,8 @@ type Config struct {
 	// Metrics is where metrics and the status page are served; nil is nowhere.
 	Metrics *Socket
 
-	// DrainTimeout is how long Shutdown lets running messages go on.
+	// DrainTimeout is how long Serve goes on until no message is in progress,
+	// when it is to end.
 	DrainTimeout time.Duration
 
 	Limits Limits
@@ -159,7 +160,7 @@ func DefaultConfig() Config {
 		ForgedHeaders: ForgedRemove,
 		LookAt:        LookAtHeader,
 		Metrics:       &Socket{Network: "tcp", Address: "127.0.0.1:9894"},
-		DrainTimeout:  20 * time.Second,
+		DrainTimeout:  5 * time.Second,
 		Limits:        DefaultLimits,
 	}
 }

@@ -77,13 +77,15 @@ type conn struct {
 	skip     bool                 // SKIP was negotiated
 	pieces   int                  // that came of the current frame after its first
 	content  bool                 // a header field was seen: the MTA has the whole message
-	leave    time.Time            // when draining ends this session, zero when it does not drain
 	err      error                // why reading ended, nil for a clean end
 	broken   error                // why writing failed: nothing more is sent
 	replied  bool                 // something was sent since the last octet came
 	opened   time.Time
 	idle     atomic.Bool // between messages
+	arriving atomic.Bool // the content of a message, from its first header field to its end
+	holds    atomic.Bool // the MTA sends CONNECT and MAIL when it likes, for they are not answered
 	spoke    atomic.Bool // the negotiation is behind it
+	client   atomic.Bool // it has told of a client
 	evicted  atomic.Bool // closed to make room
 	draining *atomic.Bool
 	onClose  func(*conn)
@@ -175,23 +177,40 @@ func (c *conn) isUnix() bool {
 // may ask.
 func (c *conn) hungUp() bool { return hungUp(c.Conn) }
 
-// interrupt wakes a session that waits between messages, for draining.
-func (c *conn) interrupt() {
-	if c.idle.Load() {
-		c.Conn.SetReadDeadline(time.Unix(1, 0))
+// What a connection has shown of being a mail server's, the least first.
+const (
+	rankSilent  = iota // no word of the protocol
+	rankDue            // no client, though it sends CONNECT at once, for we answer it
+	rankHolding        // no client: Postfix may hold CONNECT back on a unix socket
+	rankClient
+)
+
+func (c *conn) rank() int {
+	switch {
+	case !c.spoke.Load():
+		return rankSilent
+	case c.client.Load():
+		return rankClient
+	case c.holds.Load():
+		return rankHolding
 	}
+	return rankDue
 }
 
-// heldBack is how long a session that drains waits for a message whose MAIL the
-// MTA may hold back: Postfix keeps commands that get no answer until DATA, so
-// that a message in progress there looks idle here.
-const heldBack = 2 * time.Second
-
-// mayHold reports whether the MTA sends MAIL when it likes, for it is not
-// answered.
-func (c *conn) mayHold() bool { return c.noReply&gomilter.OptNoMailReply != 0 }
+// interrupt wakes a session that waits between messages, for draining. It
+// reports whether it is one.
+func (c *conn) interrupt() bool {
+	if !c.idle.Load() {
+		return false
+	}
+	c.Conn.SetReadDeadline(time.Unix(1, 0))
+	return true
+}
 
 func (c *conn) setPhase(p phase) {
+	if p <= phaseIdle && c.arriving.Load() {
+		c.arriving.Store(false)
+	}
 	c.content = c.content && p >= phaseMail && p == c.phase
 	c.phase = p
 	c.idle.Store(p <= phaseIdle)
@@ -218,7 +237,10 @@ func (c *conn) next() error {
 	case gomilter.CodeBody, gomilter.CodeEOB:
 		return c.bodyFrame(code, length-1)
 	case gomilter.CodeHeader:
-		c.content = true
+		if !c.content {
+			c.content = true
+			c.arriving.Store(true)
+		}
 		return c.headerFrame(length - 1)
 	}
 	if err := c.need(4 + length); err != nil {
@@ -240,6 +262,7 @@ func (c *conn) command(code gomilter.Code, frame, data []byte) error {
 			return err
 		}
 		c.setPhase(phaseIdle)
+		c.client.Store(true)
 		c.h.connected(host, addr)
 	case gomilter.CodeHelo:
 		if err := checkString(data, "HELO"); err != nil {
@@ -257,6 +280,7 @@ func (c *conn) command(code gomilter.Code, frame, data []byte) error {
 			return err
 		}
 		c.setPhase(phaseMail)
+		c.client.Store(true) // of whom it does not tell, but there is one
 		c.h.mail(from, utf8)
 	case gomilter.CodeRcpt:
 		if err := checkString(data, "RCPT"); err != nil {
@@ -272,6 +296,7 @@ func (c *conn) command(code gomilter.Code, frame, data []byte) error {
 	case gomilter.CodeQuitNewConn:
 		// The connection is used again, for another client, as negotiated.
 		c.setPhase(phaseIdle)
+		c.client.Store(false)
 		c.h.reset()
 		return nil
 	case codeUnknown:
@@ -294,6 +319,7 @@ func (c *conn) negotiate(data []byte) error {
 	}
 	c.noReply = protocol & (gomilter.OptNoMailReply | gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply | gomilter.OptNoBodyReply)
 	c.skip = protocol&gomilter.OptSkip != 0
+	c.holds.Store(protocol&(gomilter.OptNoConnReply|gomilter.OptNoMailReply) != 0)
 	c.reply = append(c.reply, 0, 0, 0, 13, byte(gomilter.CodeOptNeg))
 	c.reply = binary.BigEndian.AppendUint32(c.reply, version)
 	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(actions))

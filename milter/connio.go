@@ -105,21 +105,12 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 			deadline = c.begun.Add(l.FrameTimeout)
 		}
 		idle := c.phase <= phaseIdle && !within
-		if idle && !c.leave.IsZero() && c.leave.Before(deadline) {
-			deadline = c.leave
-		}
 		if err := c.Conn.SetReadDeadline(deadline); err != nil {
 			return 0, readError(err, within)
 		}
 		// After the deadline was set: interrupt comes before or after both.
 		if idle && c.draining.Load() {
-			if !c.mayHold() || !c.leave.IsZero() && !time.Now().Before(c.leave) {
-				return 0, errDraining
-			}
-			if c.leave.IsZero() {
-				c.leave = time.Now().Add(heldBack)
-				continue
-			}
+			return 0, errDraining
 		}
 		// An answer acknowledges what came before it. Where there was none,
 		// the peer may hold back its next piece for an acknowledgement.

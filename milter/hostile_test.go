@@ -231,7 +231,8 @@ func openFiles(t *testing.T) int {
 func TestSessionLimit(t *testing.T) {
 	ts := start(t, func(c *Config) { c.Limits.Sessions = 3 })
 	for range 3 {
-		newClient(t, ts.dial(t), offerAll)
+		c := newClient(t, ts.dial(t), offerAll&^gomilter.OptNoConnReply)
+		c.expect('c', connectFrame("192.0.2.1"))
 	}
 	for range 20 {
 		wantClosed(t, ts.dial(t))

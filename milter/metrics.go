@@ -34,7 +34,7 @@ var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageT
 // Why a connection was refused: label reason of sessions_refused_total.
 const (
 	refusedLimit    = "limit"    // as many sessions as allowed were open
-	refusedSilent   = "silent"   // it said nothing, and another one needed its place
+	refusedSilent   = "silent"   // it said nothing of a client, and another one needed its place
 	refusedProtocol = "protocol" // it spoke no milter
 )
 

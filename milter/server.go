@@ -10,7 +10,6 @@ package milter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -42,11 +41,14 @@ type Server struct {
 	memory   budget
 	turns    *turns // inspections at a time
 	written  *written
-	draining atomic.Bool
+	stopping atomic.Bool  // Shutdown was asked for; mail is served still
+	draining atomic.Bool  // sessions end
+	progress atomic.Int64 // messages in progress
 	serving  atomic.Bool
 	seen     atomic.Uint64 // messages begun and sessions ended
 
-	reload sync.Mutex // one reload or shutdown at a time
+	reload sync.Mutex      // one reload or shutdown at a time
+	lost   map[Socket]bool // of which it was said that their file is gone
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
 	milter map[Socket][]net.Listener
@@ -70,6 +72,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error)
 		logs:    newLogLimit(log),
 		conns:   map[*conn]struct{}{},
 		milter:  map[Socket][]net.Listener{},
+		lost:    map[Socket]bool{},
 		empty:   make(chan struct{}),
 		closed:  make(chan struct{}),
 		turns:   newTurns(max(2, runtime.GOMAXPROCS(0))),
@@ -96,7 +99,7 @@ func (s *Server) use(st *state) {
 func (s *Server) Listen() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	if s.draining.Load() {
+	if s.stopping.Load() {
 		return ErrServerClosed
 	}
 	s.mu.Lock()
@@ -128,61 +131,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.notify("READY=1")
 	defer s.watchdog()()
 	defer s.trim(10 * time.Second)()
+	defer s.keepSockets(restoreEvery)()
 	select {
 	case <-ctx.Done():
 		bound, cancel := context.WithTimeout(context.Background(), s.state.Load().cfg.DrainTimeout)
 		defer cancel()
 		if err := s.Shutdown(bound); err != nil {
-			s.log.Warn("shut down before every message had ended", "error", err)
+			s.log.Warn("shut down before every message had ended; these pass as they are", "error", err)
 		}
 	case <-s.closed:
 	}
 	<-s.closed
 	return ErrServerClosed
-}
-
-// Shutdown ends the server: no new session, idle sessions closed, messages in
-// progress until ctx is done; then their sessions are closed too, and the
-// error says so.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.reload.Lock()
-	defer s.reload.Unlock()
-	if s.draining.Swap(true) {
-		return nil
-	}
-	defer close(s.closed)
-	s.serving.Store(false)
-	s.notify("STOPPING=1")
-	s.mu.Lock()
-	for spec, lns := range s.milter {
-		closeAll(lns)
-		delete(s.milter, spec)
-	}
-	n := len(s.conns)
-	s.checkEmpty()
-	for c := range s.conns {
-		c.interrupt()
-	}
-	s.mu.Unlock()
-	s.log.Info("stopping", "sessions", n)
-	var err error
-	select {
-	case <-s.empty:
-	case <-ctx.Done():
-		s.mu.Lock()
-		err = fmt.Errorf("%d sessions closed: %w", len(s.conns), ctx.Err())
-		for c := range s.conns {
-			c.Conn.Close()
-		}
-		s.mu.Unlock()
-	}
-	s.loops.Wait()
-	s.mu.Lock()
-	web := s.web
-	s.web = nil
-	s.mu.Unlock()
-	web.close()
-	return err
 }
 
 // Reload puts another configuration and other rules in force: all of them, or
@@ -191,7 +151,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Reload(cfg Config, rules Rules) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	if s.draining.Load() {
+	if s.stopping.Load() {
 		return ErrServerClosed
 	}
 	s.notifyReloading()
@@ -280,20 +240,22 @@ func (s *Server) admit(nc net.Conn) {
 	_ = srv.Serve(one) // begins the session, then fails to accept another
 }
 
-// evict closes the oldest connection that never said anything, so that idle
-// ones cannot keep mail servers out. It is called with mu held.
+// evict closes the connection that has the least right to its place, if there
+// is one without a client: so that nobody keeps mail servers out by opening
+// connections and doing nothing. Of its like the oldest goes. It is called with
+// mu held.
 func (s *Server) evict() bool {
-	var oldest *conn
+	var out *conn
 	for c := range s.conns {
-		if !c.spoke.Load() && (oldest == nil || c.opened.Before(oldest.opened)) {
-			oldest = c
+		if r := c.rank(); r < rankClient && (out == nil || r < out.rank() || r == out.rank() && c.opened.Before(out.opened)) {
+			out = c
 		}
 	}
-	if oldest == nil || oldest.evicted.Swap(true) {
+	if out == nil || out.evicted.Swap(true) {
 		return false
 	}
-	delete(s.conns, oldest)
-	oldest.Conn.Close()
+	delete(s.conns, out)
+	out.Conn.Close()
 	return true
 }
 
@@ -308,19 +270,6 @@ func (s *Server) ended(c *conn) {
 	delete(s.conns, c)
 	s.checkEmpty()
 	s.mu.Unlock()
-}
-
-// checkEmpty tells Shutdown when the last session has ended. It is called with
-// mu held.
-func (s *Server) checkEmpty() {
-	if !s.draining.Load() || len(s.conns) > 0 {
-		return
-	}
-	select {
-	case <-s.empty:
-	default:
-		close(s.empty)
-	}
 }
 
 // report counts and logs why a session ended.

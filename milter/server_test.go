@@ -220,41 +220,77 @@ func TestServeTwiceOnOneSocket(t *testing.T) {
 	goodMessage(t, ts)
 }
 
+// TestShutdownLetsAMessageFinish serves on while a message is in progress: what
+// came when nobody listened would keep what was forged in it.
 func TestShutdownLetsAMessageFinish(t *testing.T) {
 	ts := start(t, nil)
-	idle := ts.dial(t)
-	idleClient := newClient(t, idle, offerAll)
-	idleClient.expect('c', connectFrame("192.0.2.1"))
+	idle := newClient(t, ts.dial(t), offerAll)
+	idle.expect('c', connectFrame("192.0.2.1"))
 
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	ts.begin(t, c)
 	ts.stop()
-	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("an idle session: %v, want the end", err)
+	eventually(t, "it is told to stop", ts.stopping.Load)
+	if mods := idle.message("", "Content-Type: multipart/report"); len(mods) == 0 {
+		t.Error("a session that waited is not served")
 	}
-	eventually(t, "no new connection", func() bool {
-		nc, err := net.Dial("unix", ts.path)
-		if err == nil {
-			nc.Close()
-		}
-		return err != nil
-	})
+	goodMessage(t, ts)
 	c.send(headerFrame("Content-Type", "multipart/report"))
 	c.expect('c', frame('N', ""))
 	c.send(frame('B', "body"))
-	mods := c.end(frame('E', ""))
-	if len(mods) == 0 {
+	if mods := c.end(frame('E', "")); len(mods) == 0 {
 		t.Error("the message in progress was not tagged")
 	}
-	if _, err := c.conn.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("after its message: %v, want the end", err)
+	for _, c := range []*wireClient{c, idle} {
+		if _, err := c.conn.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("after the last message: %v, want the end", err)
+		}
 	}
 	if err := <-ts.done; !errors.Is(err, ErrServerClosed) {
 		t.Errorf("Serve: %v", err)
 	}
 	ts.done <- ErrServerClosed
+	if nc, err := net.Dial("unix", ts.path); err == nil {
+		nc.Close()
+		t.Error("it listens still")
+	}
 	ts.quiet(t)
+}
+
+// TestShutdownEndsArrivingMessages has no time for a message that waits for its
+// client, but for one whose content is on its way.
+func TestShutdownEndsArrivingMessages(t *testing.T) {
+	ts := start(t, func(c *Config) { c.DrainTimeout = time.Millisecond })
+	slow, quick := newClient(t, ts.dial(t), offerAll), newClient(t, ts.dial(t), offerAll)
+	for _, c := range []*wireClient{slow, quick} {
+		c.expect('c', connectFrame("192.0.2.1"))
+		ts.begin(t, c)
+	}
+	quick.send(headerFrame("Content-Type", "multipart/report"))
+	eventually(t, "its content arrives", func() bool {
+		ts.mu.Lock()
+		defer ts.mu.Unlock()
+		for c := range ts.conns {
+			if c.arriving.Load() {
+				return true
+			}
+		}
+		return false
+	})
+	ts.stop()
+	if _, err := slow.conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a message without content: %v, want the end", err)
+	}
+	quick.expect('c', frame('N', ""))
+	if mods := quick.end(frame('E', "")); len(mods) == 0 {
+		t.Error("the message whose content had begun was not tagged")
+	}
+	<-ts.done
+	ts.done <- ErrServerClosed
+	if !strings.Contains(ts.log.String(), "1 messages in progress") {
+		t.Errorf("log %s", ts.log)
+	}
 }
 
 func TestShutdownIsBounded(t *testing.T) {

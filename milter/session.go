@@ -167,6 +167,7 @@ func (s *session) mail(from string, utf8 bool) {
 		s.macro['M'] = macros
 	}
 	s.srv.seen.Add(1)
+	s.srv.progress.Add(1)
 	st := s.srv.state.Load()
 	m := &s.msg
 	m.st, m.from, m.inMessage = st, from, true
@@ -187,6 +188,7 @@ func (s *session) endMessage() {
 	if !s.msg.inMessage {
 		return
 	}
+	s.srv.progress.Add(-1)
 	m := &s.msg
 	m.octets.release()
 	*m = message{octets: m.octets}

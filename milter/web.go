@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -11,10 +12,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 //go:embed status.html
@@ -22,19 +23,21 @@ var statusHTML string
 
 var statusPage = template.Must(template.New("status").Parse(statusHTML))
 
-// Bounds on what those who look at us cost: connections, and pages that gather
-// all series at a time.
+// Bounds on what those who look at us cost: connections, pages that are made at
+// a time, and how long one may take to be read.
 const (
-	maxWebConns  = 64
+	maxWebConns  = 16
 	maxGathering = 4
+	webTimeout   = 10 * time.Second // Prometheus waits as long
 )
 
 // webServer serves metrics, health and the status page.
 type webServer struct {
-	spec Socket
-	lns  []net.Listener
-	http *http.Server
-	srv  *Server
+	spec  Socket
+	lns   []net.Listener
+	http  *http.Server
+	conns webConns
+	srv   *Server
 }
 
 func newWebServer(spec Socket, lns []net.Listener, s *Server) *webServer {
@@ -42,11 +45,11 @@ func newWebServer(spec Socket, lns []net.Listener, s *Server) *webServer {
 	w.http = &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
+		ReadTimeout:       webTimeout,
+		WriteTimeout:      webTimeout,
+		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          nil,
+		ConnState:         w.conns.changed,
 	}
 	return w
 }
@@ -58,7 +61,7 @@ func (w *webServer) start() {
 	}
 	for _, ln := range w.lns {
 		go func() {
-			err := w.http.Serve(netutil.LimitListener(ln, maxWebConns))
+			err := w.http.Serve(ln)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				w.srv.metrics.failed(stageListen)
 				w.srv.logs.error(stageListen, "metrics are no longer served", "address", ln.Addr().String(), "error", err)
@@ -90,35 +93,107 @@ func (w *webServer) addrs() []net.Addr {
 	return a
 }
 
+// webConns bounds the open connections of a web server: one too many closes
+// that which has waited longest, for a request or for its reader. So nobody keeps
+// others out by holding connections.
+type webConns struct {
+	mu    sync.Mutex
+	since map[net.Conn]time.Time // of its last change
+}
+
+// changed is called by the web server.
+func (w *webConns) changed(c net.Conn, state http.ConnState) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if state == http.StateClosed || state == http.StateHijacked {
+		delete(w.since, c)
+		return
+	}
+	if w.since == nil {
+		w.since = map[net.Conn]time.Time{}
+	}
+	w.since[c] = time.Now()
+	if len(w.since) <= maxWebConns {
+		return
+	}
+	oldest := c
+	for other, t := range w.since {
+		if t.Before(w.since[oldest]) {
+			oldest = other
+		}
+	}
+	delete(w.since, oldest)
+	oldest.Close()
+}
+
+func (w *webConns) open() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.since)
+}
+
+// page is a response that is made whole before any of it is sent: who reads
+// slowly holds no more than its octets.
+type page struct {
+	header http.Header
+	code   int
+	body   bytes.Buffer
+}
+
+func (p *page) Header() http.Header { return p.header }
+
+func (p *page) WriteHeader(code int) { p.code = code }
+
+func (p *page) Write(b []byte) (int, error) { return p.body.Write(b) }
+
+// whole makes pages of h, a few at a time.
+func whole(h http.HandlerFunc) http.HandlerFunc {
+	making := make(chan struct{}, maxGathering)
+	return func(w http.ResponseWriter, r *http.Request) {
+		p := &page{header: w.Header(), code: http.StatusOK}
+		making <- struct{}{}
+		func() {
+			defer func() { <-making }()
+			h(p, r)
+		}()
+		w.WriteHeader(p.code)
+		_, _ = p.body.WriteTo(w) // who does not read it will ask again
+	}
+}
+
 // Handler serves /metrics, /healthz (ready while mail is served) and, at /, a
 // page for people.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxGathering})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", whole(func(w http.ResponseWriter, r *http.Request) {
 		s.metrics.memory.Set(float64(s.memory.used.Load()))
 		metrics.ServeHTTP(w, r)
-	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if !s.serving.Load() {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintln(w, "not serving")
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	gathering := make(chan struct{}, maxGathering)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case gathering <- struct{}{}:
-			defer func() { <-gathering }()
-			s.status(w, r)
-		default:
-			http.Error(w, "too many look at this page now, try again", http.StatusServiceUnavailable)
-		}
-	})
+	}))
+	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("GET /{$}", whole(s.status))
 	return mux
+}
+
+// health says whether mail is served, and that every unix socket can be reached.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	gone, _ := s.unreachable()
+	switch {
+	case s.stopping.Load():
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "stopping")
+	case !s.serving.Load():
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not serving")
+	case len(gone) > 0:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		for _, spec := range gone {
+			fmt.Fprintf(w, "the file of socket %s is gone\n", spec)
+		}
+	default:
+		fmt.Fprintln(w, "ok")
+	}
 }
 
 // statusRow is one counter of the page, its label values in one word.

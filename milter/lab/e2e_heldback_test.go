@@ -5,7 +5,6 @@ package lab
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -132,12 +131,7 @@ func TestDrainWithCommandsHeldBack(t *testing.T) {
 			}
 			say(t, begun[0], "MAIL FROM:<>")
 			say(t, begun[1], "MAIL FROM:<>", "RCPT TO:<"+to+">")
-			if err := d.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			if err := Until("the listener to close", func() (bool, error) { return !listening(d.cfg.Listen[1]), nil }); err != nil {
-				t.Fatal(err)
-			}
+			stopping(t, d)
 			say(t, begun[0], "RCPT TO:<"+to+">")
 			for i, c := range begun {
 				finish(t, c, Bounce(fmt.Sprint("late", i), to, nil, unknownUser))

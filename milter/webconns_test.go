@@ -1,0 +1,51 @@
+package milter
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestMetricsSurviveSlowClients has clients connect and say nothing, and others
+// ask without end and read nothing: who comes then is served all the same.
+func TestMetricsSurviveSlowClients(t *testing.T) {
+	ts := start(t, func(c *Config) { c.Metrics = &Socket{"tcp", "127.0.0.1:0"} })
+	addr := ts.MetricsAddrs()[0].String()
+	ask := func() {
+		t.Helper()
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Get("http://" + addr + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), "bounce_milter_sessions") {
+			t.Errorf("%s, %d octets, %v", resp.Status, len(body), err)
+		}
+	}
+	dial := func() net.Conn {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		return nc
+	}
+	for range 2 * maxWebConns {
+		dial()
+	}
+	ask()
+	request := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100)
+	for range 2 * maxWebConns {
+		nc := dial()
+		io.WriteString(nc, request) // some are closed before they have sent it
+		if tcp, ok := nc.(*net.TCPConn); ok {
+			tcp.SetReadBuffer(1)
+		}
+	}
+	ask()
+	eventually(t, "connections are bounded", func() bool { return ts.web.conns.open() <= maxWebConns })
+}
