@@ -112,7 +112,7 @@ func loadAutoReplies() (*autoReplyData, error) {
 	}
 	d := &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words, sure: f.Sure}
 	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
-	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe}
+	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe, Gate: true}
 	for _, l := range f.Language {
 		for _, s := range l.Subject {
 			subject.Begin = append(subject.Begin, s, "["+s, "("+s)

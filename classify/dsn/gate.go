@@ -71,7 +71,7 @@ func Decisive(name []byte) bool {
 // gateData files the cues that a header can show by the field that they look at.
 type gateData struct {
 	byLength [maxFieldName + 1][]*gateField
-	wanted   int // score of an automatic reply's header from which words decide
+	wanted   int // score of an automatic reply's header from which common words decide
 }
 
 // maxFieldName is longer than any field that a cue looks at.
