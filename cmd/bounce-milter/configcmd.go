@@ -18,6 +18,8 @@ var configCommand = command{
 	does: "check or show the configuration",
 	more: `check prints every problem of the file, of what it names on this host and of the
 rules in its rules_dir, each with its line and the mend; exit code 1 if there is one.
+What works but gives others a say is a warning, and good: files that they may write,
+clients who are trusted though anybody may be them.
 show prints the effective configuration, which is a configuration file again.
 
 Without FILE it is ` + config.DefaultPath + ` if that exists, else the defaults.`,
@@ -75,11 +77,20 @@ func (a *app) checkConfig(file string) error {
 			said = append(said, rules.Problems(problems))
 		}
 	}
+	a.warn(cfg.Warnings())
 	if len(said) > 0 {
 		return errors.Join(said...)
 	}
 	fmt.Fprintf(a.out, "%s: good\n", origin(cfg))
 	return nil
+}
+
+// warn prints what is to be thought about, though it works.
+func (a *app) warn(ps config.Problems) {
+	for _, p := range ps {
+		p.Message = "warning: " + p.Message
+		a.complain(errors.New(p.String()))
+	}
 }
 
 func missing(path string) bool {

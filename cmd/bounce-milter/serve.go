@@ -66,6 +66,7 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 			return err
 		}
 	}
+	logWarnings(log, cfg)
 
 	metrics := milter.NewMetrics(prometheus.NewRegistry(),
 		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
@@ -131,7 +132,19 @@ func (d *daemon) reload() {
 	}
 	if d.server.Reload(milterConfig(cfg), milterRules(engine)) == nil {
 		d.handler.set(cfg.Log)
-		slog.New(d.handler).Info("configuration", append([]any{"config", origin(cfg)}, settings(cfg)...)...)
+		log := slog.New(d.handler)
+		logWarnings(log, cfg)
+		log.Info("configuration", append([]any{"config", origin(cfg)}, settings(cfg)...)...)
+	}
+}
+
+// logWarnings says what works but gives others a say.
+func logWarnings(log *slog.Logger, cfg *config.Config) {
+	if os.Geteuid() == 0 {
+		log.Warn("running as root, which nothing here needs: name a user in the configuration, or with User= in the unit")
+	}
+	for _, p := range cfg.Warnings() {
+		log.Warn("configuration: "+p.Message, "file", p.File, "line", p.Line)
 	}
 }
 

@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// Warnings reports what works but gives others a say: files and folders that
+// they may write, and clients who are trusted though anybody may be them.
+func (c *Config) Warnings() Problems {
+	var ps Problems
+	warn := func(file, key, format string, a ...any) {
+		line := 0
+		if key != "" {
+			line = c.Line(key)
+		}
+		ps = append(ps, Problem{file, line, fmt.Sprintf(format, a...)})
+	}
+	if c.File != "" {
+		if who := writers(c.File, false); who != "" {
+			warn(c.File, "", "%s may write this file and so decide what the daemon does: chmod go-w %s", who, c.File)
+		}
+		if dir := filepath.Dir(c.File); writers(dir, true) != "" {
+			warn(c.File, "", "%s may write the folder %s and so replace this file: chmod go-w %[2]s", writers(dir, true), dir)
+		}
+	}
+	if dir := c.RulesFolder(); dir != "" {
+		if who := writers(dir, false); who != "" {
+			warn(c.File, "rules_dir", "rules_dir: %s may write the folder %s and so decide verdicts: chmod go-w %[2]s", who, dir)
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // fails on a pattern only
+		for _, f := range files {
+			if who := writers(f, false); who != "" {
+				warn(f, "", "%s may write this file and so decide verdicts: chmod go-w %s", who, f)
+			}
+		}
+	}
+	socket := func(key, name string, s Socket) {
+		if s.Network != "unix" || s.Address == "" || s.Address[0] == '@' {
+			return
+		}
+		dir := filepath.Dir(s.Address)
+		if who := writers(dir, false); who != "" {
+			warn(c.File, key, "%s: %s may write the folder %s and so put a socket in this one's place: name a folder of its own", name, who, dir)
+		}
+	}
+	for i, s := range c.Listen {
+		socket(fmt.Sprintf("listen[%d]", i), "listen", s)
+	}
+	socket("metrics.listen", "metrics.listen", c.Metrics.Listen)
+	for i, p := range c.TrustedNetworks {
+		key := fmt.Sprintf("trusted_networks[%d]", i)
+		switch {
+		case p.Bits() == 0:
+			warn(c.File, key, "trusted_networks: %s holds every address, so nobody's forged headers are removed: name your relays only", p)
+		case p.Overlaps(loopback[0]) || p.Overlaps(loopback[1]):
+			warn(c.File, key, "trusted_networks: %s holds this host, so whoever may send mail from here may forge headers: name other hosts only", p)
+		}
+	}
+	ps.sort()
+	return ps
+}
+
+// writers says who else than its owner and root may write at path, "" for
+// nobody. With sticky, a folder in which each may take away only what is his
+// is nobody's.
+func writers(path string, sticky bool) string {
+	info, err := os.Stat(path)
+	if err != nil || sticky && info.Mode()&fs.ModeSticky != 0 {
+		return ""
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return "everybody"
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if info.Mode().Perm()&0o020 == 0 || !ok || st.Gid == 0 {
+		return ""
+	}
+	id := strconv.FormatUint(uint64(st.Gid), 10)
+	if g, err := user.LookupGroupId(id); err == nil {
+		id = g.Name
+	}
+	return "group " + id
+}

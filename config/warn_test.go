@@ -1,0 +1,85 @@
+package config
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestWarnings(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "config.toml")
+	rules := filepath.Join(dir, "rules.d")
+	rule := filepath.Join(rules, "mine.toml")
+	sockets := filepath.Join(dir, "sockets")
+	for _, d := range []string{rules, sockets} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := "listen = [\"unix:" + sockets + "/m.sock\"]\nrules_dir = \"" + rules + "\"\n"
+	for _, f := range []string{file, rule} {
+		if err := os.WriteFile(f, []byte("# nothing\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const group = 54321 // nobody's here
+	for _, tt := range []struct {
+		name string
+		text string // behind the above
+		path string
+		mode fs.FileMode
+		gid  int
+		want string // "" for no warning
+	}{
+		{"all is well", "", file, 0o644, group, ""},
+		{"file of everybody", "", file, 0o666, group, file + ": everybody may write this file"},
+		{"file of a group", "", file, 0o664, group, file + ": group 54321 may write this file"},
+		{"file of root's group", "", file, 0o664, 0, ""},
+		{"folder of everybody", "", dir, 0o777, group, file + ": everybody may write the folder " + dir},
+		{"folder like /tmp", "", dir, 0o777 | fs.ModeSticky, group, ""},
+		{"rules of everybody", "", rules, 0o777, group, file + ":2: rules_dir: everybody may write the folder"},
+		{"rule of a group", "", rule, 0o660, group, rule + ": group 54321 may write this file"},
+		{"sockets like /tmp", "", sockets, 0o777 | fs.ModeSticky, group, file + ":1: listen: everybody may write the folder " + sockets},
+		{"sockets of a group", "", sockets, 0o770, group, file + ":1: listen: group 54321 may write the folder " + sockets},
+		{"metrics like /tmp", "metrics.listen = \"unix:" + sockets + "/w.sock\"", sockets, 0o777, group, file + ":3: metrics.listen: everybody may write the folder " + sockets},
+		{"everybody trusted", "trusted_networks = [\"192.0.2.1\",\n\"::/0\"]", file, 0o644, group, file + ":4: trusted_networks: ::/0 holds every address"},
+		{"this host trusted", "trusted_networks = [\"127.0.0.1\"]", file, 0o644, group, file + ":3: trusted_networks: 127.0.0.1/32 holds this host"},
+		{"half of all trusted", "trusted_networks = [\"0.0.0.0/1\"]", file, 0o644, group, file + ":3: trusted_networks: 0.0.0.0/1 holds this host"},
+		{"relays trusted", "trusted_networks = [\"192.0.2.0/24\", \"2001:db8::25\"]", file, 0o644, group, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			was, err := os.Stat(tt.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chown(tt.path, -1, tt.gid); err != nil {
+				t.Skip("needs root:", err)
+			}
+			if err := os.Chmod(tt.path, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			defer os.Chmod(tt.path, was.Mode())
+			cfg, err := Parse(file, []byte(text+tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, p := range cfg.Warnings() {
+				got = append(got, p.String())
+			}
+			found := false
+			for _, g := range got {
+				found = found || tt.want != "" && strings.HasPrefix(g, tt.want)
+			}
+			if found != (tt.want != "") || tt.want == "" && len(got) > 0 {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
