@@ -7,13 +7,14 @@
 #   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
 #   make fuzz     every fuzz target for five minutes (FUZZTIME)
 #   make soak     eight Postfix clients while the daemon is harmed (DURATION=10m)
+#   make cost     look for messages that are dear to read (DURATION=10m)
 #   make bench    the daemon beside no-op milters, on the wire and under Postfix
 #   make clean    remove what the others made
 #
 # Debian packages that a target needs are installed when they are absent.
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check unit race fuzz-short e2e rules demo fuzz soak bench install clean debs
+.PHONY: build run test check unit race fuzz-short e2e rules demo fuzz soak cost bench install clean debs
 
 GO         ?= go
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -45,7 +46,7 @@ debs:
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
-	@out=$$(gofmt -l cmd classify config milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
+	@out=$$(gofmt -l cmd classify config internal milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags e2e ./milter/lab/...
 	$(TOOL) staticcheck -tags e2e ./...
@@ -82,6 +83,9 @@ fuzz:
 soak: build
 	@milter/lab/debs.sh postfix
 	@$(GO) run $(BUILDVCS) ./milter/lab/soak -bin bin/bounce-milter -duration $(DURATION)
+
+cost:
+	@$(GO) run ./internal/cost/search -duration $(DURATION) -dir bin/cost
 
 bench: build
 	@milter/lab/debs.sh postfix libmilter-dev

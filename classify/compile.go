@@ -40,6 +40,7 @@ type rule struct {
 	literals    []int32        // patterns of which a text that the expression matches holds one; none where empty
 	inTail      bool           // the expression speaks of a note behind the reply
 	prefilter   *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
+	size        int            // of the expression, in instructions
 }
 
 // matcher is all patterns in one automaton, and what each of them is for.
@@ -322,7 +323,7 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	}
 	v.conds = conditions(r)
 	if r.Regex != "" {
-		v.prefilter = prefilter(r.Regex)
+		v.prefilter, v.size = prefilter(r.Regex), instructions(r.Regex)
 		v.literals = c.phrases(literals(r.Regex), anywhere)
 	}
 	c.m.rules = append(c.m.rules, v)

@@ -80,13 +80,14 @@ type said struct {
 }
 
 // Units of work (see package work): of judging a reply whatever it says, of
-// an octet that is matched, of an octet that an expression sees, and of a
-// pattern whose rules are tried.
+// an octet that is matched, of an octet that an expression sees (see rule.units),
+// and of a pattern whose rules are tried.
 const (
-	unitsReply  = 100
-	unitsOctet  = 3
-	unitsRegex  = 8
-	unitsPhrase = 8
+	unitsReply     = 100
+	unitsOctet     = 3
+	unitsRegex     = 12
+	unitsLongRegex = 36
+	unitsPhrase    = 8
 )
 
 // prepare reads the evidence. It allocates nothing in the common case.

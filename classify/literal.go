@@ -37,6 +37,30 @@ func prefilter(expr string) *regexp.Regexp {
 	return fast
 }
 
+// instructions returns how long the program is that an expression becomes.
+func instructions(expr string) int {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(prog.Inst)
+}
+
+// units is the work of matching the rule's expression with a text of n octets.
+// Package regexp tries one way after another, and remembers where it was, while
+// that takes no more than a table of 256 K bits; else it follows all ways at
+// once, which takes longer.
+func (r *rule) units(n int) int {
+	if r.size*n > 256<<10 || r.size > 500 {
+		return unitsLongRegex * n
+	}
+	return unitsRegex * n
+}
+
 // maxLiterals bounds the strings that stand for one expression, and maxClass
 // the characters of a class that are told apart.
 const (

@@ -1,6 +1,9 @@
 package classify
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // look tries the rules that the words of one scope set off: those that are no
 // frames (0), or the frames (1).
@@ -58,16 +61,17 @@ func (q *inquest) look(s scope, frame int) {
 		}
 	}
 	// Expressions are dear: they run last, and only where they could win.
+	slices.SortFunc(q.pending, func(a, b match) int { return cmp.Compare(b.rank, a.rank) })
 	for _, p := range q.pending {
 		if !q.wins(p) {
 			continue
 		}
 		words := q.regexText(t, from, p.rule.inTail)
-		if !q.work.Take(unitsRegex * len(words)) {
-			return
-		}
 		if f := p.rule.prefilter; f != nil && !f.Match(words) {
 			continue
+		}
+		if !q.work.Take(p.rule.units(len(words))) {
+			return
 		}
 		if p.rule.Pattern.Match(words) {
 			q.keep(p)

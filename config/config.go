@@ -86,7 +86,8 @@ type Log struct {
 
 // Limits is the [limits] table: bounds on what strangers may cost.
 type Limits struct {
-	// Report bounds the reading of one message; its Octets are max_octets.
+	// Report bounds the reading of one message; its Octets are max_octets,
+	// its Work is max_work.
 	Report dsn.Limits
 
 	MaxMemory       int64 // octets of all messages in progress together

@@ -83,6 +83,10 @@ with forged_headers = "keep" lets ordinary mail go before its header crosses the
 
 	{"limits.max_octets", `Octets looked at in one message, header included.`,
 		func(c *Config) value { return size[int]{&c.Limits.Report.Octets, 4 * kib, 64 * mib} }},
+	{"limits.max_work", `Work on one message, in units of about ten nanoseconds: an octet that is looked
+at with care is one. When it is spent, the message is judged by what was read by
+then, and no address is called dead. Bounces of real programs need a tenth at most.`,
+		func(c *Config) value { return count{&c.Limits.Report.Work, 100_000, 1_000_000_000} }},
 	{"limits.max_memory", `Octets that all messages in progress hold together. As it fills up each
 message is looked at less far; none is refused.`,
 		func(c *Config) value { return size[int64]{&c.Limits.MaxMemory, mib, 64 * gib} }},

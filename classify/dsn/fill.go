@@ -57,6 +57,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		WillRetryUntil: r.decode(g.field[fieldWillRetry]),
 		Extensions:     r.extensions(g.extensions),
 	}
+	r.work.Take(3 * unitsRecipient)
 	status := unfold(g.field[fieldStatus])
 	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
 	if rcpt.Diagnostic == "" {

@@ -208,7 +208,7 @@ const wordUnits = 40
 // decodeCounted is decodeWords. Once the work is spent, encoded words stay as
 // they are.
 func decodeCounted(b []byte, w *work.Budget) string {
-	if !w.Take(len(b) + wordUnits*bytes.Count(b, []byte("=?"))) {
+	if !w.Take(2*len(b) + wordUnits*bytes.Count(b, []byte("=?"))) {
 		return clean(toUTF8(clean(fold(b), true)), false)
 	}
 	return decodeWords(b)

@@ -166,7 +166,7 @@ func (w *walker) walk(h header, body []byte, depth int, side bool) {
 	for n := 0; ok; n++ {
 		var this []byte
 		this, first, ok = cutPart(first, t.boundary)
-		if len(w.parts) >= w.lim.Parts || !w.work.Take(len(this)/16+32) {
+		if len(w.parts) >= w.lim.Parts || !w.work.Take(len(this)/8+32) {
 			w.truncated = true
 			return
 		}
@@ -256,21 +256,16 @@ func findBoundary(b []byte, boundary string) (before, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// indexDelim returns where the first line that begins with delim begins. Only
-// what begins a line is compared, for a text may hold nothing but hyphens.
+// indexDelim returns where the first line that begins with delim begins. What
+// does not begin a line is passed over, for a text may hold nothing but hyphens.
 func indexDelim(b []byte, delim string) int {
 	if len(b) >= len(delim) && string(b[:len(delim)]) == delim {
 		return 0
 	}
-	for at := 0; ; at++ {
-		i := bytes.IndexByte(b[at:], '\n')
-		if i < 0 {
-			return -1
-		}
-		if at += i; len(b)-at > len(delim) && string(b[at+1:at+1+len(delim)]) == delim {
-			return at + 1
-		}
+	if i := bytes.Index(b, []byte("\n"+delim)); i >= 0 {
+		return i + 1
 	}
+	return -1
 }
 
 // sniffBoundary returns the boundary that a body seems to use: that of the

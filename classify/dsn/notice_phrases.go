@@ -76,7 +76,7 @@ func (x *phraseIndex[T]) find(low []byte, f func(start, end int, bits T) bool) {
 		}
 		for _, n := range x.table[k] {
 			p := &x.phrases[n]
-			if end := i + len(p.text); end <= len(low) && string(low[i:end]) == p.text {
+			if end := i + len(p.text); end <= len(low) && low[end-1] == p.text[len(p.text)-1] && string(low[i:end]) == p.text {
 				if !f(i, end, p.bits) {
 					return
 				}

@@ -100,6 +100,9 @@ func (n *notice) fold(text string) {
 	para := true
 	run := -1 // first line of the run of header-like lines that is open, -1 if none is
 	for at, next := 0, 0; at < len(text) && len(n.lines) < maxNoticeLines; at = next {
+		if !n.work.Take(unitsLine) {
+			break
+		}
 		line := text[at:]
 		next = len(text)
 		if i := strings.IndexByte(line, '\n'); i >= 0 {
@@ -147,7 +150,12 @@ func (n *notice) fold(text string) {
 		for l.end > l.start && n.orig[l.end-1] == ' ' {
 			l.end--
 		}
-		l.word = l.start + len(n.low[l.start:l.end]) - len(bytes.TrimLeft(n.low[l.start:l.end], signs))
+		l.word = l.end
+		if first := n.low[l.start:l.end]; len(first) > 0 {
+			if l.word = l.start; !isAlnum(first[0]) {
+				l.word = l.end - len(bytes.TrimLeft(first, signs))
+			}
+		}
 		if l.word == l.end { // nothing but signs
 			para = true
 			n.orig, n.low = n.orig[:l.start], n.low[:l.start]

@@ -21,9 +21,16 @@ const maxText = 64 << 10
 func (p *part) decoded(limit int) []byte {
 	body := p.body
 	switch enc := p.encoding(); enc {
-	case "base64", "quoted-printable":
-		// Decoding no more than is wanted: four octets of base64 make three,
-		// a line break of quoted-printable is at least every 76 octets.
+	case "quoted-printable":
+		// A soft line break is at least every 76 octets, "=3D" is one octet.
+		body = body[:min(len(body), 4*limit)]
+		if !p.work.Take(len(body) + 20) {
+			return nil
+		}
+		return decodeQuotedPrintable(body, limit)
+	case "base64":
+		// Decoding no more than is wanted: four octets make three, and there
+		// are line ends.
 		body = body[:min(len(body), 4*limit)]
 		if !p.work.Take(len(body) + 200) {
 			return nil
@@ -48,6 +55,45 @@ func (p *part) decoded(limit int) []byte {
 		return nil
 	}
 	return body[:min(len(body), limit)]
+}
+
+// decodeQuotedPrintable undoes the encoding of RFC 2045 section 6.7, up to limit
+// octets. What is no part of the encoding stands for itself.
+//
+// QUIRK: "=" that nobody encoded, trailing white space, octets above 0x7f: home-made
+// senders, and gateways that add a footer.
+func decodeQuotedPrintable(b []byte, limit int) []byte {
+	out := make([]byte, 0, min(len(b), limit))
+	for len(b) > 0 && len(out) < limit {
+		line, ends := b, false
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line, b, ends = b[:i], b[i+1:], true
+		} else {
+			b = nil
+		}
+		line = bytes.TrimRight(line, " \t\r")
+		line, soft := bytes.CutSuffix(line, []byte("="))
+		for i := 0; i < len(line); i++ {
+			c := line[i]
+			if c == '=' && i+2 < len(line) {
+				if hi, lo := hexDigit(upper(line[i+1])), hexDigit(upper(line[i+2])); hi >= 0 && lo >= 0 {
+					c, i = byte(hi<<4|lo), i+2
+				}
+			}
+			out = append(out, c)
+		}
+		if ends && !soft {
+			out = append(out, '\n')
+		}
+	}
+	return out[:min(len(out), limit)]
+}
+
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return c
 }
 
 // encoding returns the transfer encoding in lower case, "" if there is none.

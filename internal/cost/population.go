@@ -1,0 +1,67 @@
+package cost
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// Population keeps the dearest recipes of every place, so that no place drives
+// out the others.
+type Population struct {
+	rnd   *rand.Rand
+	atoms []string
+	best  map[string][]scored // by place and by what they are dear in
+	all   []Recipe            // that are kept now
+}
+
+type scored struct {
+	recipe Recipe
+	score  float64
+}
+
+// kept is how many recipes are kept of a place.
+const kept = 6
+
+// NewPopulation makes an empty one.
+func NewPopulation(rnd *rand.Rand, atoms []string) *Population {
+	return &Population{rnd: rnd, atoms: atoms, best: map[string][]scored{}}
+}
+
+// Next makes a recipe to be tried: of random atoms, or of those that were dear.
+func (p *Population) Next() Recipe {
+	if len(p.all) < 20 || p.rnd.IntN(5) == 0 {
+		return Random(p.rnd, p.atoms)
+	}
+	r := p.pick().Mutate(p.rnd, p.atoms, p.pick())
+	for p.rnd.IntN(2) == 0 {
+		r = r.Mutate(p.rnd, p.atoms, p.pick())
+	}
+	return r
+}
+
+func (p *Population) pick() Recipe { return p.all[p.rnd.IntN(len(p.all))] }
+
+// Add keeps a recipe if it is among the dearest of its place, and reports
+// whether it is the dearest. what names what it is dear in.
+func (p *Population) Add(r Recipe, what string, score float64) bool {
+	k := what + r.Place
+	list := p.best[k]
+	i, _ := slices.BinarySearchFunc(list, score, func(s scored, v float64) int {
+		if s.score > v {
+			return -1
+		}
+		return 1
+	})
+	if i == kept {
+		return false
+	}
+	list = slices.Insert(list, i, scored{r, score})
+	p.best[k] = list[:min(len(list), kept)]
+	p.all = p.all[:0]
+	for _, l := range p.best {
+		for _, s := range l {
+			p.all = append(p.all, s.recipe)
+		}
+	}
+	return i == 0
+}
