@@ -42,13 +42,13 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@milter/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new
+	@internal/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
 	@out=$$(gofmt -l cmd classify config internal milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags e2e ./milter/lab/...
+	$(GO) vet -tags e2e ./internal/lab/...
 	$(TOOL) staticcheck -tags e2e ./...
 	$(TOOL) nilness ./...
 
@@ -63,33 +63,33 @@ race:
 
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
-	cd milter/lab && $(GO) test -tags e2e -count=1 -timeout 10m
+	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 10m
 
 fuzz-short:
 	@echo "=== fuzz targets, ten seconds each"
-	@milter/lab/fuzz.sh 10s
+	@internal/lab/fuzz.sh 10s
 
 rules: build
 	@echo "=== every rule is reached by its own examples"
 	bin/bounce-milter rules test
 
 demo: build
-	@milter/lab/debs.sh postfix
-	@$(GO) run $(BUILDVCS) ./milter/lab/demo -bin bin/bounce-milter
+	@internal/lab/debs.sh postfix
+	@$(GO) run $(BUILDVCS) ./internal/lab/demo -bin bin/bounce-milter
 
 fuzz:
-	@milter/lab/fuzz.sh $(FUZZTIME)
+	@internal/lab/fuzz.sh $(FUZZTIME)
 
 soak: build
-	@milter/lab/debs.sh postfix
-	@$(GO) run $(BUILDVCS) ./milter/lab/soak -bin bin/bounce-milter -duration $(DURATION)
+	@internal/lab/debs.sh postfix
+	@$(GO) run $(BUILDVCS) ./internal/lab/soak -bin bin/bounce-milter -duration $(DURATION)
 
 cost:
 	@$(GO) run ./internal/cost/search -duration $(DURATION) -dir bin/cost
 
 bench: build
-	@milter/lab/debs.sh postfix libmilter-dev
-	@$(GO) run $(BUILDVCS) ./milter/lab/bench -bin bin/bounce-milter
+	@internal/lab/debs.sh postfix libmilter-dev
+	@$(GO) run $(BUILDVCS) ./internal/lab/bench -bin bin/bounce-milter
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/bounce-milter/rules.d

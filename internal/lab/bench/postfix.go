@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // underPostfix measures Postfix with each filter: smtp-source sends over one

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // kind is what a message is, and so what must become of it.

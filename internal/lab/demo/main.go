@@ -11,7 +11,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 func main() { os.Exit(run()) }

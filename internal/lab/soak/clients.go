@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // client sends mail to one mailbox over one connection after the other, several

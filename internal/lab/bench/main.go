@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 func main() { os.Exit(run()) }
@@ -131,7 +131,7 @@ func (b *bench) start(bin string) error {
 		b.filters = append(b.filters, f)
 	}
 	goNoop, cNoop := b.lab.Path("noop-go"), b.lab.Path("noop-c")
-	if err := lab.Build("./milter/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
+	if err := lab.Build("./internal/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
 		return err
 	}
 	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[2]), func(network, addr string) []string {
@@ -143,7 +143,7 @@ func (b *bench) start(bin string) error {
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command("cc", "-O2", "-o", cNoop, filepath.Join(root, "milter/lab/bench/testdata/noop.c"), "-lmilter", "-lpthread").CombinedOutput(); err != nil {
+	if out, err := exec.Command("cc", "-O2", "-o", cNoop, filepath.Join(root, "internal/lab/bench/testdata/noop.c"), "-lmilter", "-lpthread").CombinedOutput(); err != nil {
 		fmt.Printf("libmilter is left out, it does not build here: %s\n", strings.TrimSpace(string(out)))
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // harm reloads, drains, kills and restarts the daemon.

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/milter/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 func main() { os.Exit(run()) }
