@@ -33,6 +33,7 @@ type rule struct {
 	kind        Type
 	providers   []int16
 	about       party
+	givenUp     bool    // see rules.Reason
 	any         []int32 // patterns of any and token
 	all, none   []int32
 	near        []int32        // one of these must stand near a pattern of any
@@ -275,7 +276,7 @@ func (m *matcher) namesTail(s string) bool {
 }
 
 func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map[string]int16) {
-	v := &rule{Rule: r, index: i, category: Category(reason.Category), kind: Type(reason.Type)}
+	v := &rule{Rule: r, index: i, category: Category(reason.Category), kind: Type(reason.Type), givenUp: reason.GivenUp}
 	if r.Type != "" {
 		v.kind = Type(r.Type)
 	}

@@ -3,6 +3,8 @@ package classify
 import (
 	"cmp"
 	"slices"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // look tries the rules that the words of one scope set off: those that are no
@@ -84,7 +86,7 @@ func (q *inquest) look(s scope, frame int) {
 func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	q.asked[r.index] = q.round
 	t0, ok := q.isFrom(r)
-	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || !q.isAbout(r, s) {
+	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || r.givenUp && s == scopeNotice && q.ev.Action == dsn.ActionDelayed || !q.isAbout(r, s) {
 		return
 	}
 	longest, ok := q.wordsFit(r, by, t, from)

@@ -179,6 +179,7 @@ type gathered struct {
 	diagnostic, remoteMTA string
 	before                int    // where what announces the reply begins, -1 if there is none
 	words                 string // the notice's own, of a recipient that has any; see trimEnds
+	about                 string // those that are about the failure for certain
 	trimmed               string // nothing, if there are no words beside addresses
 	codes                 Reply  // in those words
 }
@@ -239,7 +240,8 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 		g.remoteMTA = n.hostIn(from, k.to, at)
 	}
 	if k.own {
-		g.words = trimEnds(n.ownWords(f, g.before))
+		words, about := n.ownWords(f, g.before)
+		g.words, g.about = trimEnds(words), trimWords(trimEnds(about))
 		g.trimmed = trimWords(g.words)
 		g.codes = ParseReply(n.words(k.from, k.to))
 	}

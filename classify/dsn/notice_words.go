@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"sort"
 	"strings"
 )
 
@@ -36,7 +37,7 @@ func (n *notice) noticeWords(f *foundRecipient, g *gathered) (words, about strin
 		if s := withoutAddress(g.words, f.address); len(s) < len(g.words) {
 			words = trimWords(s)
 		}
-		return words, words
+		return words, g.about
 	}
 	if s := n.mentions(f); s != "" {
 		return s, s
@@ -50,14 +51,14 @@ func (n *notice) noticeWords(f *foundRecipient, g *gathered) (words, about strin
 			to = stop
 		}
 		n.whole = new([2]string)
-		n.whole[0], n.whole[1] = n.weigh(to)
+		n.whole[0], n.whole[1] = n.weigh(0, to, false)
 	}
 	return n.whole[0], n.whole[1]
 }
 
 // ownWords returns the words that stand by a recipient's address, up to the reply
 // or a dialogue if one is quoted.
-func (n *notice) ownWords(f *foundRecipient, reply int) string {
+func (n *notice) ownWords(f *foundRecipient, reply int) (words, about string) {
 	to := f.to
 	if reply >= f.start && reply < to {
 		to = reply
@@ -67,28 +68,30 @@ func (n *notice) ownWords(f *foundRecipient, reply int) string {
 			to = n.lines[l].start
 		}
 	}
-	return n.words(f.start, to)
+	return n.weigh(f.start, to, true)
 }
 
 // sayAt reports whether whatever the notice knows of a recipient stands by its
 // address: then the rest is a form letter, and says nothing of this failure.
 func (n *notice) sayAt(f *foundRecipient) bool { return n.form && (f.line >= 0 || len(n.found) > 1) }
 
-// weigh returns the text up to a place, without the sentences that are known to
-// say nothing, and the paragraphs of it that are about the failure for certain:
-// those that say that mail failed, that name whom it was for, or that hold a
-// reply or a dialogue. The others may be about anything.
-func (n *notice) weigh(to int) (words, about string) {
+// weigh returns a stretch of the text, without the sentences that are known to say
+// nothing, and the paragraphs of it that are about the failure for certain: those
+// that say that mail failed, that name whom it was for, or that hold a reply or a
+// dialogue; of what follows an address also the rest of its own paragraph, and what
+// stands further in. The others may be about anything.
+func (n *notice) weigh(start, to int, own bool) (words, about string) {
 	const telling = roleSays | roleFailed | roleNames | roleList | roleReply | roleTranscript
 	var all, some []byte
-	m := 0
-	for i := 0; i < len(n.lines) && n.lines[i].start < to; {
+	m := n.markAt(start)
+	for i := n.lineAt(start); i < len(n.lines) && n.lines[i].start < to; {
 		j := i + 1
 		for j < len(n.lines) && !n.lines[j].para {
 			j++
 		}
-		at, end := n.lines[i].start, min(n.lines[j-1].end, to)
-		tells, from := n.findCode(at, end, false) >= 0, len(all)
+		at, end := max(n.lines[i].start, start), min(n.lines[j-1].end, to)
+		near := own && (at == start || n.lines[i].indent > 0)
+		tells, from := near || n.findCode(at, end, false) >= 0 || n.namesFound(i, j), len(all)
 		for ; m < len(n.marks) && n.marks[m].start < end; m++ {
 			k := &n.marks[m]
 			tells = tells || k.bits&telling != 0
@@ -104,6 +107,16 @@ func (n *notice) weigh(to int) (words, about string) {
 		i = j
 	}
 	return clip(all), clip(some)
+}
+
+// namesFound reports whether one of the lines from i to before j names a recipient.
+func (n *notice) namesFound(i, j int) bool {
+	for k := sort.Search(len(n.addrs), func(k int) bool { return n.addrs[k].line >= i }); k < len(n.addrs) && n.addrs[k].line < j; k++ {
+		if n.find(n.text(n.addrs[k])) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // sentenceStart returns where the sentence that holds a place begins, and

@@ -3,6 +3,7 @@ package dsn
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/work"
@@ -97,20 +98,28 @@ func (h header) worthReading() bool {
 // McAfee, Zoho, amavis.
 func (r *reader) statusParts() bool {
 	sr := statusReader{lim: r.lim, work: r.work}
-	found := false
+	found, place := false, 0
 	var returned *part
+	var words []part // that stand before the fields, in one part with them
 	for i := range r.walker.parts {
 		p := &r.walker.parts[i]
 		switch {
-		case p.kind.status() && !p.hasFields(r.lim):
-			// QUIRK: the words in a part of this type, the fields in a second
-			// one: Netscape Messaging Server, and gateways that copy a type.
-			p.kind = mediaType{name: "text/plain", charset: p.kind.charset}
 		case p.kind.status():
+			b := p.decoded(r.lim.Octets)
+			at := firstField(b)
+			if at < 0 {
+				// QUIRK: the words in a part of this type, the fields in a second
+				// one: Netscape Messaging Server, and gateways that copy a type.
+				p.kind = mediaType{name: "text/plain", charset: p.kind.charset}
+				continue
+			}
+			if n, _ := fieldName(bytes.TrimLeft(b, "\r\n")); n == 0 && hasWords(string(b[:at])) {
+				words, place = append(words, part{kind: mediaType{name: "text/plain", charset: p.kind.charset}, body: b[:at]}), i
+			}
 			found = true
 			// QUIRK: base64 or quoted-printable, which RFC 6522 section 3
 			// forbids: Exchange Online, Lotus Domino, Amazon WorkMail.
-			sr.read(p.decoded(r.lim.Octets), false)
+			sr.read(b, false)
 		case p.kind.returned() && returned == nil:
 			returned = p
 		}
@@ -124,21 +133,28 @@ func (r *reader) statusParts() bool {
 	if len(sr.groups) == 0 && !r.machine() {
 		return false
 	}
+	if len(words) > 0 {
+		r.walker.parts = slices.Insert(r.walker.parts, place, words...)
+		r.known = false
+	}
 	r.fill(&sr)
 	return true
 }
 
-// hasFields reports whether a part has any of the fields of RFC 3464.
-func (p *part) hasFields(lim Limits) bool {
-	for b := p.decoded(lim.Octets); len(b) > 0; {
-		line, next := cutLine(b)
+// firstField returns where the first field of RFC 3464 begins, -1 if there is none.
+func firstField(b []byte) int {
+	for at := 0; at < len(b); {
+		line, next := cutLine(b[at:])
 		line = bytes.TrimLeft(line, " \t")
 		if n, _ := fieldName(line); n > 0 && lookupField(line[:n]) != fieldUnknown {
-			return true
+			return at
 		}
-		b = next
+		at = len(b) - len(next)
 	}
-	return len(bytes.TrimSpace(p.body)) == 0
+	if len(bytes.TrimSpace(b)) == 0 {
+		return 0
+	}
+	return -1
 }
 
 // inWords reads a bounce without the fields of a report, or finds that the

@@ -19,13 +19,15 @@ func (b *builder) reasons(f File) {
 				if v.Type = r.str(f); !slices.Contains(types, v.Type) {
 					r.complain(f.line, "unknown type %q%s", v.Type, didYouMean(v.Type, types))
 				}
+			case "given_up":
+				v.GivenUp = r.boolean(f)
 			case "meaning":
 				v.Meaning = r.str(f)
 			case "advice":
 				v.Advice = r.str(f)
 			default:
 				if !v.Address.set(f, r) {
-					r.unknown(f, "id", "category", "type", "meaning", "hard", "soft", "block", "advice")
+					r.unknown(f, "id", "category", "type", "given_up", "meaning", "hard", "soft", "block", "advice")
 				}
 			}
 		}

@@ -36,10 +36,11 @@ const OtherProvider = "other"
 type Reason struct {
 	ID       string `json:"id"`
 	Category string `json:"category"`
-	Type     string `json:"type"`    // default type: hard, soft or block
-	Meaning  string `json:"meaning"` // one sentence: what happened
-	Address  ByType `json:"address"` // what to do about the address, by the verdict's type
-	Advice   string `json:"advice"`  // what to do about the cause, whatever the type
+	Type     string `json:"type"`     // default type: hard, soft or block
+	GivenUp  bool   `json:"given_up"` // a notice of delay cannot mean it, whatever its form letter says
+	Meaning  string `json:"meaning"`  // one sentence: what happened
+	Address  ByType `json:"address"`  // what to do about the address, by the verdict's type
+	Advice   string `json:"advice"`   // what to do about the cause, whatever the type
 }
 
 // ByType is a text for each type that a verdict can have.
