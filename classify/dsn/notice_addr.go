@@ -140,7 +140,7 @@ var atext = func() (t [256]bool) {
 func domainEnd(text []byte, at int) int {
 	limit := min(len(text), at+maxDomain)
 	if at < limit && text[at] == '[' { // address literal
-		if i := bytes.IndexByte(text[at:limit], ']'); i > 1 {
+		if i := bytes.IndexAny(text[at:limit], "] "); i > 1 && text[at+i] == ']' {
 			return at + i + 1
 		}
 		return at

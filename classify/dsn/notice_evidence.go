@@ -92,7 +92,7 @@ func (n *notice) readDialogue() {
 			e := exchange{at: l.start, code: leadingCode(string(line[:3])), rcpt: addr, sure: addr != ""}
 			from := l.start
 			if addr != "" {
-				rest := n.low[n.addrs[ai].to:l.end]
+				rest := n.low[n.addrs[ai].to:max(n.addrs[ai].to, l.end)] // an address may go on in the next line
 				if k := bytes.IndexFunc(rest, func(r rune) bool { return r != ' ' && r != '.' && r != ':' }); k >= 0 && startsWithCode(rest[k:]) {
 					from = n.addrs[ai].to + k
 				}

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -112,6 +113,11 @@ const trial = 24 << 10
 // of its place so far.
 func (s *search) try(r cost.Recipe) {
 	s.tried++
+	defer func() {
+		if v := recover(); v != nil {
+			s.tooDear(r, r.Message(trial), fmt.Sprintf("panic: %v\n%s", v, debug.Stack()))
+		}
+	}()
 	c := cost.Measure(s.engine, r.Message(trial), 1)
 	dear := s.people.Add(r, "time ", float64(c.Time)/float64(c.Octets))
 	if c.Time > time.Millisecond/5 && s.people.Add(r, "unseen ", float64(c.Time)/float64(c.Work+1)) {
