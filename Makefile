@@ -101,6 +101,8 @@ install: build
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
 	for dir in postfix prometheus rules.d sendmail sieve; do for file in packaging/$$dir/*; do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/$$dir/$${file##*/} || exit 1; done; done
+	GO='$(GO)' packaging/licenses.sh $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/licenses
+	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/LICENSE
 	# An administrator's configuration stays.
 	test -e $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -189,5 +191,43 @@ func TestUnits(t *testing.T) {
 	}
 	if !strings.Contains(read(t, "systemd/bounce-milter.service"), "\nExecReload=bounce-milter config check\nExecReload=/bin/kill -HUP $MAINPID\n") {
 		t.Error("a reload does not check first")
+	}
+}
+
+// Every module that the program is linked from has its licence installed.
+func TestLicences(t *testing.T) {
+	dir := t.TempDir()
+	run := func(name string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	program, texts := filepath.Join(dir, "bounce-milter"), filepath.Join(dir, "licenses")
+	run("go", "build", "-buildvcs=false", "-o", program, "./cmd/bounce-milter")
+	run("packaging/licenses.sh", texts)
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := []string{"go"}
+	for _, m := range info.Deps {
+		linked = append(linked, m.Path)
+	}
+	if len(linked) < 10 {
+		t.Errorf("linked are %v only", linked)
+	}
+	for _, path := range linked {
+		found, err := filepath.Glob(filepath.Join(texts, path, "LICENSE*"))
+		if err != nil || len(found) == 0 {
+			t.Errorf("%s has no licence among the texts", path)
+		}
+		for _, f := range found {
+			if text, err := os.ReadFile(f); err != nil || !strings.Contains(string(text), "opyright") {
+				t.Errorf("%s is no licence: %v", f, err)
+			}
+		}
 	}
 }
