@@ -9,6 +9,9 @@ import (
 	"unicode/utf8"
 )
 
+// maxLists is how many announcements of a list are looked at for a name.
+const maxLists = 8
+
 // findName takes the recipient of a list that holds a display name and no address.
 // Nobody else is to be blamed for it, least of all whom the summary of the message
 // names: he may be a list, or another recipient.
@@ -16,10 +19,14 @@ import (
 // QUIRK: Exchange names people of its own directory so, and so do Lotus Notes and
 // Novell GroupWise.
 func (n *notice) findName(limit int) bool {
+	tries := 0
 	for i := range n.marks {
 		k := &n.marks[i]
 		if k.bits&roleList == 0 {
 			continue
+		}
+		if tries++; tries > maxLists {
+			break
 		}
 		line := n.lineAt(k.end - 1)
 		if n.low[n.lines[line].end-1] != ':' {
