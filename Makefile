@@ -22,6 +22,8 @@ FUZZTIME   ?= 5m
 DURATION   ?= 10m
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
+ZSHDIR     ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+FISHDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/share/fish/vendor_completions.d,$(SYSCONFDIR)/fish/completions)
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 
 # Tools of the checks have a module of their own, so that nobody who imports ours
@@ -42,13 +44,13 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new
+	@internal/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new bsdutils zsh fish
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
 	@out=$$(gofmt -l cmd classify config internal milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags e2e ./internal/lab/...
+	$(GO) vet -tags e2e ./cmd/... ./internal/lab/...
 	$(TOOL) staticcheck -tags e2e ./...
 	$(TOOL) nilness ./...
 
@@ -63,6 +65,7 @@ race:
 
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
+	$(GO) test -tags e2e -count=1 -run '^TestShells$$' ./cmd/bounce-milter
 	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 10m
 
 fuzz-short:
@@ -96,6 +99,9 @@ install: build
 	install -m 755 bin/bounce-milter $(DESTDIR)$(PREFIX)/bin/bounce-milter
 	for page in packaging/man/*.[158]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions cmd/bounce-milter/completion/bounce-milter
+	install -D -m 644 -t $(DESTDIR)$(ZSHDIR) cmd/bounce-milter/completion/_bounce-milter
+	install -D -m 644 -t $(DESTDIR)$(FISHDIR) cmd/bounce-milter/completion/bounce-milter.fish
 	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
 	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
@@ -16,17 +15,6 @@ import (
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
-var classifyCommand = command{
-	name: "classify", args: "[--format text|json] [--config FILE] [PATH...]",
-	does: "say what the messages in files, mailboxes and folders report",
-	more: `A PATH is a message (.eml), an mbox, a Maildir, or a folder of these; "-" or no
-PATH is standard input. What cannot be read is passed over, and the exit code is 1.
-
-  --format json   one JSON object a line for each message
-  --config FILE   read FILE instead of ` + config.DefaultPath,
-	run: runClassify,
-}
-
 // classified is one line of classify --format json.
 type classified struct {
 	File string `json:"file"`
@@ -34,17 +22,8 @@ type classified struct {
 	Error string `json:"error"`
 }
 
-func runClassify(a *app, fs *flag.FlagSet, args []string) error {
-	format, checkFormat := formatFlag(fs)
-	file := configFlag(fs)
-	paths, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if err := checkFormat(); err != nil {
-		return err
-	}
-	cfg, engine, err := loadEngine(*file)
+func runClassify(a *app, paths []string) error {
+	cfg, engine, err := loadEngine(a.options.config)
 	if err != nil {
 		return err
 	}
@@ -59,7 +38,7 @@ func runClassify(a *app, fs *flag.FlagSet, args []string) error {
 	}
 	show := classifyJSON(a)
 	var table *classifyTable
-	if *format == "text" {
+	if !a.options.json() {
 		table = newClassifyTable(a)
 		show = table.row
 	}

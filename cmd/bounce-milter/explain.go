@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,23 +16,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
-	"github.com/bounce-milter/bounce-milter/config"
 )
-
-var explainCommand = command{
-	name: "explain", args: "[--format text|json] [--remote-mta HOST] [--config FILE] REPLY|FILE...",
-	does: "classify a bare reply, or a message, and say why",
-	more: `A REPLY is what a server answered: bounce-milter explain "550 5.7.26 Unauthenticated
-email". Without quotes the words are joined into one. An argument that names an existing
-FILE is read as a message or an mbox, and each of its recipients is explained. "-" reads
-one reply a line from standard input; a line that begins with { is a JSON object with
-reply and, if known, remote_mta, reporting_mta, status and smtp_code.
-
-  --format json       one JSON object a line for each reply or recipient
-  --remote-mta HOST   the server that answered a REPLY
-  --config FILE       read FILE instead of ` + config.DefaultPath,
-	run: runExplain,
-}
 
 // maxLine bounds a line of standard input; what is beyond is cut off.
 const maxLine = 1 << 20
@@ -47,25 +30,15 @@ type question struct {
 	SMTPCode     int    `json:"smtp_code"`
 }
 
-func runExplain(a *app, fs *flag.FlagSet, args []string) error {
-	format, checkFormat := formatFlag(fs)
-	remote := fs.String("remote-mta", "", "")
-	file := configFlag(fs)
-	args, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if err := checkFormat(); err != nil {
-		return err
-	}
+func runExplain(a *app, args []string) error {
 	if strings.TrimSpace(strings.Join(args, "")) == "" {
 		return usagef(`explain: no reply: write it in quotes, or "-" to read replies from standard input`)
 	}
-	cfg, engine, err := loadEngine(*file)
+	cfg, engine, err := loadEngine(a.options.config)
 	if err != nil {
 		return err
 	}
-	e := explainer{a: a, engine: engine, json: *format == "json", remote: *remote,
+	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA,
 		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Limits.Report.Octets+1)}
 	if len(args) == 1 && args[0] == "-" {
 		a.hint("replies, one a line,")

@@ -1,48 +1,69 @@
 package main
 
 import (
-	"flag"
 	"fmt"
+	"io"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
-var helpCommand = command{
-	name: "help", args: "[COMMAND]", does: "say more about a command",
+func runHelp(a *app, args []string) error {
+	name := strings.Join(args, " ")
+	switch found := under(name); {
+	case name == "":
+		a.overview()
+	case len(found) > 0:
+		a.pages(a.options.flags(), name)
+	default:
+		return unknownCommand("help: ", name)
+	}
+	return nil
 }
 
-// init breaks the circle of a help page that lists itself.
-func init() { helpCommand.run = runHelp }
+// overview says what the program is for, and lists its commands.
+func (a *app) overview() {
+	fmt.Fprint(a.out, "bounce-milter names bounces: it tags them for sorting, and counts them.\n\n")
+	list(a.out)
+}
 
-func runHelp(a *app, fs *flag.FlagSet, args []string) error {
-	args, err := parse(fs, args)
-	if err != nil {
-		return err
-	}
-	if len(args) == 0 {
-		a.overview()
-		return nil
-	}
+// list prints a line for each command.
+func list(w io.Writer) {
 	for _, c := range commands() {
-		if c.name == args[0] {
-			a.help(c)
-			return nil
+		if !c.hidden {
+			fmt.Fprintf(w, "  bounce-milter %-12s  %s\n", c.name, c.does)
 		}
 	}
-	return usagef("help: unknown command %q: see bounce-milter help", args[0])
+	fmt.Fprint(w, "\nMore: bounce-milter help COMMAND, bounce-milter(8), bounce-milter.toml(5)\n")
 }
 
-func (a *app) overview() {
-	a.out.WriteString("bounce-milter names bounces: it tags them for sorting, and counts them.\n\n")
-	for _, c := range commands() {
-		fmt.Fprintf(a.out, "  bounce-milter %-9s %s\n", c.name, c.does)
+// pages prints the page of each command whose name begins like this; "" prints
+// the overview.
+func (a *app) pages(all *pflag.FlagSet, name string) {
+	if name == "" {
+		a.overview()
+		return
 	}
-	a.out.WriteString("\nMore: bounce-milter help COMMAND, bounce-milter(8), bounce-milter.toml(5)\n")
+	for i, c := range under(name) {
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		a.page(all, c)
+	}
 }
 
-func (a *app) help(c command) {
-	fmt.Fprintf(a.out, "usage: %s\n\n", strings.TrimSpace("bounce-milter "+c.name+" "+c.args))
-	fmt.Fprintf(a.out, "%s.\n", strings.ToUpper(c.does[:1])+c.does[1:])
+// page prints all that there is to know about a command.
+func (a *app) page(all *pflag.FlagSet, c *command) {
+	fmt.Fprintf(a.out, "usage: bounce-milter %s\n\n%s.\n\n", c.synopsis(all), strings.ToUpper(c.does[:1])+c.does[1:])
 	if c.more != "" {
-		fmt.Fprintf(a.out, "\n%s\n", c.more)
+		fmt.Fprintf(a.out, "%s\n\n", c.more)
 	}
+	c.flagSet(all).VisitAll(func(f *pflag.Flag) {
+		value, usage := pflag.UnquoteUsage(f)
+		name := "    --" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", --" + f.Name
+		}
+		fmt.Fprintf(a.out, "  %s  %s\n", pad(name+" "+value, 22), usage)
+	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,69 +11,41 @@ import (
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
-var rulesCommand = command{
-	name: "rules", args: "list [WORD...] | show ID | test [FILE...]",
-	does: "list, show or test the rules",
-	more: `list prints all rules, or those whose id, reason, provider or file holds every WORD.
-show prints one rule whole, and a reason with the rules that give it.
-test checks the built-in rules, those in rules_dir, and FILEs as if they were there:
-every rule has to be reached by its own examples first, and none may be dead, shadowed
-or there twice. Exit code 1 with file and line otherwise.
-
-  --format json   for list and show: one JSON object a line
-  --config FILE   read FILE instead of ` + config.DefaultPath,
-	run: runRules,
-}
-
-func runRules(a *app, fs *flag.FlagSet, args []string) error {
-	format, checkFormat := formatFlag(fs)
-	file := configFlag(fs)
-	args, err := parse(fs, args)
+func runRulesList(a *app, words []string) error {
+	_, engine, err := loadEngine(a.options.config)
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(); err != nil {
-		return err
-	}
-	if len(args) == 0 {
-		return usagef("rules: list, show or test? See bounce-milter help rules")
-	}
-	asJSON := *format == "json"
-	switch word, rest := args[0], args[1:]; word {
-	case "list":
-		_, engine, err := loadEngine(*file)
-		if err != nil {
-			return err
-		}
-		return a.listRules(engine, rest, asJSON)
-	case "show":
-		if len(rest) != 1 {
-			return usagef("rules show: which rule? Write one id; see bounce-milter rules list")
-		}
-		_, engine, err := loadEngine(*file)
-		if err != nil {
-			return err
-		}
-		return a.showRule(engine, rest[0], asJSON)
-	case "test":
-		cfg, err := config.Load(*file)
-		if err != nil {
-			return err
-		}
-		return a.testRules(cfg.RulesFolder(), rest)
-	default:
-		return usagef("rules: unknown word %q: write list, show or test", word)
-	}
+	return a.listRules(engine, words)
 }
 
-func (a *app) listRules(engine *classify.Engine, words []string, asJSON bool) error {
+func runRulesShow(a *app, args []string) error {
+	if len(args) != 1 {
+		return usagef("rules show: which rule? Write one id; see bounce-milter rules list")
+	}
+	_, engine, err := loadEngine(a.options.config)
+	if err != nil {
+		return err
+	}
+	return a.showRule(engine, args[0])
+}
+
+func runRulesTest(a *app, files []string) error {
+	cfg, err := config.Load(a.options.config)
+	if err != nil {
+		return err
+	}
+	return a.testRules(cfg.RulesFolder(), files)
+}
+
+func (a *app) listRules(engine *classify.Engine, words []string) error {
 	var list []*rules.Rule
 	for _, r := range engine.Rules() {
 		if holdsAll(r, words) {
 			list = append(list, r)
 		}
 	}
-	if asJSON {
+	if a.options.json() {
 		enc := newEncoder(a)
 		for _, r := range list {
 			if err := enc.Encode(r); err != nil {
@@ -122,10 +93,10 @@ func holdsAll(r *rules.Rule, words []string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(where, strings.ToLower(w)) })
 }
 
-func (a *app) showRule(engine *classify.Engine, id string, asJSON bool) error {
+func (a *app) showRule(engine *classify.Engine, id string) error {
 	r, isRule := engine.Rule(id)
 	reason, isReason := engine.Reason(id)
-	if asJSON {
+	if a.options.json() {
 		enc := newEncoder(a)
 		if isRule {
 			if err := enc.Encode(r); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -17,25 +16,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-var serveCommand = command{
-	name: "serve", args: "[--config FILE]",
-	does: "run the daemon",
-	more: `Without --config it reads ` + config.DefaultPath + ` if that exists, else runs on
-built-in defaults. SIGHUP reloads configuration and rules; what is bad keeps the old
-ones running. SIGTERM lets messages in progress finish; a second one does not.`,
-	run: runServe,
-}
-
-func runServe(a *app, fs *flag.FlagSet, args []string) error {
-	file := configFlag(fs)
-	if rest, err := parse(fs, args); err != nil {
-		return err
-	} else if len(rest) > 0 {
-		return usagef("serve: takes no argument: %s", rest[0])
-	}
+func runServe(a *app, _ []string) error {
 	// From the start, for a signal may come at any time.
 	asked, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	context.AfterFunc(asked, func() {
+		stop() // before anything ends: a second signal ends the program at once, as it does by default
+		cancel()
+	})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -45,7 +35,7 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 
 	handler, lines := newDaemonLog(a.stderr)
 	defer lines.Close()
-	d := daemon{file: *file, handler: handler}
+	d := daemon{file: a.options.config, handler: handler}
 	cfg, engine, err := d.load()
 	if err != nil {
 		return err
@@ -78,13 +68,6 @@ func runServe(a *app, fs *flag.FlagSet, args []string) error {
 	if err := d.server.Listen(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		<-asked.Done()
-		stop() // a second signal ends the program, as it does by default
-		cancel()
-	}()
 	go func() {
 		for range hup {
 			d.reload()

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/config"
+)
+
+func runConfigCheck(a *app, args []string) error {
+	file, err := a.configFile("config check", args)
+	if err != nil {
+		return err
+	}
+	return a.checkConfig(file)
+}
+
+func runConfigShow(a *app, args []string) error {
+	file, err := a.configFile("config show", args)
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "# Effective configuration of bounce-milter, from %s.\n\n%s", origin(cfg), cfg.Show())
+	return nil
+}
+
+// configFile is the file that a command is about: it may stand behind --config,
+// as everywhere, and alone.
+func (a *app) configFile(command string, args []string) (string, error) {
+	if a.options.config != "" {
+		args = append([]string{a.options.config}, args...)
+	}
+	if len(args) > 1 {
+		return "", usagef("%s: one file at a time: %s", command, strings.Join(args, " "))
+	}
+	return strings.Join(args, ""), nil
+}
+
+// origin names where a configuration comes from.
+func origin(cfg *config.Config) string {
+	if cfg.File == "" {
+		return "built-in defaults"
+	}
+	return cfg.File
+}
+
+func (a *app) checkConfig(file string) error {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	var said []error
+	if ps := cfg.CheckHost(); len(ps) > 0 {
+		said = append(said, ps)
+	}
+	if dir := cfg.RulesFolder(); dir != "" && !missing(dir) {
+		if problems := classify.Check(dir, nil); len(problems) > 0 {
+			said = append(said, rules.Problems(problems))
+		}
+	}
+	a.warn(cfg.Warnings())
+	if len(said) > 0 {
+		return errors.Join(said...)
+	}
+	fmt.Fprintf(a.out, "%s: good\n", origin(cfg))
+	return nil
+}
+
+// warn prints what is to be thought about, though it works.
+func (a *app) warn(ps config.Problems) {
+	for _, p := range ps {
+		p.Message = "warning: " + p.Message
+		a.complain(errors.New(p.String()))
+	}
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, iofs.ErrNotExist)
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// shown are the commands that the documents are held to.
+func shown() (list []*command) {
+	for _, c := range commands() {
+		if !c.hidden {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// The table itself: what is missing in it would be seen by users only.
+func TestCommandTable(t *testing.T) {
+	all := new(options).flags()
+	used := map[string]bool{"help": true, "version": true, "Version": true}
+	for _, c := range commands() {
+		if c.does == "" || c.run == nil || len(strings.Fields(c.name)) > 2 {
+			t.Errorf("%s is not whole", c.name)
+		}
+		if found := under(c.name); len(found) != 1 {
+			t.Errorf("%s is the beginning of another command, or there twice", c.name)
+		}
+		for _, name := range c.flags {
+			if used[name] = true; all.Lookup(name) == nil {
+				t.Errorf("%s: there is no flag --%s", c.name, name)
+			}
+		}
+		for line := range strings.Lines(c.more) {
+			if len(line) > 90 {
+				t.Errorf("%s: a line too long for a terminal: %s", c.name, line)
+			}
+		}
+		checkInvocations(t, "help "+c.name, c.more, regexp.MustCompile(`bounce-milter ([a-z][^"\n)|:]*)`))
+		for _, flag := range anyFlag.FindAllString(c.more, -1) {
+			if c.flagSet(all).Lookup(flag[2:]) == nil {
+				t.Errorf("help %s: it does not take %s", c.name, flag)
+			}
+		}
+	}
+	all.VisitAll(func(f *pflag.Flag) {
+		if !used[f.Name] {
+			t.Errorf("no command takes --%s", f.Name)
+		}
+	})
+}
+
+var anyFlag = regexp.MustCompile(`--[a-z][a-z-]*`)
+
+// checkInvocations holds each command line in text to the table: there is such a
+// command, and it takes those flags.
+func checkInvocations(t *testing.T, where, text string, line *regexp.Regexp) {
+	t.Helper()
+	all := new(options).flags()
+	for _, m := range line.FindAllStringSubmatch(text, -1) {
+		args := strings.Fields(m[1])
+		c, name, _ := pick(all, args)
+		if c == nil {
+			if len(under(name)) == 0 {
+				t.Errorf("%s: there is no such command: %s", where, m[0])
+			}
+			continue
+		}
+		for _, flag := range anyFlag.FindAllString(m[1], -1) {
+			if c.flagSet(all).Lookup(flag[2:]) == nil {
+				t.Errorf("%s: %s takes no %s: %s", where, name, flag, m[0])
+			}
+		}
+	}
+}
+
+// The README's table of commands is the program's, and what it shows of command
+// lines exists.
+func TestReadmeCommands(t *testing.T) {
+	readme := read(t, "README.md")
+	all := new(options).flags()
+	var want []string
+	for _, c := range shown() {
+		want = append(want, "| `bounce-milter "+strings.ReplaceAll(c.synopsis(all), "|", `\|`)+"` | "+c.does+" |")
+	}
+	if got := regexp.MustCompile("(?m)^\\| `bounce-milter .*$").FindAllString(readme, -1); !slices.Equal(got, want) {
+		t.Errorf("README.md has the commands\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	checkInvocations(t, "README.md", readme, regexp.MustCompile(`(?m)^\$ bounce-milter (.*)$`))
+	checkInvocations(t, "README.md", readme, regexp.MustCompile("`bounce-milter ([a-z][^`|]*)`"))
+}
+
+// manualLine makes plain text of a line of mdoc(7), so much of it as stands in a
+// synopsis.
+func manualLine(line string) string {
+	optional := false
+	var out []string
+	for _, word := range strings.Fields(strings.TrimPrefix(line, ".")) {
+		switch word {
+		case "Op":
+			optional = true
+		case "Fl":
+			out = append(out, "-")
+		case "Cm", "It":
+		case "Ar":
+			out = append(out, "Ar")
+		default:
+			out = append(out, word)
+		}
+	}
+	text := strings.Join(out, " ")
+	text = strings.NewReplacer("- - ", "--", "- ", "-", " | ", "|", " ...", "...").Replace(text)
+	text = regexp.MustCompile(`Ar [a-z|]+`).ReplaceAllStringFunc(text, func(s string) string { return strings.ToUpper(s[3:]) })
+	if optional {
+		return "[" + text + "]"
+	}
+	return text
+}
+
+// The manual has every command with all its flags, and no other.
+func TestManualCommands(t *testing.T) {
+	page := read(t, "packaging/man/bounce-milter.8")
+	all := new(options).flags()
+	_, synopsis, _ := strings.Cut(page, ".Sh SYNOPSIS\n")
+	synopsis, rest, ok := strings.Cut(synopsis, ".Sh DESCRIPTION\n")
+	if !ok {
+		t.Fatal("no synopsis")
+	}
+	var got, want, names []string
+	for _, c := range strings.Split(synopsis, ".Nm\n")[1:] {
+		var words []string
+		for line := range strings.Lines(c) {
+			words = append(words, manualLine(strings.TrimSpace(line)))
+		}
+		got = append(got, strings.Join(words, " "))
+	}
+	for _, c := range shown() {
+		want = append(want, c.synopsis(all))
+		names = append(names, c.name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the synopsis is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	// What is said of each, in the order of the table; then of each flag.
+	description, rest, _ := strings.Cut(rest, ".El\n")
+	if got := items(description); !slices.Equal(got, names) {
+		t.Errorf("the description has %q, want %q", got, names)
+	}
+	description, _, _ = strings.Cut(rest, ".El\n")
+	var flags []string
+	all.VisitAll(func(f *pflag.Flag) {
+		value, _ := pflag.UnquoteUsage(f)
+		item := strings.TrimSpace("--" + f.Name + " " + value)
+		if f.Shorthand != "" {
+			item = "-" + f.Shorthand + " , " + item
+		}
+		if !f.Hidden {
+			flags = append(flags, item)
+		}
+	})
+	if got := items(description); !slices.Equal(got, flags) {
+		t.Errorf("the description has the flags %q, want %q", got, flags)
+	}
+	for _, m := range regexp.MustCompile(`Fl Fl ([a-z-]+)`).FindAllStringSubmatch(page, -1) {
+		if all.Lookup(m[1]) == nil {
+			t.Errorf("there is no flag --%s", m[1])
+		}
+	}
+	checkInvocations(t, "bounce-milter.8", page, regexp.MustCompile(`(?m)\$ bounce-milter (.*)$`))
+}
+
+// items are the heads of a list of mdoc(7).
+func items(text string) (heads []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, ".It ") {
+			heads = append(heads, manualLine(strings.TrimSpace(line)))
+		}
+	}
+	return heads
+}
+
+// Recipes and units call commands that exist.
+func TestRecipesCallCommands(t *testing.T) {
+	line := regexp.MustCompile("(?m)(?:ExecStart=|ExecReload=|`)(?:/\\S*/)?bounce-milter ([a-z][^`\\n]*)")
+	for _, dir := range []string{"packaging", "systemd"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			checkInvocations(t, path, string(text), line)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

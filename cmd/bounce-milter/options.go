@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/spf13/pflag"
+)
+
+// options are what the flags say. A flag means the same in every command that
+// knows it.
+type options struct {
+	config    string
+	format    choice
+	remoteMTA string
+	help      bool
+	version   bool
+}
+
+// flags defines every flag there is. A command takes those that it names.
+func (o *options) flags() *pflag.FlagSet {
+	o.format = choice{words: []string{"text", "json"}}
+	f := newFlagSet("")
+	f.Var((*fileName)(&o.config), "config", "read FILE instead of "+config.DefaultPath)
+	f.Var(&o.format, "format", "text is for people, json is one object a line (default text)")
+	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
+	f.BoolVarP(&o.help, "help", "h", false, "print this page")
+	f.BoolVarP(&o.version, "version", "v", false, "print the version")
+	// Other tools' habit.
+	f.BoolVarP(&o.version, "Version", "V", false, "")
+	f.Lookup("Version").Hidden = true
+	return f
+}
+
+func newFlagSet(name string) *pflag.FlagSet {
+	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {} // whoever parses prints help and errors
+	return f
+}
+
+// json reports whether JSON is asked for, and so nothing else may be printed.
+func (o *options) json() bool { return o.format.word == "json" }
+
+// takesValue reports whether the argument behind this one is its value.
+func takesValue(all *pflag.FlagSet, arg string) bool {
+	name, long := strings.CutPrefix(arg, "--")
+	f := all.Lookup(name)
+	return long && f != nil && f.NoOptDefVal == ""
+}
+
+// choice is the value of a flag that takes one of a few words, the first by
+// default.
+type choice struct {
+	words []string
+	word  string
+}
+
+var _ pflag.Value = (*choice)(nil)
+
+func (c *choice) String() string { return c.word }
+func (c *choice) Type() string   { return strings.Join(c.words, "|") }
+
+func (c *choice) Set(word string) error {
+	for _, w := range c.words {
+		if w == word {
+			c.word = word
+			return nil
+		}
+	}
+	return errors.New("write " + orList(c.words))
+}
+
+// fileName is the value of a flag that names a file.
+type fileName string
+
+var _ pflag.Value = (*fileName)(nil)
+
+func (f *fileName) String() string        { return string(*f) }
+func (f *fileName) Type() string          { return "FILE" }
+func (f *fileName) Set(name string) error { *f = fileName(name); return nil }
+
+// orList writes words as one says them: "a, b or c".
+func orList(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
