@@ -50,12 +50,13 @@ type matcher struct {
 	patterns []pattern
 	rules    []*rule
 	// always holds the rules without words that could set them off.
-	always [2][]int32
-	tails  []tail
-	light  map[string]bool // words that may stand between phrases near each other
-	naming map[string]bool // words behind which a name stands
-	things map[string]bool // words that are no name
-	mute   map[string]bool // words that explain nothing
+	always    [2][]int32
+	tails     []tail
+	greetings []tail          // words that address the reader
+	light     map[string]bool // words that may stand between phrases near each other
+	naming    map[string]bool // words behind which a name stands
+	things    map[string]bool // words that are no name
+	mute      map[string]bool // words that explain nothing
 	// tailWords are what phrases that may match in such a note hold.
 	tailWords []string
 }
@@ -198,6 +199,9 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 			m.tails = append(m.tails, tail{marker: []byte(s), end: endOf(w.End)})
 		}
 	}
+	for _, s := range set.Greetings {
+		m.greetings = append(m.greetings, tail{marker: []byte(s), end: []byte(s)})
+	}
 	m.sort()
 	markers := markerWords(set.Wrappers)
 	texts := make([]string, len(m.patterns))
@@ -218,8 +222,10 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 		r.inTail = m.namesTail(r.Regex)
 	}
 	m.auto = newAutomaton(texts)
-	for i := range m.tails {
-		m.tails[i].rare = m.auto.rarest(m.tails[i].marker)
+	for _, list := range [][]tail{m.tails, m.greetings} {
+		for i := range list {
+			list[i].rare = m.auto.rarest(list[i].marker)
+		}
 	}
 	return m
 }

@@ -165,7 +165,8 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 	t.set(s)
 	t.mask()
 	t.findLastWord()
-	t.hideTails(q.e.match.tails)
+	t.tails = t.hide(q.e.match.tails, markTail)
+	t.hide(q.e.match.greetings, markGreet)
 	if len(t.seen) < len(q.e.match.patterns) {
 		t.seen = make([]span, len(q.e.match.patterns))
 	}
@@ -191,7 +192,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	p := &q.e.match.patterns[id]
 	from := end - int(p.length)
-	if !p.inURL && (p.word && t.withinWord(from) && !t.behindHead(p, from) || t.maskedAt(p, from, end)) || t.marks[from]&markTail != 0 && !p.inTail {
+	if !p.inURL && (p.word && t.withinWord(from) && !t.behindHead(p, from) || t.maskedAt(p, from, end)) || t.marks[from]&markTail != 0 && !p.inTail || t.marks[from]&t.marks[end-1]&markGreet != 0 {
 		return
 	}
 	s := &t.seen[id]

@@ -31,8 +31,8 @@ func (t *text) mask() {
 	}
 }
 
-// hideTails marks the notes that stand behind a reply.
-func (t *text) hideTails(tails []tail) {
+// hide marks notes behind a reply, or greetings, and reports whether there are any.
+func (t *text) hide(tails []tail, mark byte) (found bool) {
 	for i := range tails {
 		w := &tails[i]
 		from := 0
@@ -48,12 +48,13 @@ func (t *text) hideTails(tails []tail) {
 					to = from + n + len(w.end)
 				}
 			}
-			t.tails = true
+			found = true
 			for ; from < to; from++ {
-				t.marks[from] |= markTail
+				t.marks[from] |= mark
 			}
 		}
 	}
+	return found
 }
 
 // index returns where in b the marker stands, -1 if nowhere. The search for its

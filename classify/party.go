@@ -19,7 +19,7 @@ const (
 // findNamed looks for the sender and the recipient among the addresses and hosts
 // of the innermost reply.
 func (q *inquest) findNamed() {
-	q.named = q.hostsNamed()
+	q.named = q.hostsNamed(&q.reply)
 	if q.ev.Senders == [2]string{} {
 		return
 	}
@@ -46,14 +46,13 @@ func (q *inquest) findNamed() {
 	}
 }
 
-// hostsNamed compares the hosts of the innermost reply with the recipient's domain.
-func (q *inquest) hostsNamed() (named party) {
+// hostsNamed compares the hosts of a text, of a reply the innermost, with the recipient's domain.
+func (q *inquest) hostsNamed(t *text) (named party) {
 	at := strings.LastIndexByte(q.ev.Recipient, '@')
 	if at < 0 || at+1 == len(q.ev.Recipient) {
 		return 0
 	}
 	domain := q.ev.Recipient[at+1:]
-	t := &q.reply
 	for _, h := range t.hosts {
 		if h.from < t.inner {
 			continue
@@ -105,7 +104,10 @@ func (q *inquest) isAbout(r *rule, s scope) bool {
 	case partyLocal:
 		return isLocal(q.ev.Recipient, q.ev.ReportingMTA) || isLocal(q.ev.Recipient, q.ev.Reporter)
 	}
-	return s != scopeNotice && q.speaksOf(r.about)
+	if s == scopeNotice {
+		return r.about == partyOtherHost && q.hostsNamed(&q.notice)&partyOtherHost != 0
+	}
+	return q.speaksOf(r.about)
 }
 
 // isLocal reports whether an address is in the domain of a host: the host bears

@@ -42,10 +42,11 @@ type text struct {
 }
 
 const (
-	markUpper  = 1 // was a capital letter
-	markMasked = 2 // part of an address, a host name or a URL
-	markTail   = 4 // part of a note behind the reply
-	markWrap   = 8 // part of a marker before a quoted reply
+	markUpper  = 1  // was a capital letter
+	markMasked = 2  // part of an address, a host name or a URL
+	markTail   = 4  // part of a note behind the reply
+	markWrap   = 8  // part of a marker before a quoted reply
+	markGreet  = 16 // part of words that address the reader
 )
 
 // span says where a pattern occurs: its last occurrence, of which alone

@@ -178,9 +178,12 @@ func (b *builder) words(s *section, r reader) {
 		case "mute":
 			b.set.Mute = append(b.set.Mute, plainTexts(r.texts(f))...)
 			continue
+		case "greeting":
+			b.set.Greetings = append(b.set.Greetings, plainTexts(r.texts(f))...)
+			continue
 		case "compounds":
 		default:
-			r.unknown(f, "compounds", "light", "mute", "naming")
+			r.unknown(f, "compounds", "greeting", "light", "mute", "naming")
 			continue
 		}
 		for _, t := range r.texts(f) {

@@ -190,6 +190,7 @@ type Set struct {
 	Compounds []Compound
 	Naming    []string // behind one of these stands a name
 	Mute      []string // words that explain nothing
+	Greetings []string // words that address the reader
 	Witness   Witness
 	Elsewhere Elsewhere
 	Light     []string // words that may stand between phrases near each other
