@@ -85,8 +85,8 @@ type said struct {
 const (
 	unitsReply     = 100
 	unitsOctet     = 3
-	unitsRegex     = 12
-	unitsLongRegex = 36
+	unitsRegex     = 18
+	unitsLongRegex = 54
 	unitsPhrase    = 8
 )
 

@@ -46,6 +46,9 @@ func (r *reader) unnamed() bool {
 // recipient reads one group of fields (RFC 3464 section 2.3). only is true when
 // the report has no other, so that what the message says elsewhere is about it.
 func (r *reader) recipient(g *statusGroup, only bool) Recipient {
+	if !r.work.Take(3 * unitsRecipient) {
+		return g.inShort()
+	}
 	rcpt := Recipient{
 		Address:        readAddress(r.decode(g.field[fieldFinal])),
 		Original:       readAddress(r.decode(g.field[fieldOriginal])),
@@ -57,7 +60,6 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		WillRetryUntil: r.decode(g.field[fieldWillRetry]),
 		Extensions:     r.extensions(g.extensions),
 	}
-	r.work.Take(3 * unitsRecipient)
 	status := unfold(g.field[fieldStatus])
 	rcpt.DiagnosticType, rcpt.Diagnostic = splitType(r.foreign(g.field[fieldDiagnostic]))
 	if rcpt.Diagnostic == "" {
@@ -100,6 +102,27 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		// QUIRK: "Status: 550": Zoho and Apache James.
 		rcpt.SMTPCode = ParseReply(status).Code
 	}
+	if rcpt.Action == "" {
+		rcpt.Action = guessAction(&rcpt)
+	}
+	return rcpt
+}
+
+// inShort reads who is meant and what the fields report of him, no more: the work
+// is spent.
+func (g *statusGroup) inShort() Recipient {
+	value := func(id fieldID) string {
+		return toUTF8(unfold(cutBytes(g.field[id], maxLocalPart+1+maxDomain)))
+	}
+	rcpt := Recipient{
+		Address:     readAddress(value(fieldFinal)),
+		Action:      readAction(value(fieldAction)),
+		StatusField: readStatus(value(fieldStatus)),
+	}
+	if rcpt.Address == "" {
+		rcpt.Address = readAddress(value(fieldOriginal))
+	}
+	rcpt.Status = rcpt.StatusField
 	if rcpt.Action == "" {
 		rcpt.Action = guessAction(&rcpt)
 	}

@@ -208,7 +208,11 @@ const wordUnits = 40
 // decodeCounted is decodeWords. Once the work is spent, encoded words stay as
 // they are.
 func decodeCounted(b []byte, w *work.Budget) string {
-	if !w.Take(2*len(b) + wordUnits*bytes.Count(b, []byte("=?"))) {
+	units := 2*len(b) + wordUnits*bytes.Count(b, []byte("=?"))
+	if !isASCII(b) {
+		units += 6 * len(b) // whatever is done with it goes by characters
+	}
+	if !w.Take(units) {
 		return clean(toUTF8(clean(fold(b), true)), false)
 	}
 	return decodeWords(b)

@@ -151,7 +151,7 @@ var DefaultLimits = Limits{
 	HeaderFields: 500,
 	FieldLength:  16 << 10,
 	Recipients:   1000,
-	Work:         2_000_000,
+	Work:         1_500_000,
 }
 
 // WithDefaults returns l with every zero field set to its default.
