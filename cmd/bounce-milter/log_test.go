@@ -135,3 +135,28 @@ func TestLogIsPlain(t *testing.T) {
 		}
 	}
 }
+
+// A reload changes level and format of loggers that exist, what they were given
+// included.
+func TestLogHandler(t *testing.T) {
+	var w strings.Builder
+	h := newLogHandler(&w)
+	log := slog.New(h).With("session", 7).WithGroup("g")
+	line := func() string {
+		defer w.Reset()
+		log.Info("hello", "x", 1)
+		_, text, _ := strings.Cut(w.String(), "level")
+		return strings.TrimSpace(text)
+	}
+	if got, want := line(), `=INFO msg=hello session=7 g.x=1`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	h.set(config.Log{Level: slog.LevelInfo, Format: "json"})
+	if got, want := line(), `":"INFO","msg":"hello","session":7,"g":{"x":1}}`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	h.set(config.Log{Level: slog.LevelWarn, Format: "json"})
+	if got := line(); got != "" {
+		t.Errorf("below the level: %q", got)
+	}
+}

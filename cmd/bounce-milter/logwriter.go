@@ -6,9 +6,6 @@ import (
 	"io"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 const (
@@ -131,34 +128,4 @@ func (l *logWriter) run() {
 			return
 		}
 	}
-}
-
-// plainJSON escapes, in lines of JSON, what is not to be seen or moves what is:
-// encoders leave DEL, C1 controls, marks of direction, characters without a
-// width and tags as they are, and a terminal or a pager obeys them. Outside
-// strings JSON has none of these.
-type plainJSON struct{ w io.Writer }
-
-func (p plainJSON) Write(line []byte) (int, error) {
-	bad := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
-	i := bytes.IndexFunc(line, bad)
-	if i < 0 {
-		return p.w.Write(line)
-	}
-	out := append(make([]byte, 0, len(line)+16), line[:i]...)
-	for rest := line[i:]; len(rest) > 0; {
-		r, n := utf8.DecodeRune(rest)
-		switch {
-		case !bad(r):
-			out = append(out, rest[:n]...)
-		case r > 0xffff: // RFC 8259 section 7
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		rest = rest[n:]
-	}
-	_, err := p.w.Write(out)
-	return len(line), err
 }

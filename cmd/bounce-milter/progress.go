@@ -82,3 +82,17 @@ func grouped(n int) string {
 	}
 	return s
 }
+
+// bar draws a share of a whole in n columns, in eighths of one.
+func bar(share float64, n int) string {
+	eighths := int(share*float64(n)*8 + 0.5)
+	if eighths == 0 && share > 0 {
+		eighths = 1
+	}
+	eighths = min(max(eighths, 0), n*8)
+	text := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		text += string([]rune("▏▎▍▌▋▊▉")[rest-1])
+	}
+	return text
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/milter"
+)
+
+// loadEngine reads the configuration and builds the engine that it asks for.
+func loadEngine(file string) (*config.Config, *classify.Engine, error) {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Limits.Report})
+	if err != nil {
+		var problems rules.Problems
+		if errors.As(err, &problems) {
+			return nil, nil, problems // each says for itself where it is
+		}
+		return nil, nil, err
+	}
+	return cfg, engine, nil
+}
+
+// milterRules hands an engine to the daemon, with all that its verdicts may say.
+func milterRules(e *classify.Engine) milter.Rules {
+	l := milter.Labels{Providers: e.Providers(), Rules: e.RuleIDs()}
+	for _, r := range e.Reasons() {
+		l.Reasons = append(l.Reasons, r.ID)
+		v := classify.Verdict{Category: classify.Category(r.Category), Type: classify.Type(r.Type)}
+		if !slices.Contains(l.Verdicts, v) {
+			l.Verdicts = append(l.Verdicts, v)
+		}
+	}
+	return milter.Rules{Inspector: e, Labels: l, Version: e.Version()}
+}

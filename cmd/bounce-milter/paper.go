@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// paper is standard output with a width.
+type paper struct {
+	a       *app
+	style   style
+	columns int
+}
+
+func (p paper) print(line string) { fmt.Fprintln(p.a.out, strings.TrimRight(line, " ")) }
+
+// quote prints a stranger's words, line by line, as much as there is room for.
+func (p paper) quote(s string) {
+	if len(s) > longestReply {
+		s = strings.ToValidUTF8(s[:longestReply], "") + " …"
+	}
+	n := 0
+	for text := range strings.Lines(s) {
+		for _, line := range wrap(clean(strings.TrimRight(text, "\r\n")), p.columns) {
+			if n++; n > mostLines {
+				p.print("…")
+				return
+			}
+			p.print(line)
+		}
+	}
+}
+
+func (p paper) head(title string) {
+	p.print("")
+	p.print(p.style.paint(bold, title))
+}
+
+func (p paper) field(name, value string) {
+	p.hang("  "+p.style.paint(dim, pad(name, 9))+" ", 12, value)
+}
+
+func (p paper) text(s string) { p.hang("  ", 2, s) }
+
+// hang prints text behind a lead of so many columns and its further lines below
+// its first.
+func (p paper) hang(lead string, columns int, s string) {
+	for i, line := range wrap(clean(s), max(20, p.columns-columns)) {
+		if i > 0 {
+			lead = strings.Repeat(" ", columns)
+		}
+		p.print(lead + line)
+	}
+}

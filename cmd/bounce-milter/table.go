@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+// typeColour paints the types as urgent as they are.
+var typeColour = map[classify.Type]string{classify.Hard: red, classify.Soft: yellow, classify.Block: magenta}
+
+// classifyTable prints one row a recipient, and adds up.
+type classifyTable struct {
+	a     *app
+	style style
+	begun bool
+
+	messages, unreadable, recipients int
+	kinds                            map[dsn.Kind]int
+	categories                       map[classify.Category]int
+	types                            map[classify.Type]int
+}
+
+func newClassifyTable(a *app) *classifyTable {
+	return &classifyTable{a: a, style: newStyle(a.stdout), kinds: map[dsn.Kind]int{},
+		categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
+}
+
+// columns prints one row, what has a fixed width first: so rows can be printed as
+// they come, and long addresses and paths still be whole.
+func (t *classifyTable) columns(category, typ, reason, action, codes, recipient, file, colour string) error {
+	_, err := fmt.Fprintln(t.a.out, strings.TrimRight(strings.Join([]string{
+		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(action, 9),
+		pad(codes, 11), pad(recipient, 30), file}, "  "), " "))
+	return err
+}
+
+func (t *classifyTable) row(c classified) error {
+	t.messages++
+	if c.Error != "" {
+		t.unreadable++
+		t.a.complain(fmt.Errorf("%s: %s", clean(c.File), c.Error))
+		return nil
+	}
+	if !t.begun {
+		t.begun = true
+		if t.style.on {
+			t.columns("category", "type", "reason", "action", "code", "recipient", "file", dim)
+		} else {
+			t.columns("CATEGORY", "TYPE", "REASON", "ACTION", "CODE", "RECIPIENT", "FILE", "")
+		}
+	}
+	t.kinds[c.Kind]++
+	file := clean(c.File)
+	if len(c.Recipients) == 0 {
+		what := string(c.Kind)
+		switch c.Kind {
+		case dsn.KindNone:
+			what = "no bounce"
+		case dsn.KindDSN, dsn.KindText:
+			what = "no recipient"
+		}
+		return t.columns(what, "", "", "", "", "", file, dim)
+	}
+	for _, r := range c.Recipients {
+		t.recipients++
+		if r.Action.Bounced() {
+			t.categories[r.Category]++
+			t.types[r.Type]++
+		}
+		name := r.Recipient
+		if name == "" {
+			name = r.OriginalRecipient
+		}
+		if err := t.columns(string(r.Category), string(r.Type), r.Reason, string(r.Action),
+			codes(r.SMTPCode, r.Status), clean(name), file, typeColour[r.Type]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// codes writes the SMTP and the enhanced code as a reply does.
+func codes(smtp int, status string) string {
+	switch {
+	case smtp == 0:
+		return status
+	case status == "":
+		return fmt.Sprint(smtp)
+	}
+	return fmt.Sprintf("%d %s", smtp, status)
+}
+
+// manyMessages is from how many messages on a table is followed by its sum.
+const manyMessages = 10
+
+// summary prints what many messages add up to: by kind, by category with bars,
+// by type.
+func (t *classifyTable) summary() {
+	if t.messages < manyMessages {
+		return
+	}
+	out, total := t.a.out, 0
+	var kinds []string
+	for _, k := range []struct {
+		name  string
+		kinds []dsn.Kind
+	}{
+		{"with bounces", []dsn.Kind{dsn.KindDSN, dsn.KindText}},
+		{"abuse reports", []dsn.Kind{dsn.KindFeedback}},
+		{"receipts", []dsn.Kind{dsn.KindDisposition}},
+		{"automatic replies", []dsn.Kind{dsn.KindAutoReply}},
+		{"no bounces", []dsn.Kind{dsn.KindNone}},
+	} {
+		n := 0
+		for _, kind := range k.kinds {
+			n += t.kinds[kind]
+		}
+		if n > 0 {
+			kinds = append(kinds, grouped(n)+" "+k.name)
+		}
+	}
+	if t.unreadable > 0 {
+		kinds = append(kinds, grouped(t.unreadable)+" unreadable")
+	}
+	fmt.Fprintf(out, "\n%s messages: %s\n", grouped(t.messages), strings.Join(kinds, ", "))
+
+	order := slices.Clone(classify.Categories)
+	for _, c := range order {
+		total += t.categories[c]
+	}
+	if total == 0 {
+		return
+	}
+	slices.SortStableFunc(order, func(a, b classify.Category) int { return t.categories[b] - t.categories[a] })
+	most := t.categories[order[0]]
+	n := max(10, min(40, width(t.a.stdout)-45))
+	fmt.Fprintf(out, "%s recipients bounced:\n\n", grouped(total))
+	for _, c := range order {
+		k := t.categories[c]
+		if k == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "  %s %9s %5.1f %%  %s\n", pad(string(c), 18), grouped(k),
+			100*float64(k)/float64(total), t.style.paint(cyan, bar(float64(k)/float64(most), n)))
+	}
+	out.WriteByte('\n')
+	for _, typ := range classify.Types {
+		k := t.types[typ]
+		fmt.Fprintf(out, "  %s %9s %5.1f %%\n", t.style.paint(typeColour[typ], pad(string(typ), 18)), grouped(k), 100*float64(k)/float64(total))
+	}
+}
