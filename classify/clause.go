@@ -3,6 +3,7 @@ package classify
 import (
 	"bytes"
 	"slices"
+	"sort"
 )
 
 // place is where a pattern occurs whose neighbours matter.
@@ -132,7 +133,11 @@ func (q *inquest) near(r *rule, t *text, from int) (a, b place, ok bool) {
 		if !r.nearAddress {
 			continue
 		}
-		for _, m := range t.masks {
+		first := sort.Search(len(t.masks), func(i int) bool { return t.masks[i].to >= int(a.from)-maxGap })
+		for _, m := range t.masks[first:] {
+			if m.from > int(a.to)+maxGap {
+				break
+			}
 			b := place{id: -1, from: int32(m.from), to: int32(m.to)}
 			if m.from >= from && slices.Contains(t.norm[m.from:m.to], '@') && q.lightBetween(t, a, b) {
 				return a, b, true

@@ -95,6 +95,9 @@ func (e *Engine) end(q *inquest) {
 	q.ev, q.work, q.last = nil, nil, judged{}
 	q.replyOf, q.replyRead, q.noticeOf, q.noticeRead = "", false, "", false
 	q.explains, q.incomplete = false, false
+	for i := range q.seenTexts {
+		q.seenTexts[i].words = q.seenTexts[i].words[:0]
+	}
 	e.pool.Put(q)
 }
 

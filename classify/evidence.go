@@ -56,8 +56,9 @@ type inquest struct {
 	plainOf   *text  // from which text plain was made, nil if it is stale
 	plainFrom int
 	plainTail bool
-	pending   []match // matches but for their expression
-	asked     []int32 // by rule: the last round in which it was tried
+	seenTexts [scopes + 1]seenText // by scope; the last is for expressions about notes behind the reply
+	pending   []match              // matches but for their expression
+	asked     []int32              // by rule: the last round in which it was tried
 	round     int32
 	shadows   []match
 	all       []match // every match, collected only when explaining
@@ -83,11 +84,10 @@ type said struct {
 // an octet that is matched, of an octet that an expression sees (see rule.units),
 // and of a pattern whose rules are tried.
 const (
-	unitsReply     = 100
-	unitsOctet     = 3
-	unitsRegex     = 18
-	unitsLongRegex = 54
-	unitsPhrase    = 8
+	unitsReply  = 100
+	unitsOctet  = 3
+	unitsRegex  = 12 // and more, see rule.units
+	unitsPhrase = 8
 )
 
 // prepare reads the evidence. It allocates nothing in the common case.

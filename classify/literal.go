@@ -51,14 +51,16 @@ func instructions(expr string) int {
 }
 
 // units is the work of matching the rule's expression with a text of n octets.
-// Package regexp tries one way after another, and remembers where it was, while
-// that takes no more than a table of 256 K bits; else it follows all ways at
-// once, which takes longer.
+// The longer the expression, the more ways there are to be tried at an octet.
+// Package regexp tries one after another, and remembers where it was, while that
+// takes no more than a table of 256 K bits; else it follows all at once, which
+// takes longer.
 func (r *rule) units(n int) int {
+	units := (unitsRegex + r.size/6) * n
 	if r.size*n > 256<<10 || r.size > 500 {
-		return unitsLongRegex * n
+		units *= 2
 	}
-	return unitsRegex * n
+	return units
 }
 
 // maxLiterals bounds the strings that stand for one expression, and maxClass

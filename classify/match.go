@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 
@@ -69,16 +70,53 @@ func (q *inquest) look(s scope, frame int) {
 			continue
 		}
 		words := q.regexText(t, from, p.rule.inTail)
-		if f := p.rule.prefilter; f != nil && !f.Match(words) {
-			continue
-		}
-		if !q.work.Take(p.rule.units(len(words))) {
+		matches, ok := q.expressionFits(p.rule, words, s)
+		if !ok {
 			return
 		}
-		if p.rule.Pattern.Match(words) {
+		if matches {
 			q.keep(p)
 		}
 	}
+}
+
+// seenText is a text that expressions saw and what they said of it. Replies to
+// many recipients differ in the address, of which expressions see none.
+type seenText struct {
+	words []byte
+	round uint32
+	fits  []uint32 // by rule: twice the round, and one more where it matched
+}
+
+// expressionFits reports whether a rule's expression matches; ok is false if the
+// work is spent.
+func (q *inquest) expressionFits(r *rule, words []byte, s scope) (fits, ok bool) {
+	seen := &q.seenTexts[s]
+	if r.inTail {
+		seen = &q.seenTexts[scopes]
+	}
+	if seen.round == 0 || !bytes.Equal(seen.words, words) {
+		if seen.round++; seen.round > 1<<30 || len(seen.fits) == 0 {
+			seen.round, seen.fits = 1, make([]uint32, len(q.e.match.rules))
+		}
+		seen.words = append(seen.words[:0], words...)
+	}
+	known := &seen.fits[r.index]
+	if *known>>1 == seen.round {
+		return *known&1 != 0, true
+	}
+	*known = seen.round << 1
+	if f := r.prefilter; f != nil && !f.Match(words) {
+		return false, true
+	}
+	if !q.work.Take(r.units(len(words))) {
+		*known = 0
+		return false, false
+	}
+	if fits = r.Pattern.Match(words); fits {
+		*known |= 1
+	}
+	return fits, true
 }
 
 // try tests everything but the expression of a rule that a pattern (-1: none)

@@ -87,6 +87,7 @@ type judged struct {
 	action   dsn.Action
 	remote   string
 	named    party
+	domain   string // of the recipient, whose name does not matter
 	verdict  Verdict
 	shadowed []string
 }
@@ -96,14 +97,16 @@ type judged struct {
 func (q *inquest) judge() (Verdict, []string) {
 	l := &q.last
 	if l.valid && q.sameReply && l.notice == q.ev.Notice && l.status == q.ev.Status && l.code == q.ev.SMTPCode &&
-		l.action == q.ev.Action && l.remote == q.ev.RemoteMTA && l.named == q.named {
+		l.action == q.ev.Action && l.remote == q.ev.RemoteMTA && l.named == q.named && l.domain == domain(q.ev.Recipient) {
 		return l.verdict, l.shadowed
 	}
 	f := q.climb()
 	*l = judged{valid: true, notice: q.ev.Notice, status: q.ev.Status, code: q.ev.SMTPCode, action: q.ev.Action,
-		remote: q.ev.RemoteMTA, named: q.named, verdict: q.verdict(f), shadowed: q.shadowed(f)}
+		remote: q.ev.RemoteMTA, named: q.named, domain: domain(q.ev.Recipient), verdict: q.verdict(f), shadowed: q.shadowed(f)}
 	return l.verdict, l.shadowed
 }
+
+func domain(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }
 
 // Reply judges a bare reply and answers as for a recipient of a report. An
 // action that is not known is told from the reply: a server that refuses for

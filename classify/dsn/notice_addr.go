@@ -18,6 +18,7 @@ type noticeAddr struct {
 const (
 	maxLocalPart = 256
 	maxDomain    = 255
+	maxEscaped   = 4 // quotation marks within a quoted local part
 )
 
 func (n *notice) scanAddresses() {
@@ -87,9 +88,12 @@ func localStart(text []byte, from, at int) int {
 	from = max(from, at-maxLocalPart)
 	i := at
 	if at > from && text[at-1] == '"' { // quoted-string of RFC 5321 section 4.1.2
-		for j := at - 2; j >= from; j-- {
-			if text[j] == '"' && (j == 0 || text[j-1] != '\\') {
-				return j
+		for j, escaped := at-2, 0; j >= from && escaped < maxEscaped; j-- {
+			if text[j] == '"' {
+				if j == 0 || text[j-1] != '\\' {
+					return j
+				}
+				escaped++
 			}
 			if text[j] == '<' || text[j] == '>' {
 				break
