@@ -1,133 +1,59 @@
 // Package config is what the administrator may say: a strict TOML file in which
 // every key has a default, so that an empty file is valid.
 //
-// All defaults are in one literal ([Default]); a file is laid over it and the
-// result validated. Every problem is reported, not only the first, each with
-// file, line and the mend. What a key means, its form and its bounds stand in
-// one table (keys.go), from which the messages, [Config.Show] and the packaged
-// config.toml follow.
+// It is made of the option types of the rooms below, which have their defaults
+// and say what is wrong with their values ([milter.Config.Validate]); here is how
+// a file writes them. A file is laid over the defaults and the result validated.
+// Every problem is reported, not only the first, each with file, line and the
+// mend. What a key means and its form stand in one table (keys.go), from which
+// [Config.Show] and the packaged config.toml follow.
 package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/netip"
 	"os"
-	"time"
 
-	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/milter"
 )
 
 // DefaultPath is the file that is read when none is named, if it exists.
 const DefaultPath = "/etc/bounce-milter/config.toml"
 
-// Config is the effective configuration. What the keys mean stands in keys.go.
+// Config is the effective configuration: the options of the rooms below, and what
+// the program itself needs. What the keys mean stands in keys.go.
 type Config struct {
 	// File is the file that was read, "" where the built-in defaults stand alone.
 	File string
 
-	Listen          []Socket
-	SocketMode      fs.FileMode
-	SocketGroup     string
-	User            string
-	Mode            Mode
-	HeaderPrefix    string
-	ForgedHeaders   ForgedHeaders
-	TrustedNetworks []netip.Prefix
-	LookAt          LookAt
-	RulesDir        string
-	DrainTimeout    time.Duration
-
-	Metrics Metrics
-	Log     Log
-	Limits  Limits
+	User     string // to become, "" for who started the daemon
+	RulesDir string // of the administrator's rules, "" for none
+	Milter   milter.Config
+	Log      Log
 
 	lines map[string]int // line of each key set in the file, "listen[1]" for an item
-}
-
-// Mode says what happens to a bounce.
-type Mode string
-
-// The modes.
-const (
-	ModeTag     Mode = "tag"     // headers are added
-	ModeObserve Mode = "observe" // counted and logged, nothing is changed
-)
-
-// ForgedHeaders says what happens to headers with our prefix from outside.
-type ForgedHeaders string
-
-// The ways with forged headers.
-const (
-	ForgedRemove ForgedHeaders = "remove" // taken off every message
-	ForgedKeep   ForgedHeaders = "keep"   // left, for an MTA that strips them itself
-)
-
-// LookAt says by what the messages that are inspected are told from ordinary mail.
-type LookAt string
-
-// What is looked at.
-const (
-	LookAtHeader   LookAt = "header"   // the sender and every header
-	LookAtEnvelope LookAt = "envelope" // the sender alone
-)
-
-// Metrics is the [metrics] table.
-type Metrics struct {
-	Listen Socket // zero: no metrics
 }
 
 // Log is the [log] table.
 type Log struct {
 	Level  slog.Level
-	Format string // "text" or "json"
+	Format string // one of logFormats
 }
 
-// Limits is the [limits] table: bounds on what strangers may cost.
-type Limits struct {
-	// Report bounds the reading of one message; its Octets are max_octets,
-	// its Work is max_work.
-	Report dsn.Limits
+var (
+	logLevels  = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	logFormats = []string{"text", "json"}
+)
 
-	MaxMemory       int64 // octets of all messages in progress together
-	MaxSessions     int
-	MaxHeaderOctets int // octets kept of one message's header
-	MaxHeaderFields int // fields kept of one message's header
-
-	NegotiateTimeout time.Duration
-	IdleTimeout      time.Duration
-	FrameTimeout     time.Duration
-	WriteTimeout     time.Duration
-}
-
-// Default returns the built-in configuration: all defaults, in one place.
+// Default returns the built-in configuration.
 func Default() *Config {
 	return &Config{
-		Listen:          []Socket{{Network: "tcp", Address: "127.0.0.1:8894", Spelling: "inet:8894@127.0.0.1"}},
-		SocketMode:      0o660,
-		SocketGroup:     "",
-		User:            "",
-		Mode:            ModeTag,
-		HeaderPrefix:    "X-Bounce-",
-		ForgedHeaders:   ForgedRemove,
-		TrustedNetworks: nil,
-		LookAt:          LookAtHeader,
-		RulesDir:        DefaultRulesDir,
-		DrainTimeout:    5 * time.Second,
-		Metrics:         Metrics{Listen: Socket{Network: "tcp", Address: "127.0.0.1:9894", Spelling: "127.0.0.1:9894"}},
-		Log:             Log{Level: slog.LevelInfo, Format: "text"},
-		Limits: Limits{
-			Report:           dsn.DefaultLimits,
-			MaxMemory:        64 << 20,
-			MaxSessions:      2000,
-			MaxHeaderOctets:  128 << 10,
-			MaxHeaderFields:  1000,
-			NegotiateTimeout: 10 * time.Second,
-			IdleTimeout:      7210 * time.Second, // libmilter's own
-			FrameTimeout:     30 * time.Second,
-			WriteTimeout:     30 * time.Second,
-		},
+		RulesDir: DefaultRulesDir,
+		Milter:   milter.DefaultConfig(),
+		Log:      Log{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 
@@ -137,7 +63,7 @@ const DefaultRulesDir = "/etc/bounce-milter/rules.d"
 
 // Load reads the file at path and lays it over the defaults. Without a path it
 // reads DefaultPath if that exists, else it returns the defaults. The error is a
-// [Problems] when the file says something wrong, else why it cannot be read.
+// [toml.Problems] when the file says something wrong, else why it cannot be read.
 func Load(path string) (*Config, error) {
 	named := path != ""
 	if !named {
@@ -181,3 +107,13 @@ func (c *Config) RulesFolder() string {
 // Line returns the line of the file that sets a key ("metrics.listen",
 // "listen[1]"), 0 where it has its default.
 func (c *Config) Line(key string) int { return c.lines[key] }
+
+// problem says what is wrong with a key, or an item of a list ("listen[1]").
+func (c *Config) problem(key, format string, args ...any) toml.Problem {
+	return toml.Problem{File: c.File, Line: c.Line(key), Key: key, Message: fmt.Sprintf(format, args...)}
+}
+
+// Refuse returns what is wrong with a key as an error.
+func (c *Config) Refuse(key, format string, args ...any) error {
+	return toml.Problems{c.problem(key, format, args...)}
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
@@ -26,7 +28,7 @@ func TestBad(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, err := Parse(filepath.Base(file), data)
-			var ps Problems
+			var ps toml.Problems
 			switch {
 			case errors.As(err, &ps):
 			case err != nil:
@@ -96,8 +98,8 @@ func same(t *testing.T, got, want *Config) {
 	t.Helper()
 	a, b := *got, *want
 	a.File, b.File, a.lines, b.lines = "", "", nil, nil
-	if len(a.TrustedNetworks) == 0 {
-		a.TrustedNetworks = nil
+	if len(a.Milter.TrustedNetworks) == 0 {
+		a.Milter.TrustedNetworks = nil
 	}
 	if !reflect.DeepEqual(a, b) {
 		t.Errorf("got  %+v\nwant %+v", a, b)
@@ -145,11 +147,11 @@ func TestEverything(t *testing.T) {
 	if got := c.Line("listen[1]"); got != 4 {
 		t.Errorf("listen[1] is on line %d, want 4", got)
 	}
-	if c.Limits.IdleTimeout != 90*time.Minute || c.Limits.MaxMemory != 1<<30 || c.Limits.Report.Octets != 100_000 {
-		t.Errorf("limits read as %+v", c.Limits)
+	if c.Milter.Limits.IdleTimeout != 90*time.Minute || c.Milter.Limits.MaxMemory != 1<<30 || c.Milter.Limits.Report.Octets != 100_000 {
+		t.Errorf("limits read as %+v", c.Milter.Limits)
 	}
-	if len(c.TrustedNetworks) != 2 || c.TrustedNetworks[1].String() != "2001:db8::25/128" {
-		t.Errorf("networks read as %v", c.TrustedNetworks)
+	if len(c.Milter.TrustedNetworks) != 2 || c.Milter.TrustedNetworks[1].String() != "2001:db8::25/128" {
+		t.Errorf("networks read as %v", c.Milter.TrustedNetworks)
 	}
 }
 
@@ -159,7 +161,7 @@ func TestNetworksAreUnmapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := quoteList(c.TrustedNetworks); got != `["192.0.2.7/32", "198.51.100.0/24", "0.0.0.0/0"]` {
+	if got := toml.QuoteList(c.Milter.TrustedNetworks); got != `["192.0.2.7/32", "198.51.100.0/24", "0.0.0.0/0"]` {
 		t.Errorf("read as %s", got)
 	}
 }
@@ -181,25 +183,13 @@ func TestLoad(t *testing.T) {
 // The default folder need not exist, any other must.
 func TestRulesFolder(t *testing.T) {
 	for dir, want := range map[string]string{"": "", "/nowhere/rules.d": "/nowhere/rules.d"} {
-		c, err := Parse("x.toml", []byte("rules_dir = "+quote(dir)))
+		c, err := Parse("x.toml", []byte("rules_dir = "+toml.Quote(dir)))
 		if err != nil || c.RulesFolder() != want {
 			t.Errorf("rules_dir = %q: %v, folder %q", dir, err, c.RulesFolder())
 		}
 	}
 	if _, err := os.Stat(DefaultRulesDir); err != nil && Default().RulesFolder() != "" {
 		t.Errorf("the default folder, which is not there, is used")
-	}
-}
-
-func TestNearest(t *testing.T) {
-	words := []string{"listen", "mode", "log", "limits", "header_prefix"}
-	for in, want := range map[string]string{
-		"lisen": "listen", "lsiten": "listen", "Listen": "listen", "listens": "listen", "mod": "mode",
-		"header-prefix": "header_prefix", "headerprefix": "header_prefix", "limit": "limits", "action": "", "x": "",
-	} {
-		if got := Nearest(in, words); got != want {
-			t.Errorf("nearest to %q is %q, want %q", in, got, want)
-		}
 	}
 }
 
@@ -215,7 +205,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("f", data)
 		if err != nil {
-			var ps Problems
+			var ps toml.Problems
 			if !errors.As(err, &ps) || len(ps) == 0 {
 				t.Fatalf("%T: %v", err, err)
 			}

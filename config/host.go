@@ -12,40 +12,39 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/milter"
 )
 
 // CheckHost reports what the configuration names and this host lacks: folders,
 // users, groups, host names and addresses. It opens nothing.
-func (c *Config) CheckHost() Problems {
-	var ps Problems
-	bad := func(key, format string, a ...any) {
-		ps = append(ps, Problem{c.File, c.Line(key), fmt.Sprintf(format, a...)})
-	}
-	for i, s := range c.Listen {
-		key := fmt.Sprintf("listen[%d]", i)
+func (c *Config) CheckHost() toml.Problems {
+	var ps toml.Problems
+	bad := func(key, format string, a ...any) { ps = append(ps, c.problem(key, format, a...)) }
+	for i, s := range c.Milter.Listen {
+		key := itemKey("listen", i)
 		if err := checkSocket(s); err != nil {
-			bad(key, "listen: %q %v", s, err)
+			bad(key, "%q %v", s, err)
 		}
 	}
-	if err := checkSocket(c.Metrics.Listen); err != nil {
-		bad("metrics.listen", "metrics.listen: %q %v", c.Metrics.Listen, err)
+	if err := checkSocket(c.Milter.Metrics); err != nil {
+		bad("metrics.listen", "%s %v", metricsSocket{&c.Milter.Metrics}.text(), err)
 	}
 	if c.User != "" {
 		if _, err := LookupUser(c.User); err != nil {
-			bad("user", "user: %v", err)
+			bad("user", "%v", err)
 		}
 	}
-	if c.SocketGroup != "" {
-		if _, err := LookupGroup(c.SocketGroup); err != nil {
-			bad("socket_group", "socket_group: %v", err)
-		}
+	if _, err := milter.LookupGroup(c.Milter.SocketGroup); err != nil {
+		bad("socket_group", "%v", err)
 	}
 	if dir := c.RulesFolder(); dir != "" {
 		if err := checkFolder(dir); err != nil {
-			bad("rules_dir", `rules_dir: %v, or write "" for no rules of your own`, err)
+			bad("rules_dir", `%v, or write "" for no rules of your own`, err)
 		}
 	}
-	ps.sort()
+	ps.Sort()
 	return ps
 }
 
@@ -61,20 +60,8 @@ func LookupUser(name string) (*user.User, error) {
 	return u, nil
 }
 
-// LookupGroup finds a group by name or number. The error says the mend.
-func LookupGroup(name string) (*user.Group, error) {
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		g, err = user.LookupGroupId(name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("there is no group %q on this host: create it, or name another", name)
-	}
-	return g, nil
-}
-
 // checkSocket reports why s cannot be listened on here.
-func checkSocket(s Socket) error {
+func checkSocket(s milter.Socket) error {
 	switch s.Network {
 	case "unix":
 		if err := checkFolder(filepath.Dir(s.Address)); err != nil {

@@ -1,32 +1,27 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // Parse reads a configuration; path is what messages call it. The error is a
-// [Problems].
+// [toml.Problems].
 func Parse(path string, data []byte) (*Config, error) {
-	c := Default()
-	c.File = path
-	p := parser{config: c, file: path}
-	var doc map[string]any
-	if err := toml.Unmarshal(data, &doc); err != nil {
-		return nil, Problems{p.syntax(data, err)}
+	doc, problems := toml.Parse(path, data)
+	if len(problems) > 0 {
+		return nil, problems
 	}
-	p.lines(data)
-	c.lines = p.line
+	c := Default()
+	c.File, c.lines = path, map[string]int{}
+	p := parser{config: c}
 	p.table("", doc)
-	if len(p.problems) > 0 {
-		p.problems.sort()
-		return nil, p.problems
+	p.validate()
+	p.problems.Sort()
+	if err := p.problems.Err(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -34,203 +29,107 @@ func Parse(path string, data []byte) (*Config, error) {
 // parser lays one file over a configuration.
 type parser struct {
 	config   *Config
-	file     string
-	line     map[string]int
-	problems Problems
+	problems toml.Problems
 }
 
-func (p *parser) bad(line int, format string, a ...any) {
-	p.problems = append(p.problems, Problem{p.file, line, fmt.Errorf(format, a...).Error()})
-}
-
-// bareWord is a value that lacks its quotes.
-var bareWord = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(#.*)?$`)
-
-// syntax says where the file ceases to be TOML. There is one such place: what
-// follows it cannot be told.
-func (p *parser) syntax(data []byte, err error) Problem {
-	line, message := 0, strings.TrimPrefix(err.Error(), "toml: ")
-	var de *toml.DecodeError
-	if errors.As(err, &de) {
-		line, _ = de.Position()
-	}
-	if lines := strings.Split(string(data), "\n"); line > 0 && line <= len(lines) {
-		text := strings.TrimSuffix(lines[line-1], "\r")
-		if m := bareWord.FindStringSubmatch(text); m != nil {
-			message += fmt.Sprintf(": put quotes around the value, %s = %s", m[1], quote(m[2]))
-		}
-	}
-	return Problem{p.file, line, "not TOML: " + message}
-}
-
-// lines notes on which line each key, table and item stands.
-func (p *parser) lines(data []byte) {
-	p.line = map[string]int{}
-	var up unstable.Parser
-	up.Reset(data)
-	at := func(n *unstable.Node) int { return up.Shape(n.Raw).Start.Line }
-	keyOf := func(it unstable.Iterator) (name string, line int) {
-		var parts []string
-		for it.Next() {
-			parts = append(parts, string(it.Node().Data))
-			line = at(it.Node())
-		}
-		return strings.Join(parts, "."), line
-	}
-	table := ""
-	for up.NextExpression() {
-		e := up.Expression()
-		name, line := "", 0
-		switch e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			table, line = keyOf(e.Key())
-			if _, seen := p.line[table]; !seen {
-				p.line[table] = line
-			}
-			if e.Kind == unstable.ArrayTable {
-				p.line["[["+table] = line
-			}
-			continue
-		case unstable.KeyValue:
-			name, line = keyOf(e.Key())
-		default:
-			continue
-		}
-		if table != "" {
-			name = table + "." + name
-		}
-		p.note(name, line)
-		p.values(name, line, e.Value(), keyOf, at)
-	}
-}
-
-// note sets the line of a dotted name and of the tables that it implies.
-func (p *parser) note(name string, line int) {
-	p.line[name] = line
-	for i := strings.LastIndexByte(name, '.'); i > 0; i = strings.LastIndexByte(name[:i], '.') {
-		if _, seen := p.line[name[:i]]; !seen {
-			p.line[name[:i]] = line
-		}
-	}
-}
-
-// values notes the lines of what is inside a value.
-func (p *parser) values(name string, line int, v *unstable.Node, keyOf func(unstable.Iterator) (string, int), at func(*unstable.Node) int) {
-	it := v.Children()
-	switch v.Kind {
-	case unstable.Array:
-		for i := 0; it.Next(); {
-			n := it.Node()
-			if n.Kind == unstable.Comment {
-				continue
-			}
-			if n.Raw.Length > 0 {
-				line = at(n)
-			}
-			p.line[fmt.Sprintf("%s[%d]", name, i)] = line
-			i++
-		}
-	case unstable.InlineTable:
-		for it.Next() {
-			if it.Node().Kind == unstable.KeyValue {
-				k, l := keyOf(it.Node().Key())
-				p.note(name+"."+k, l)
-			}
-		}
-	}
+// bad reports what is wrong on a line, of a key or of nothing that has a name.
+func (p *parser) bad(line int, key, format string, a ...any) {
+	p.problems = append(p.problems, toml.Problem{File: p.config.File, Line: line, Key: key, Message: fmt.Sprintf(format, a...)})
 }
 
 // table lays one table of the file over the configuration.
-func (p *parser) table(table string, doc map[string]any) {
-	for name, v := range doc {
-		full := name
+func (p *parser) table(table string, t *toml.Table) {
+	for _, f := range t.Fields {
+		full := f.Key
 		if table != "" {
-			full = table + "." + name
+			full = table + "." + f.Key
 		}
-		line := p.line[full]
-		if table == "" && isTable(name) {
-			if sub, ok := v.(map[string]any); ok {
-				p.table(name, sub)
-			} else if p.line["[["+name] > 0 {
-				p.bad(line, "[[%s]]: is one table: write [%s]", name, name)
-			} else {
-				p.bad(line, "%s: is a table: write its keys below a line [%s]", name, name)
+		if table == "" && isTable(f.Key) {
+			switch {
+			case f.Value.Kind == toml.Tables:
+				p.table(f.Key, f.Value.Table)
+			case f.Value.Headed:
+				p.bad(f.Line, "", "[[%s]]: is one table: write [%[1]s]", f.Key)
+			default:
+				p.bad(f.Line, f.Key, "is a table: write its keys below a line [%s]", f.Key)
 			}
 			continue
 		}
 		i := slices.IndexFunc(keys, func(k key) bool { return k.name == full })
 		if i < 0 {
-			p.unknown(table, name, line, v)
+			p.unknown(table, f)
 			continue
 		}
-		keys[i].bind(p.config).set(v, func(item int, format string, a ...any) {
-			l := line
-			if n := p.line[fmt.Sprintf("%s[%d]", full, item)]; n > 0 {
-				l = n
+		p.config.lines[full] = f.Line
+		for i, item := range f.Value.List {
+			p.config.lines[itemKey(full, i)] = item.Line
+		}
+		keys[i].bind(p.config).set(f.Value, func(item int, format string, a ...any) {
+			at := full
+			if item != whole {
+				at = itemKey(full, item)
 			}
-			p.bad(l, full+": "+format, a...)
+			p.problems = append(p.problems, p.config.problem(at, format, a...))
 		})
 	}
 }
 
-func isTable(name string) bool {
-	for _, t := range tables {
-		if t.name == name && name != "" {
-			return true
+func itemKey(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }
+
+// validate adds what is wrong with the values themselves, but for those that
+// could not be read.
+func (p *parser) validate() {
+	unread := map[string]bool{}
+	for _, q := range p.problems {
+		unread[q.Key] = true
+	}
+	c := p.config
+	problems := c.Milter.Validate()
+	if !slices.Contains(logFormats, c.Log.Format) {
+		problems.Add("log.format", "%q is not a format: write %s", c.Log.Format, toml.OneOf(logFormats))
+	}
+	for _, q := range problems {
+		if !unread[q.Key] {
+			q.File, q.Line = c.File, c.Line(q.Key)
+			p.problems = append(p.problems, q)
 		}
 	}
-	return false
+}
+
+func isTable(name string) bool {
+	return slices.ContainsFunc(tables[1:], func(t table) bool { return t.name == name })
 }
 
 // unknown reports a key that does not exist and the one that was likely meant.
-func (p *parser) unknown(table, name string, line int, v any) {
-	var here, names []string
-	elsewhere := map[string]string{}
-	for _, k := range keys {
-		t, n := k.table()
-		if t == table {
-			here = append(here, n)
-		} else {
-			elsewhere[n] = t
+func (p *parser) unknown(table string, f toml.Field) {
+	if table == "" && f.Value.Headed {
+		header := "[" + f.Key + "]"
+		if f.Value.Kind == toml.List {
+			header = "[" + header + "]"
 		}
+		var headers []string
+		for _, t := range tables[1:] {
+			headers = append(headers, "["+t.name+"]")
+		}
+		p.bad(f.Line, "", "unknown table %s%s", header, toml.DidYouMean("["+f.Key+"]", headers))
+		return
 	}
-	_, isMap := v.(map[string]any)
 	inTable := ""
 	if table != "" {
 		inTable = " in [" + table + "]"
 	}
-	if table == "" {
-		for _, t := range tables[1:] {
-			names = append(names, t.name)
-		}
-		header := "[" + name + "]"
-		if p.line["[["+name] > 0 {
-			header, isMap = "[["+name+"]]", true
-		}
-		if isMap {
-			if near := Nearest(name, names); near != "" {
-				p.bad(line, "unknown table %s: did you mean [%s]?", header, near)
-			} else {
-				p.bad(line, "unknown table %s: there are [%s]", header, strings.Join(names, "], ["))
-			}
+	var here []string
+	for _, k := range keys {
+		switch t, n := k.table(); {
+		case t == table:
+			here = append(here, n)
+		case n == f.Key && t == "":
+			p.bad(f.Line, "", "unknown key %q%s: it belongs above the first table", n, inTable)
+			return
+		case n == f.Key:
+			p.bad(f.Line, "", "unknown key %q%s: it belongs in [%s]", n, inTable, t)
 			return
 		}
 	}
-	if t, ok := elsewhere[name]; ok {
-		if t == "" {
-			p.bad(line, "unknown key %q%s: it belongs above the first table", name, inTable)
-		} else {
-			p.bad(line, "unknown key %q%s: it belongs in [%s]", name, inTable, t)
-		}
-		return
-	}
-	if near := Nearest(name, here); near != "" {
-		p.bad(line, "unknown key %q%s: did you mean %q?", name, inTable, near)
-		return
-	}
-	are := "are"
-	if len(here) == 1 {
-		are = "is only"
-	}
-	p.bad(line, "unknown key %q%s: there %s %s", name, inTable, are, strings.Join(here, ", "))
+	p.bad(f.Line, "", "unknown key %q%s%s", f.Key, inTable, toml.DidYouMean(f.Key, here))
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -9,20 +8,21 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/milter"
 )
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // Warnings reports what works but gives others a say: files and folders that
 // they may write, and clients who are trusted though anybody may be them.
-func (c *Config) Warnings() Problems {
-	var ps Problems
+func (c *Config) Warnings() toml.Problems {
+	var ps toml.Problems
 	warn := func(file, key, format string, a ...any) {
-		line := 0
-		if key != "" {
-			line = c.Line(key)
-		}
-		ps = append(ps, Problem{file, line, fmt.Sprintf(format, a...)})
+		p := c.problem(key, format, a...)
+		p.File = file
+		ps = append(ps, p)
 	}
 	if c.File != "" {
 		if who := writers(c.File, false); who != "" {
@@ -34,7 +34,7 @@ func (c *Config) Warnings() Problems {
 	}
 	if dir := c.RulesFolder(); dir != "" {
 		if who := writers(dir, false); who != "" {
-			warn(c.File, "rules_dir", "rules_dir: %s may write the folder %s and so decide verdicts: chmod go-w %[2]s", who, dir)
+			warn(c.File, "rules_dir", "%s may write the folder %s and so decide verdicts: chmod go-w %[2]s", who, dir)
 		}
 		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // fails on a pattern only
 		for _, f := range files {
@@ -43,29 +43,29 @@ func (c *Config) Warnings() Problems {
 			}
 		}
 	}
-	socket := func(key, name string, s Socket) {
+	socket := func(key string, s milter.Socket) {
 		if s.Network != "unix" || s.Address == "" || s.Address[0] == '@' {
 			return
 		}
 		dir := filepath.Dir(s.Address)
 		if who := writers(dir, false); who != "" {
-			warn(c.File, key, "%s: %s may write the folder %s and so put a socket in this one's place: name a folder of its own", name, who, dir)
+			warn(c.File, key, "%s may write the folder %s and so put a socket in this one's place: name a folder of its own", who, dir)
 		}
 	}
-	for i, s := range c.Listen {
-		socket(fmt.Sprintf("listen[%d]", i), "listen", s)
+	for i, s := range c.Milter.Listen {
+		socket(itemKey("listen", i), s)
 	}
-	socket("metrics.listen", "metrics.listen", c.Metrics.Listen)
-	for i, p := range c.TrustedNetworks {
-		key := fmt.Sprintf("trusted_networks[%d]", i)
+	socket("metrics.listen", c.Milter.Metrics)
+	for i, p := range c.Milter.TrustedNetworks {
+		key := itemKey("trusted_networks", i)
 		switch {
 		case p.Bits() == 0:
-			warn(c.File, key, "trusted_networks: %s holds every address, so nobody's forged headers are removed: name your relays only", p)
+			warn(c.File, key, "%s holds every address, so nobody's forged headers are removed: name your relays only", p)
 		case p.Overlaps(loopback[0]) || p.Overlaps(loopback[1]):
-			warn(c.File, key, "trusted_networks: %s holds this host, so whoever may send mail from here may forge headers: name other hosts only", p)
+			warn(c.File, key, "%s holds this host, so whoever may send mail from here may forge headers: name other hosts only", p)
 		}
 	}
-	ps.sort()
+	ps.Sort()
 	return ps
 }
 

@@ -5,8 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os/user"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // Mode says whether messages are changed.
@@ -18,6 +24,9 @@ const (
 	ModeObserve Mode = "observe" // count and log, change nothing
 )
 
+// Modes are all modes.
+var Modes = []Mode{ModeTag, ModeObserve}
+
 // Forged says what becomes of our headers on mail from outside.
 type Forged string
 
@@ -28,6 +37,9 @@ const (
 	// ForgedKeep leaves them: for an MTA that strips them itself.
 	ForgedKeep Forged = "keep"
 )
+
+// Forgeds are all ways with forged headers.
+var Forgeds = []Forged{ForgedRemove, ForgedKeep}
 
 // LookAt says by what the messages that are inspected are told from ordinary mail.
 type LookAt string
@@ -41,43 +53,23 @@ const (
 	LookAtEnvelope LookAt = "envelope"
 )
 
-// Socket is one address to listen on.
-type Socket struct {
-	// Network is "tcp", "tcp4", "tcp6", "unix", or "systemd" for a socket
-	// that systemd hands over.
-	Network string
-	// Address is host:port or a path. For "systemd" it is the socket's
-	// FileDescriptorName; empty stands for every socket of that kind: for
-	// the milter all that are not called "metrics", for metrics those that are.
-	Address string
-}
+// LookAts are all that can be looked at.
+var LookAts = []LookAt{LookAtHeader, LookAtEnvelope}
 
-// String spells the socket as Postfix and Sendmail users do.
-func (s Socket) String() string {
-	switch {
-	case s.Network == "systemd" && s.Address == "":
-		return "systemd"
-	case strings.HasPrefix(s.Network, "tcp"):
-		return "inet:" + s.Address
-	default:
-		return s.Network + ":" + s.Address
-	}
-}
-
-// Limits bound what strangers may cost. A zero field means its default.
+// Limits bound what strangers may cost.
 type Limits struct {
-	// MessageOctets is how much of one message is kept and inspected,
-	// header included; the rest is skipped.
-	MessageOctets int
-	// MemoryOctets bounds what all messages in progress hold together. As
-	// it fills up, each message is inspected by less; none is refused.
-	MemoryOctets int64
-	// HeaderOctets and HeaderFields bound what is kept of one message's
+	// Report bounds the reading of one message. Its Octets are how much of a
+	// message is kept and inspected, header included; the rest is skipped.
+	Report dsn.Limits
+	// MaxMemory bounds the octets that all messages in progress hold together.
+	// As it fills up, each message is inspected by less; none is refused.
+	MaxMemory int64
+	// MaxHeaderOctets and MaxHeaderFields bound what is kept of one message's
 	// header; of fields no more than an inspector reads. Forged headers, and
 	// a few fields that say what a message is, are found beyond them too.
-	HeaderOctets, HeaderFields int
-	// Sessions bounds open connections. One more is closed at once.
-	Sessions int
+	MaxHeaderOctets, MaxHeaderFields int
+	// MaxSessions bounds open connections. One more is closed at once.
+	MaxSessions int
 	// NegotiateTimeout is the time a new connection has to speak milter.
 	NegotiateTimeout time.Duration
 	// IdleTimeout is how long a session may stay silent between commands.
@@ -89,43 +81,7 @@ type Limits struct {
 	WriteTimeout time.Duration
 }
 
-// DefaultLimits are the limits of a configuration that names none.
-var DefaultLimits = Limits{
-	MessageOctets:    256 << 10,
-	MemoryOctets:     64 << 20,
-	HeaderOctets:     128 << 10,
-	HeaderFields:     1000,
-	Sessions:         2000,
-	NegotiateTimeout: 10 * time.Second,
-	IdleTimeout:      7210 * time.Second, // libmilter's own
-	FrameTimeout:     30 * time.Second,
-	WriteTimeout:     30 * time.Second,
-}
-
-// WithDefaults returns l with every zero field set to its default.
-func (l Limits) WithDefaults() Limits {
-	d := DefaultLimits
-	orDefault(&l.MessageOctets, d.MessageOctets)
-	orDefault(&l.MemoryOctets, d.MemoryOctets)
-	orDefault(&l.HeaderOctets, d.HeaderOctets)
-	orDefault(&l.HeaderFields, d.HeaderFields)
-	orDefault(&l.Sessions, d.Sessions)
-	orDefault(&l.NegotiateTimeout, d.NegotiateTimeout)
-	orDefault(&l.IdleTimeout, d.IdleTimeout)
-	orDefault(&l.FrameTimeout, d.FrameTimeout)
-	orDefault(&l.WriteTimeout, d.WriteTimeout)
-	return l
-}
-
-func orDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
-
-// Config is what the daemon does. The zero Config lacks a socket; start from
-// [DefaultConfig].
+// Config is what the daemon does. Start from [DefaultConfig].
 type Config struct {
 	Listen []Socket
 	// SocketMode and SocketGroup are given to unix sockets before they can
@@ -140,8 +96,9 @@ type Config struct {
 
 	LookAt LookAt
 
-	// Metrics is where metrics and the status page are served; nil is nowhere.
-	Metrics *Socket
+	// Metrics is where metrics and the status page are served; the zero Socket
+	// is nowhere.
+	Metrics Socket
 
 	// DrainTimeout is how long Serve goes on until no message is in progress,
 	// when it is to end.
@@ -159,99 +116,139 @@ func DefaultConfig() Config {
 		HeaderPrefix:  "X-Bounce-",
 		ForgedHeaders: ForgedRemove,
 		LookAt:        LookAtHeader,
-		Metrics:       &Socket{Network: "tcp", Address: "127.0.0.1:9894"},
+		Metrics:       Socket{Network: "tcp", Address: "127.0.0.1:9894"},
 		DrainTimeout:  5 * time.Second,
-		Limits:        DefaultLimits,
+		Limits: Limits{
+			Report:           dsn.DefaultLimits,
+			MaxMemory:        64 << 20,
+			MaxHeaderOctets:  128 << 10,
+			MaxHeaderFields:  1000,
+			MaxSessions:      2000,
+			NegotiateTimeout: 10 * time.Second,
+			IdleTimeout:      7210 * time.Second, // libmilter's own
+			FrameTimeout:     30 * time.Second,
+			WriteTimeout:     30 * time.Second,
+		},
 	}
 }
 
-// Validate reports everything that is wrong with c, joined.
-func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	if len(c.Listen) == 0 {
-		bad("listen: no socket to listen on")
-	}
-	seen := map[Socket]bool{}
-	check := func(key string, s Socket) {
-		switch s.Network {
-		case "tcp", "tcp4", "tcp6", "unix":
-			if s.Address == "" {
-				bad("%s: a %s socket without an address", key, s.Network)
-			}
-		case "systemd":
-		default:
-			bad("%s: unknown kind of socket %q", key, s.Network)
-		}
-		if seen[s] {
-			bad("%s: %s is named twice", key, s)
-		}
-		seen[s] = true
-	}
-	for _, s := range c.Listen {
-		check("listen", s)
-	}
-	if c.Metrics != nil && c.Metrics.Network != "systemd" {
-		check("metrics.listen", *c.Metrics)
-	}
+// Validate returns everything that is wrong with c. The keys are those of the
+// configuration file.
+func (c *Config) Validate() toml.Problems {
+	var ps toml.Problems
+	c.checkSockets(&ps)
 	if c.SocketMode&^fs.ModePerm != 0 {
-		bad("socket_mode: %#o is no file mode", uint32(c.SocketMode))
+		ps.Add("socket_mode", `"%04o" is no file mode: write nine bits, as in "0660"`, uint32(c.SocketMode))
 	}
-	if c.Mode != ModeTag && c.Mode != ModeObserve {
-		bad("mode: %q is neither tag nor observe", c.Mode)
-	}
-	if c.ForgedHeaders != ForgedRemove && c.ForgedHeaders != ForgedKeep {
-		bad("forged_headers: %q is neither remove nor keep", c.ForgedHeaders)
-	}
-	if c.LookAt != LookAtHeader && c.LookAt != LookAtEnvelope {
-		bad("look_at: %q is neither header nor envelope", c.LookAt)
-	}
+	checkWord(&ps, "mode", "a mode", c.Mode, Modes)
+	checkWord(&ps, "forged_headers", "a choice here", c.ForgedHeaders, Forgeds)
+	checkWord(&ps, "look_at", "a choice here", c.LookAt, LookAts)
 	if err := checkPrefix(c.HeaderPrefix); err != nil {
-		errs = append(errs, fmt.Errorf("header_prefix: %w", err))
+		ps.Add("header_prefix", "%q %v", c.HeaderPrefix, err)
 	}
-	for _, p := range c.TrustedNetworks {
-		if !p.IsValid() {
-			bad("trusted_networks: %s is no network", p)
+	checkTime(&ps, "drain_timeout", c.DrainTimeout, 0, time.Hour)
+	c.Limits.check(&ps)
+	return ps
+}
+
+func (c *Config) checkSockets(ps *toml.Problems) {
+	if len(c.Listen) == 0 {
+		ps.Add("listen", "is empty: name a socket, or leave the key out for %s", toml.QuoteList(DefaultConfig().Listen))
+	}
+	check := func(key string, s Socket) {
+		if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix", Systemd}, s.Network) {
+			ps.Add(key, `%q is an unknown kind of socket: write "tcp", "unix" or "systemd"`, s.Network)
+		} else if s.Address == "" && s.Network != Systemd {
+			ps.Add(key, "a %s socket needs an address: add one", s.Network)
 		}
 	}
-	if c.DrainTimeout < 0 {
-		bad("drain_timeout: %s is negative", c.DrainTimeout)
+	at := func(s Socket) string { return s.Network[:min(1, len(s.Network))] + s.Address }
+	seen := map[string]bool{}
+	for i, s := range c.Listen {
+		key := fmt.Sprintf("listen[%d]", i)
+		check(key, s)
+		if seen[at(s)] {
+			ps.Add(key, "%q is listed twice: take one out", s)
+		}
+		seen[at(s)] = true
 	}
-	l := c.Limits
-	for _, v := range []struct {
-		key  string
-		n, m int64 // value and the least that works; zero means the default
-	}{
-		{"message_octets", int64(l.MessageOctets), 4 << 10},
-		{"memory_octets", l.MemoryOctets, 1 << 20},
-		{"header_octets", int64(l.HeaderOctets), 1 << 10},
-		{"header_fields", int64(l.HeaderFields), 1},
-		{"sessions", int64(l.Sessions), 1},
-		{"negotiate_timeout", int64(l.NegotiateTimeout), int64(time.Millisecond)},
-		{"idle_timeout", int64(l.IdleTimeout), int64(time.Millisecond)},
-		{"frame_timeout", int64(l.FrameTimeout), int64(time.Millisecond)},
-		{"write_timeout", int64(l.WriteTimeout), int64(time.Millisecond)},
-	} {
-		if v.n != 0 && v.n < v.m {
-			bad("limits.%s: %d is below %d", v.key, v.n, v.m)
+	if c.Metrics != (Socket{}) {
+		check("metrics.listen", c.Metrics)
+		if seen[at(c.Metrics)] && c.Metrics.Network != Systemd {
+			ps.Add("metrics.listen", "%q is in listen too: name another socket", c.Metrics)
 		}
 	}
-	return errors.Join(errs...)
+}
+
+func (l *Limits) check(ps *toml.Problems) {
+	checkSize(ps, "limits.max_octets", int64(l.Report.Octets), 4*toml.KiB, 64*toml.MiB)
+	checkCount(ps, "limits.max_work", l.Report.Work, 100_000, 1_000_000_000)
+	checkSize(ps, "limits.max_memory", l.MaxMemory, toml.MiB, 64*toml.GiB)
+	checkCount(ps, "limits.max_sessions", l.MaxSessions, 1, 1_000_000)
+	checkSize(ps, "limits.max_header_octets", int64(l.MaxHeaderOctets), toml.KiB, 16*toml.MiB)
+	checkCount(ps, "limits.max_header_fields", l.MaxHeaderFields, 1, 100_000)
+	checkCount(ps, "limits.max_mime_depth", l.Report.Depth, 1, 100)
+	checkCount(ps, "limits.max_mime_parts", l.Report.Parts, 1, 10_000)
+	checkCount(ps, "limits.max_report_fields", l.Report.HeaderFields, 1, 100_000)
+	checkSize(ps, "limits.max_field_octets", int64(l.Report.FieldLength), 256, toml.MiB)
+	checkCount(ps, "limits.max_recipients", l.Report.Recipients, 1, 1_000_000)
+	checkTime(ps, "limits.negotiate_timeout", l.NegotiateTimeout, time.Millisecond, time.Hour)
+	checkTime(ps, "limits.idle_timeout", l.IdleTimeout, time.Millisecond, 24*time.Hour)
+	checkTime(ps, "limits.frame_timeout", l.FrameTimeout, time.Millisecond, time.Hour)
+	checkTime(ps, "limits.write_timeout", l.WriteTimeout, time.Millisecond, time.Hour)
+}
+
+func checkWord[T ~string](ps *toml.Problems, key, what string, word T, all []T) {
+	if !slices.Contains(all, word) {
+		ps.Add(key, "%q is not %s: write %s", word, what, toml.OneOf(all))
+	}
+}
+
+func checkCount(ps *toml.Problems, key string, n, lowest, highest int) {
+	if n < lowest || n > highest {
+		ps.Add(key, "%d is out of bounds: write a number from %d to %d", n, lowest, highest)
+	}
+}
+
+func checkSize(ps *toml.Problems, key string, n, lowest, highest int64) {
+	if n < lowest || n > highest {
+		ps.Add(key, "%s is out of bounds: write a size from %s to %s", toml.Size(n), toml.Size(lowest), toml.Size(highest))
+	}
+}
+
+func checkTime(ps *toml.Problems, key string, d, lowest, highest time.Duration) {
+	if d < lowest || d > highest {
+		ps.Add(key, "%s is out of bounds: write a time from %s to %s", toml.Duration(d), toml.Duration(lowest), toml.Duration(highest))
+	}
 }
 
 // checkPrefix wants the beginning of a header name (RFC 5322 section 2.2)
 // that leaves room in a line and takes away no header that mail needs.
 func checkPrefix(p string) error {
-	if len(p) < 3 || len(p) > 64 {
-		return fmt.Errorf("%q is not between 3 and 64 octets long", p)
-	}
-	for i := 0; i < len(p); i++ {
-		if p[i] <= ' ' || p[i] >= 0x7f || p[i] == ':' {
-			return fmt.Errorf("%q has octets that no header name may have", p)
-		}
-	}
-	if !strings.HasPrefix(strings.ToLower(p), "x-") {
-		return fmt.Errorf("%q does not begin with X-", p)
+	outside := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }
+	switch {
+	case strings.ContainsFunc(p, outside):
+		return errors.New(`has a character that no header name may have: use letters, digits and "-"`)
+	case len(p) < 3 || !strings.EqualFold(p[:2], "X-"):
+		return errors.New(`could take away a header that mail needs: begin it with "X-", as in "X-Bounce-"`)
+	case len(p) > 64:
+		return fmt.Errorf("is %d octets long: use at most 64", len(p))
 	}
 	return nil
+}
+
+// LookupGroup returns the number of a group by its name or number, -1 for "".
+// The error says the mend.
+func LookupGroup(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		g, err = user.LookupGroupId(name)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("there is no group %q on this host: create it, or name another", name)
+	}
+	return strconv.Atoi(g.Gid)
 }

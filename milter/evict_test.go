@@ -10,7 +10,7 @@ import (
 // TestSessionsWithoutClientGiveWay fills the table of sessions: those that show
 // the least of being a mail server's go first, and one with a client stays.
 func TestSessionsWithoutClientGiveWay(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Limits.Sessions = 4 })
+	ts := start(t, func(c *Config) { c.Limits.MaxSessions = 4 })
 	count := func(n int) {
 		t.Helper()
 		eventually(t, "the sessions are open", func() bool {

@@ -181,7 +181,7 @@ func wantClosed(t *testing.T, c net.Conn) {
 func TestIdleFlood(t *testing.T) {
 	flood := min(2000, openFiles(t)/3)
 	limit := flood / 6
-	ts := start(t, func(c *Config) { c.Limits.Sessions = limit })
+	ts := start(t, func(c *Config) { c.Limits.MaxSessions = limit })
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	goodMessage(t, ts)
@@ -229,7 +229,7 @@ func openFiles(t *testing.T) int {
 
 // TestSessionLimit refuses one session too many when all others are real.
 func TestSessionLimit(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Limits.Sessions = 3 })
+	ts := start(t, func(c *Config) { c.Limits.MaxSessions = 3 })
 	for range 3 {
 		c := newClient(t, ts.dial(t), offerAll&^gomilter.OptNoConnReply)
 		c.expect('c', connectFrame("192.0.2.1"))
@@ -247,7 +247,7 @@ func TestSessionLimit(t *testing.T) {
 // TestFullMemory has many sessions hold as much as they can, and wants none
 // to be refused and a late one to be inspected.
 func TestFullMemory(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Limits.MemoryOctets = 4 << 20 })
+	ts := start(t, func(c *Config) { c.Limits.MaxMemory = 4 << 20 })
 	body := strings.Repeat("x", 60000)
 	var clients []*wireClient
 	for range 100 {
@@ -306,7 +306,7 @@ func TestLargeMessages(t *testing.T) {
 		if mods := c.message("", lines...); len(mods) != 6 {
 			t.Errorf("offer %x: %v", offer, mods)
 		}
-		if n := len(ts.insp.last()); n != DefaultLimits.MessageOctets {
+		if n := len(ts.insp.last()); n != DefaultConfig().Limits.Report.Octets {
 			t.Errorf("offer %x: %d octets inspected", offer, n)
 		}
 		c.conn.Close()

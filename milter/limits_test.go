@@ -54,7 +54,7 @@ func TestReportBehindLimits(t *testing.T) {
 // TestVitalFieldsAreBounded sends nothing but fields that are kept beyond the
 // limits of a header.
 func TestVitalFieldsAreBounded(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Limits.HeaderFields, c.Limits.HeaderOctets = 10, 2000 })
+	ts := start(t, func(c *Config) { c.Limits.MaxHeaderFields, c.Limits.MaxHeaderOctets = 10, 2000 })
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	c.message("", append(repeated(5000, "Content-Type"), "Content-Type: multipart/report", "", "body")...)

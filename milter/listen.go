@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -214,19 +213,4 @@ func checkStale(path string) error {
 		return ErrInUse // its queue is full
 	}
 	return bare(err)
-}
-
-// lookupGroup returns a group's number, -1 for none.
-func lookupGroup(name string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	if n, err := strconv.Atoi(name); err == nil && n >= 0 {
-		return n, nil
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return -1, err
-	}
-	return strconv.Atoi(g.Gid)
 }

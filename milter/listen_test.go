@@ -88,7 +88,7 @@ func TestOpenUnix(t *testing.T) {
 	for _, tt := range []struct{ name, path, group, want string }{
 		{"a file", path, "", "a file that is no socket has its name"},
 		{"no folder", filepath.Join(dir, "no", "m.sock"), "", "no folder for it"},
-		{"no such group", filepath.Join(dir, "g.sock"), "no-such-group-here", "unknown group no-such-group-here"},
+		{"no such group", filepath.Join(dir, "g.sock"), "no-such-group-here", `there is no group "no-such-group-here" on this host: create it, or name another`},
 	} {
 		if _, err := openUnix(tt.path, 0o660, tt.group); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
@@ -153,7 +153,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer taken.Close()
 	for spec, want := range map[Socket]string{
-		{"tcp", taken.Addr().String()}: "listening on inet:" + taken.Addr().String() + ": address already in use",
+		{"tcp", taken.Addr().String()}: "listening on " + (Socket{"tcp", taken.Addr().String()}).String() + ": address already in use",
 		{"tcp", "192.0.2.1:8894"}:      "cannot assign requested address",
 		{"systemd", ""}:                "systemd handed over no such socket",
 	} {

@@ -103,7 +103,7 @@ func memoryChild(t *testing.T, path string) {
 	}
 	cfg := DefaultConfig()
 	cfg.Listen = []Socket{{"unix", path}}
-	cfg.Metrics = nil
+	cfg.Metrics = Socket{}
 	rules := Rules{Inspector: engine, Labels: Labels{Rules: engine.RuleIDs(), Providers: engine.Providers()}}
 	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -179,7 +179,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestMetricsAreServed(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Metrics = &Socket{"tcp", "127.0.0.1:0"} })
+	ts := start(t, func(c *Config) { c.Metrics = Socket{"tcp", "127.0.0.1:0"} })
 	goodMessage(t, ts)
 	at := "http://" + ts.MetricsAddrs()[0].String()
 	resp, err := http.Get(at + "/metrics")
@@ -193,7 +193,7 @@ func TestMetricsAreServed(t *testing.T) {
 	}
 	// A reload moves them, another takes them away.
 	cfg := ts.state.Load().cfg
-	cfg.Metrics = &Socket{"tcp4", "127.0.0.1:0"}
+	cfg.Metrics = Socket{"tcp4", "127.0.0.1:0"}
 	if err := ts.Reload(cfg, ts.rules()); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestMetricsAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	cfg.Metrics = nil
+	cfg.Metrics = Socket{}
 	if err := ts.Reload(cfg, ts.rules()); err != nil || len(ts.MetricsAddrs()) != 0 {
 		t.Errorf("%v, still at %v", err, ts.MetricsAddrs())
 	}

@@ -44,11 +44,11 @@ func TestReloadMovesMetrics(t *testing.T) {
 	milter := Socket{"tcp4", "127.0.0.1:" + other}
 	ts := start(t, func(c *Config) {
 		c.Listen = append(c.Listen, milter)
-		c.Metrics = &narrow
+		c.Metrics = narrow
 	})
 	cfg := ts.state.Load().cfg
 	healthy(t, narrow.Address)
-	cfg.Metrics = &wide
+	cfg.Metrics = wide
 	if err := ts.Reload(cfg, ts.rules()); err != nil {
 		t.Fatal(err)
 	}
@@ -59,14 +59,14 @@ func TestReloadMovesMetrics(t *testing.T) {
 
 	// Room is made for a milter, then another socket fails: metrics are back.
 	bad := cfg
-	bad.Metrics = nil
+	bad.Metrics = Socket{}
 	bad.Listen = []Socket{cfg.Listen[0], narrow, {"unix", filepath.Join(t.TempDir(), "no", "m.sock")}}
 	if err := ts.Reload(bad, ts.rules()); err == nil {
 		t.Error("a folder that is not there does")
 	}
 	healthy(t, narrow.Address)
 
-	cfg.Listen, cfg.Metrics = []Socket{cfg.Listen[0], narrow}, &milter
+	cfg.Listen, cfg.Metrics = []Socket{cfg.Listen[0], narrow}, milter
 	if err := ts.Reload(cfg, ts.rules()); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestReloadMovesMetrics(t *testing.T) {
 // A unix socket whose file was removed is there again after a reload.
 func TestReloadMakesVanishedSocketsAgain(t *testing.T) {
 	web := Socket{"unix", filepath.Join(t.TempDir(), "web.sock")}
-	ts := start(t, func(c *Config) { c.Metrics = &web })
+	ts := start(t, func(c *Config) { c.Metrics = web })
 	for _, path := range []string{ts.path, web.Address} {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)

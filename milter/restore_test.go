@@ -13,7 +13,7 @@ import (
 // health page tells.
 func TestSocketFileComesBack(t *testing.T) {
 	metrics := filepath.Join(t.TempDir(), "metrics.sock")
-	ts := start(t, func(c *Config) { c.Metrics = &Socket{"unix", metrics} })
+	ts := start(t, func(c *Config) { c.Metrics = Socket{"unix", metrics} })
 	h := ts.Handler()
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))

@@ -60,7 +60,7 @@ type Server struct {
 
 // New builds a server. It opens nothing yet.
 func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.Validate().Err(); err != nil {
 		return nil, err
 	}
 	if rules.Inspector == nil {
@@ -90,7 +90,7 @@ func (s *Server) use(st *state) {
 		b.Ruleset = st.rules.Version
 		s.metrics.SetBuild(b)
 	}
-	s.memory.max.Store(st.cfg.Limits.MemoryOctets)
+	s.memory.max.Store(st.cfg.Limits.MaxMemory)
 	s.limits.Store(&st.cfg.Limits)
 	s.state.Store(st)
 }
@@ -156,7 +156,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	}
 	s.notifyReloading()
 	defer s.notify("READY=1")
-	err := cfg.Validate()
+	err := cfg.Validate().Err()
 	if err == nil && rules.Inspector == nil {
 		err = errors.New("no rules to inspect by")
 	}
@@ -217,7 +217,7 @@ func (s *Server) admit(nc net.Conn) {
 	c := newConn(nc, ses, &s.limits, &s.draining, s.ended)
 	ses.conn = c
 	s.mu.Lock()
-	full := len(s.conns) >= s.limits.Load().Sessions
+	full := len(s.conns) >= s.limits.Load().MaxSessions
 	if full && s.evict() {
 		full = false
 	}
@@ -227,7 +227,7 @@ func (s *Server) admit(nc net.Conn) {
 		c.Close() // nothing was read, nothing waits to be sent
 		if full {
 			s.metrics.refused.WithLabelValues(refusedLimit).Inc()
-			s.logs.warn("limit", "session refused, as many as allowed are open", "sessions", s.limits.Load().Sessions)
+			s.logs.warn("limit", "session refused, as many as allowed are open", "sessions", s.limits.Load().MaxSessions)
 		}
 		return
 	}

@@ -104,7 +104,7 @@ var testLabels = Labels{
 func testConfig(t testing.TB) Config {
 	cfg := DefaultConfig()
 	cfg.Listen = []Socket{{"unix", filepath.Join(t.TempDir(), "m.sock")}}
-	cfg.Metrics = nil
+	cfg.Metrics = Socket{}
 	cfg.DrainTimeout = 5 * time.Second
 	return cfg
 }

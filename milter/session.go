@@ -177,7 +177,7 @@ func (s *session) mail(from string, utf8 bool) {
 	m.gate.Field(returnPath, s.path)
 	m.suspect = m.gate.Open()
 	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
-	m.octets.reset(&s.srv.memory, st.cfg.Limits.MessageOctets)
+	m.octets.reset(&s.srv.memory, st.cfg.Limits.Report.Octets)
 }
 
 // returnPath names the field in which an MTA keeps the envelope sender.
@@ -232,7 +232,7 @@ func (s *session) header(name, value []byte, cut bool) {
 	if cut {
 		m.cut = true
 	}
-	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.HeaderOctets {
+	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.MaxHeaderOctets {
 		m.cut = true
 		if m.vital >= maxVital || octets > maxVitalOctets || !dsn.Decisive(name) {
 			return

@@ -259,7 +259,7 @@ func trustClient(c *Config) {
 
 // TestSkip checks that a body stops crossing the wire when enough was seen.
 func TestSkip(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Limits.MessageOctets = 100 << 10 })
+	ts := start(t, func(c *Config) { c.Limits.Report.Octets = 100 << 10 })
 	c := newClient(t, ts.dial(t), gomilter.OptSkip)
 	c.expect('c', connectFrame("192.0.2.1"))
 	chunk := strings.Repeat("0123456789abcdef", 4095)

@@ -32,7 +32,7 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 		}
 	}
 	web := s.web
-	ch.web, ch.newWeb = web, web != nil && (cfg.Metrics == nil || web.spec != *cfg.Metrics || vanished(web.lns))
+	ch.web, ch.newWeb = web, web != nil && (web.spec != cfg.Metrics || vanished(web.lns))
 	s.mu.Unlock()
 	ch.opened = map[Socket][]net.Listener{}
 	defer func() {
@@ -57,14 +57,14 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 		ch.opened[spec] = lns
 	}
 	switch {
-	case cfg.Metrics == nil:
+	case cfg.Metrics == (Socket{}):
 		ch.web = nil
 	case web == nil || ch.newWeb:
-		lns, err := s.openInstead(&ch, *cfg.Metrics, true, cfg)
+		lns, err := s.openInstead(&ch, cfg.Metrics, true, cfg)
 		if err != nil {
 			return ch, err
 		}
-		ch.web, ch.newWeb = newWebServer(*cfg.Metrics, lns, s), true
+		ch.web, ch.newWeb = newWebServer(cfg.Metrics, lns, s), true
 	}
 	now := s.state.Load().cfg
 	if cfg.SocketMode == now.SocketMode && cfg.SocketGroup == now.SocketGroup {
@@ -198,7 +198,7 @@ func setRights(path string, mode fs.FileMode, group string) error {
 	if strings.HasPrefix(path, "@") {
 		return nil // it has no file
 	}
-	gid, err := lookupGroup(group)
+	gid, err := LookupGroup(group)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // TestLongReply sends a report whose notice quotes a reply that is longer than
 // what is kept of a message: the fields behind it are seen all the same.
 func TestLongReply(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Limits.MessageOctets = 64 << 10 })
+	ts := start(t, func(c *Config) { c.Limits.Report.Octets = 64 << 10 })
 	c := newClient(t, ts.dial(t), gomilter.OptSkip)
 	c.expect('c', connectFrame("192.0.2.1"))
 	c.expect('c', mailFrame(""))

@@ -20,7 +20,7 @@ func systemdChild(t *testing.T) {
 	signal.Notify(hup, syscall.SIGHUP)
 	cfg := DefaultConfig()
 	cfg.Listen = []Socket{{Network: "systemd"}}
-	cfg.Metrics = &Socket{Network: "systemd"}
+	cfg.Metrics = Socket{Network: "systemd"}
 	rules := Rules{Inspector: &fakeInspector{}, Labels: testLabels}
 	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.Default())
 	if err != nil {
@@ -32,7 +32,7 @@ func systemdChild(t *testing.T) {
 			<-hup
 			next := cfg
 			if i%2 == 0 {
-				next.Listen, next.Metrics = []Socket{{Network: "systemd", Address: "milter"}}, nil
+				next.Listen, next.Metrics = []Socket{{Network: "systemd", Address: "milter"}}, Socket{}
 			}
 			if err := s.Reload(next, rules); err != nil {
 				t.Error(err)

@@ -11,7 +11,7 @@ import (
 // TestMetricsSurviveSlowClients has clients connect and say nothing, and others
 // ask without end and read nothing: who comes then is served all the same.
 func TestMetricsSurviveSlowClients(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Metrics = &Socket{"tcp", "127.0.0.1:0"} })
+	ts := start(t, func(c *Config) { c.Metrics = Socket{"tcp", "127.0.0.1:0"} })
 	addr := ts.MetricsAddrs()[0].String()
 	ask := func() {
 		t.Helper()

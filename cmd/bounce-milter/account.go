@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/milter"
 )
 
 // account is who the daemon is to be.
@@ -28,9 +29,7 @@ func accountOf(cfg *config.Config) (*account, error) {
 	if cfg.User == "" {
 		return nil, nil
 	}
-	problem := func(format string, args ...any) error {
-		return config.Problems{{File: cfg.File, Line: cfg.Line("user"), Message: "user: " + fmt.Sprintf(format, args...)}}
-	}
+	problem := func(format string, args ...any) error { return cfg.Refuse("user", format, args...) }
 	u, err := config.LookupUser(cfg.User)
 	if err != nil {
 		return nil, problem("%v", err)
@@ -52,12 +51,12 @@ func accountOf(cfg *config.Config) (*account, error) {
 	if err != nil {
 		return nil, problem("looking up the groups of %q: %v", cfg.User, err)
 	}
-	if cfg.SocketGroup != "" {
-		g, err := config.LookupGroup(cfg.SocketGroup)
-		if err != nil {
-			return nil, config.Problems{{File: cfg.File, Line: cfg.Line("socket_group"), Message: "socket_group: " + err.Error()}}
-		}
-		ids = append(ids, g.Gid)
+	gid, err := milter.LookupGroup(cfg.Milter.SocketGroup)
+	if err != nil {
+		return nil, cfg.Refuse("socket_group", "%v", err)
+	}
+	if gid >= 0 {
+		ids = append(ids, strconv.Itoa(gid))
 	}
 	for _, id := range ids {
 		if n, err := strconv.Atoi(id); err == nil && !slices.Contains(a.groups, n) {

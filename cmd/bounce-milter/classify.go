@@ -25,7 +25,7 @@ func runClassify(a *app, paths []string) error {
 		paths = []string{mailbox.Stdin}
 		a.hint("a message")
 	}
-	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Limits.Report.Octets+1)}
+	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	var bar *progress
 	if isTerminal(a.stderr) {
 		bar = newProgress(a.stderr, width(a.stderr), src.Size(paths...))

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/spf13/pflag"
 )
 
@@ -160,7 +160,7 @@ func unknownCommand(what, name string) error {
 	if second != "" && len(under(first)) > 0 {
 		return usagef("%s%s: unknown word %q: write %s", what, first, second, orList(nextWords(first)))
 	}
-	if near := config.Nearest(first, nextWords("")); near != "" {
+	if near := toml.Nearest(first, nextWords("")); near != "" {
 		return usagef("%sunknown command %q: did you mean %q?", what, first, near)
 	}
 	return usagef("%sunknown command %q: see bounce-milter help", what, first)
@@ -206,7 +206,7 @@ func nearestFlag(f *pflag.FlagSet, flag string) string {
 			names = append(names, f.Name)
 		}
 	})
-	if near := config.Nearest(strings.TrimLeft(flag, "-"), names); near != "" {
+	if near := toml.Nearest(strings.TrimLeft(flag, "-"), names); near != "" {
 		return "--" + near
 	}
 	return ""

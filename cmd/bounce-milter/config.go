@@ -10,6 +10,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 func runConfigCheck(a *app, args []string) error {
@@ -76,9 +77,9 @@ func (a *app) checkConfig(file string) error {
 }
 
 // warn prints what is to be thought about, though it works.
-func (a *app) warn(ps config.Problems) {
+func (a *app) warn(ps toml.Problems) {
 	for _, p := range ps {
-		p.Message = "warning: " + p.Message
+		p.Key, p.Message = "warning", toml.Problem{Key: p.Key, Message: p.Message}.String()
 		a.complain(errors.New(p.String()))
 	}
 }

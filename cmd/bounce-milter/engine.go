@@ -16,7 +16,7 @@ func loadEngine(file string) (*config.Config, *classify.Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Limits.Report})
+	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report})
 	if err != nil {
 		var problems rules.Problems
 		if errors.As(err, &problems) {

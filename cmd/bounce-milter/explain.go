@@ -39,7 +39,7 @@ func runExplain(a *app, args []string) error {
 		return err
 	}
 	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA,
-		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Limits.Report.Octets+1)}
+		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	if len(args) == 1 && args[0] == "-" {
 		a.hint("replies, one a line,")
 		return e.lines(a.stdin)

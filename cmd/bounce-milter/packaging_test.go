@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -29,17 +28,6 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// The defaults of the file and those of the daemon are the same.
-func TestDefaultsAgree(t *testing.T) {
-	got, want := milterConfig(config.Default()), milter.DefaultConfig()
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the file's defaults give\n%+v\nthe daemon's are\n%+v", got, want)
-	}
-	if err := got.Validate(); err != nil {
-		t.Error(err)
-	}
-}
-
 // Alerts and README name metrics that exist, with labels that they have.
 func TestMetricNames(t *testing.T) {
 	engine, err := classify.New(classify.Options{})
@@ -48,7 +36,7 @@ func TestMetricNames(t *testing.T) {
 	}
 	reg := prometheus.NewRegistry()
 	metrics := milter.NewMetrics(reg, milter.Build{Version: "1", Revision: "2", Ruleset: "3"})
-	if _, err := milter.New(milterConfig(config.Default()), milterRules(engine), metrics, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := milter.New(milter.DefaultConfig(), milterRules(engine), metrics, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	families, err := reg.Gather()

@@ -9,6 +9,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 func runRulesList(a *app, words []string) error {
@@ -127,7 +128,7 @@ func (a *app) showRule(engine *classify.Engine, id string) error {
 	for _, r := range engine.Reasons() {
 		ids = append(ids, r.ID)
 	}
-	if near := config.Nearest(id, ids); near != "" {
+	if near := toml.Nearest(id, ids); near != "" {
 		return fmt.Errorf("rules show: no rule %q: did you mean %q?", id, near)
 	}
 	return fmt.Errorf("rules show: no rule %q: see bounce-milter rules list", id)

@@ -60,7 +60,7 @@ func runServe(a *app, _ []string) error {
 	metrics := milter.NewMetrics(prometheus.NewRegistry(),
 		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
 	lines.CountLost(metrics.LogLost)
-	d.server, err = milter.New(milterConfig(cfg), milterRules(engine), metrics, log)
+	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log)
 	if err != nil {
 		return err
 	}
@@ -105,14 +105,14 @@ func (d *daemon) reload() {
 		// Whoever the daemon has become it stays.
 		var other *account
 		if other, err = accountOf(cfg); other != nil {
-			err = config.Problems{{File: cfg.File, Line: cfg.Line("user"), Message: "user: changes with a restart, not with a reload"}}
+			err = cfg.Refuse("user", "changes with a restart, not with a reload")
 		}
 	}
 	if err != nil {
 		d.server.ReloadFailed(errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return
 	}
-	if d.server.Reload(milterConfig(cfg), milterRules(engine)) == nil {
+	if d.server.Reload(cfg.Milter, milterRules(engine)) == nil {
 		d.handler.set(cfg.Log)
 		log := slog.New(d.handler)
 		logWarnings(log, cfg)
@@ -126,6 +126,8 @@ func logWarnings(log *slog.Logger, cfg *config.Config) {
 		log.Warn("running as root, which nothing here needs: name a user in the configuration, or with User= in the unit")
 	}
 	for _, p := range cfg.Warnings() {
-		log.Warn("configuration: "+p.Message, "file", p.File, "line", p.Line)
+		file, line := p.File, p.Line
+		p.File = ""
+		log.Warn("configuration: "+p.String(), "file", file, "line", line)
 	}
 }

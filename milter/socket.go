@@ -1,4 +1,4 @@
-package config
+package milter
 
 import (
 	"errors"
@@ -8,22 +8,47 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Systemd is the spelling of a socket that systemd hands over.
+// Systemd is the network of a socket that systemd hands over.
 const Systemd = "systemd"
 
-// Socket is an address to listen on.
+// Socket is one address to listen on. Two are the same if they are equal.
 type Socket struct {
-	Network  string // "tcp", "tcp6", "unix", or "systemd"
-	Address  string // host:port, absolute path, or a FileDescriptorName of systemd's, "" for any
-	Spelling string // as the administrator wrote it
+	// Network is "tcp", "tcp4", "tcp6", "unix" or [Systemd].
+	Network string
+	// Address is host:port or a path. For [Systemd] it is the socket's
+	// FileDescriptorName; empty stands for every socket of that kind: for
+	// the milter all that are not called "metrics", for metrics those that are.
+	Address string
 }
 
-func (s Socket) String() string { return s.Spelling }
-
-// maxUnixPath is what sun_path of sockaddr_un holds on Linux, less the NUL.
-const maxUnixPath = 107
+// String spells the socket as [ParseSocket] reads it, "" for the zero Socket.
+func (s Socket) String() string {
+	kind := s.Network
+	switch s.Network {
+	case "tcp", "tcp4", "tcp6":
+		kind = "inet"
+		if s.Network == "tcp6" {
+			kind = "inet6"
+		}
+		host, port, err := net.SplitHostPort(s.Address)
+		if err == nil && host == "" {
+			return kind + ":" + port
+		} else if err == nil {
+			return kind + ":" + port + "@" + host
+		}
+	case Systemd:
+		if s.Address == "" {
+			return Systemd
+		}
+	case "":
+		return ""
+	}
+	return kind + ":" + s.Address
+}
 
 // ParseSocket reads a milter socket as Postfix, Sendmail and OpenDKIM users
 // spell it: inet:PORT@HOST, inet:HOST:PORT, inet:PORT, inet6: likewise,
@@ -35,31 +60,31 @@ func ParseSocket(s string) (Socket, error) {
 	case s == "":
 		return Socket{}, errors.New(`is empty: write a socket such as "inet:8894@127.0.0.1"`)
 	case kind == Systemd && (rest != "" || !found):
-		return Socket{Network: Systemd, Address: rest, Spelling: s}, nil
+		return Socket{Network: Systemd, Address: rest}, nil
 	case strings.HasPrefix(s, "/"):
-		return unixSocket(s, s)
+		return unixSocket(s)
 	case found && (kind == "unix" || kind == "local"):
-		return unixSocket(s, rest)
+		return unixSocket(rest)
 	case found && (kind == "inet" || kind == "inet6"):
 		network := "tcp"
 		if kind == "inet6" {
 			network = "tcp6"
 		}
 		address, err := inetAddress(rest, kind)
-		return Socket{Network: network, Address: address, Spelling: s}, err
+		return Socket{Network: network, Address: address}, err
 	}
 	if host, port, err := net.SplitHostPort(s); err == nil && isNumber(port) {
 		return Socket{}, fmt.Errorf(`says no kind of socket: write "inet:%s@%s"`, port, host)
 	}
-	if near := Nearest(kind, []string{"inet", "inet6", "unix", "local", Systemd}); found && near != "" {
+	if near := toml.Nearest(kind, []string{"inet", "inet6", "unix", "local", Systemd}); found && near != "" {
 		return Socket{}, fmt.Errorf(`has an unknown kind %q: write "%s:%s"`, kind, near, rest)
 	}
 	return Socket{}, errors.New(`is no socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`)
 }
 
-// parseWebSocket reads the address of the metrics page: host:port as web
+// ParseMetricsSocket reads the address of the metrics page: host:port as web
 // servers spell it, or any spelling of a milter socket; "" is off.
-func parseWebSocket(s string) (Socket, error) {
+func ParseMetricsSocket(s string) (Socket, error) {
 	if s == "" {
 		return Socket{}, nil
 	}
@@ -71,7 +96,7 @@ func parseWebSocket(s string) (Socket, error) {
 			if err := checkPort(port); err != nil {
 				return Socket{}, err
 			}
-			return Socket{Network: "tcp", Address: s, Spelling: s}, nil
+			return Socket{Network: "tcp", Address: s}, nil
 		}
 	}
 	if isNumber(s) {
@@ -84,7 +109,7 @@ func parseWebSocket(s string) (Socket, error) {
 	return sock, err
 }
 
-func unixSocket(spelling, path string) (Socket, error) {
+func unixSocket(path string) (Socket, error) {
 	switch {
 	case path == "":
 		return Socket{}, errors.New(`has no path: write "unix:/run/bounce-milter/milter.sock"`)
@@ -93,9 +118,9 @@ func unixSocket(spelling, path string) (Socket, error) {
 	case len(path) > maxUnixPath:
 		return Socket{}, fmt.Errorf("is %d octets long: the system takes socket paths of at most %d", len(path), maxUnixPath)
 	case strings.HasSuffix(path, "/"):
-		return Socket{}, fmt.Errorf(`names a folder: add the socket's own name, "%smilter.sock"`, spelling)
+		return Socket{}, fmt.Errorf(`names a folder: add the socket's own name, "unix:%smilter.sock"`, path)
 	}
-	return Socket{Network: "unix", Address: filepath.Clean(path), Spelling: spelling}, nil
+	return Socket{Network: "unix", Address: filepath.Clean(path)}, nil
 }
 
 // inetAddress reads PORT@HOST, HOST:PORT or PORT. IPv6 hosts may stand in

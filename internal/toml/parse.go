@@ -1,0 +1,250 @@
+// Package toml reads TOML for people who have to mend it: every value knows its
+// line, so that everything that is wrong with a file can be said at once, each
+// with its place and the mend. Configuration, rules and the data about reports
+// are read by it. The grammar is go-toml's, whose own decoder stops at the first
+// mistake and forgets the lines of what it accepts.
+package toml
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Kind is the type of a value.
+type Kind int
+
+// The kinds, named as messages name them.
+const (
+	String Kind = iota
+	Integer
+	Float
+	Bool
+	Date
+	List
+	Tables // a table, or of a list that is Headed its [[name]]
+)
+
+var kindNames = [...]string{"a string", "a number", "a fraction", "a boolean", "a date", "a list", "a table"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Value is a value with its place.
+type Value struct {
+	Kind   Kind
+	Line   int
+	Text   string // of what is no list and no table, as it is written; of a string, what it says
+	List   []Value
+	Table  *Table
+	Headed bool // written below a line [name], or lines [[name]]
+}
+
+// Int returns an integer.
+func (v Value) Int() int64 {
+	n, _ := strconv.ParseInt(v.Text, 0, 64) // go-toml has read it: it is one, and of 64 bits
+	return n
+}
+
+// Table is a table: its keys in the order of the file.
+type Table struct {
+	Line   int
+	Fields []Field
+
+	index map[string]int // of Fields, once a key is asked for
+}
+
+// Field is one key of a table.
+type Field struct {
+	Key   string
+	Line  int
+	Value Value
+}
+
+// Get returns the field with a key, nil where there is none.
+func (t *Table) Get(key string) *Field {
+	if t.index == nil {
+		t.index = make(map[string]int, len(t.Fields))
+		for i, f := range t.Fields {
+			t.index[f.Key] = i
+		}
+	}
+	if i, ok := t.index[key]; ok {
+		return &t.Fields[i]
+	}
+	return nil
+}
+
+func (t *Table) add(f Field) *Field {
+	if t.index != nil {
+		t.index[f.Key] = len(t.Fields)
+	}
+	t.Fields = append(t.Fields, f)
+	return &t.Fields[len(t.Fields)-1]
+}
+
+// Parse reads a file; name is what messages call it. Where it is no TOML, there
+// is one problem, for nothing that follows can be trusted.
+func Parse(name string, data []byte) (*Table, Problems) {
+	var whole map[string]any // for what the parser below does not check: keys written twice, dates
+	if err := toml.Unmarshal(data, &whole); err != nil {
+		return nil, Problems{syntax(name, data, err)}
+	}
+	var p parser
+	for i, c := range data {
+		if c == '\n' {
+			p.lines = append(p.lines, i+1)
+		}
+	}
+	p.Reset(data)
+	root := &Table{Line: 1}
+	table := root
+	for p.NextExpression() {
+		switch n := p.Expression(); n.Kind {
+		case unstable.Table:
+			table = p.header(root, n, false)
+		case unstable.ArrayTable:
+			table = p.header(root, n, true)
+		case unstable.KeyValue:
+			p.field(table, n)
+		}
+	}
+	return root, nil
+}
+
+// bareWord is a value that lacks its quotes.
+var bareWord = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(#.*)?$`)
+
+// syntax says where a file ceases to be TOML, with the mend if it is known and
+// the text of the line if not.
+func syntax(name string, data []byte, err error) Problem {
+	p := Problem{File: name, Line: 1, Message: "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+	var de *toml.DecodeError
+	if !errors.As(err, &de) {
+		return p
+	}
+	p.Line, _ = de.Position()
+	lines := strings.Split(string(data), "\n")
+	if p.Line < 1 || p.Line > len(lines) {
+		return p
+	}
+	text := strings.TrimSpace(lines[p.Line-1])
+	if m := bareWord.FindStringSubmatch(text); m != nil {
+		p.Message += fmt.Sprintf(": put quotes around the value, %s = %s", m[1], Quote(m[2]))
+	} else if text != "" {
+		p.Message += ", in: " + excerpt(text)
+	}
+	return p
+}
+
+// excerpt is the beginning of a line.
+func excerpt(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+// parser makes a tree of what go-toml's parser finds in a file that its decoder
+// has accepted.
+type parser struct {
+	unstable.Parser
+	lines []int // offset of every line but the first
+}
+
+func (p *parser) line(n *unstable.Node) int {
+	return 1 + sort.SearchInts(p.lines, int(n.Raw.Offset)+1)
+}
+
+// path returns the parts of a dotted key, with the line of the last.
+func (p *parser) path(n *unstable.Node) (parts []string, line int) {
+	for it := n.Key(); it.Next(); {
+		parts = append(parts, string(it.Node().Data))
+		line = p.line(it.Node())
+	}
+	return parts, line
+}
+
+// header returns the table that a line [a.b] or [[a.b]] begins.
+func (p *parser) header(root *Table, n *unstable.Node, many bool) *Table {
+	path, line := p.path(n)
+	t := root.at(path[:len(path)-1], line, true)
+	key := path[len(path)-1]
+	if !many {
+		return t.at(path[len(path)-1:], line, true)
+	}
+	f := t.Get(key)
+	if f == nil {
+		f = t.add(Field{Key: key, Line: line, Value: Value{Kind: List, Line: line, Headed: true}})
+	}
+	next := &Table{Line: line}
+	f.Value.List = append(f.Value.List, Value{Kind: Tables, Line: line, Table: next, Headed: true})
+	return next
+}
+
+// at returns the table at a path, made where it is not there. Of tables below
+// lines [[name]] it is the last.
+func (t *Table) at(path []string, line int, headed bool) *Table {
+	for _, key := range path {
+		f := t.Get(key)
+		if f == nil {
+			f = t.add(Field{Key: key, Line: line, Value: Value{Kind: Tables, Line: line, Table: &Table{Line: line}, Headed: headed}})
+		}
+		v := &f.Value
+		if len(v.List) > 0 {
+			v = &v.List[len(v.List)-1]
+		}
+		t = v.Table
+	}
+	return t
+}
+
+// field adds a key and its value to a table.
+func (p *parser) field(t *Table, n *unstable.Node) {
+	path, line := p.path(n)
+	t = t.at(path[:len(path)-1], line, false)
+	t.add(Field{Key: path[len(path)-1], Line: line, Value: p.value(n.Value(), line)})
+}
+
+var kinds = map[unstable.Kind]Kind{unstable.String: String, unstable.Integer: Integer, unstable.Float: Float,
+	unstable.Bool: Bool, unstable.Array: List, unstable.InlineTable: Tables}
+
+// value copies a value. Not every node knows where it stands; the line of what
+// stands before it does for the rest.
+func (p *parser) value(n *unstable.Node, line int) Value {
+	if n.Raw.Length > 0 {
+		line = p.line(n)
+	}
+	kind, ok := kinds[n.Kind]
+	if !ok {
+		kind = Date
+	}
+	v := Value{Kind: kind, Line: line}
+	switch it := n.Children(); kind {
+	case List:
+		for it.Next() {
+			if it.Node().Kind == unstable.Comment {
+				continue
+			}
+			item := p.value(it.Node(), line)
+			line = item.Line
+			v.List = append(v.List, item)
+		}
+	case Tables:
+		v.Table = &Table{Line: line}
+		for it.Next() {
+			if it.Node().Kind == unstable.KeyValue {
+				p.field(v.Table, it.Node())
+			}
+		}
+	default:
+		v.Text = string(n.Data)
+	}
+	return v
+}
