@@ -16,12 +16,12 @@ func TestMessageEndsWithContext(t *testing.T) {
 	raw := []byte("Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n" +
 		"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n" +
 		strings.Repeat("Final-Recipient: rfc822; u@example.com\nAction: failed\nStatus: 5.1.1\n\n", 20) + "--b--\n")
-	if res := e.Message(t.Context(), raw); res.Truncated || len(res.Recipients) != 1 {
+	if res := e.Classify(t.Context(), raw); res.Truncated || len(res.Recipients) != 1 {
 		t.Fatalf("got %+v", res)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if res := e.Message(ctx, raw); !res.Truncated || len(res.Recipients) > 0 {
+	if res := e.Classify(ctx, raw); !res.Truncated || len(res.Recipients) > 0 {
 		t.Errorf("with a context that has ended: got %+v", res)
 	}
 }

@@ -113,7 +113,7 @@ func (c checker) examples(r *rule) {
 	for _, ex := range r.Examples {
 		ev := Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: ex.Status, SMTPCode: ex.Code,
 			Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA,
-			Recipient: ex.Recipient, Senders: [2]string{ex.Sender}}
+			Recipient: ex.Recipient, Sender: ex.Sender}
 		f, provider := c.e.judgeExample(&ev, exampleProvider(r, ex))
 		switch got := f.match.rule; {
 		case got == r:

@@ -126,17 +126,24 @@ func (q *inquest) providerName() string {
 // reasonType is the default type of a reason.
 func (e *Engine) reasonType(id string) Type { return Type(e.reasons[id].Type) }
 
-// Rules lists the rules in force, in the order of files and lines.
-func (e *Engine) Rules() []*rules.Rule { return slices.Clone(e.set.Rules) }
+// Rules lists the rules in force, in the order of files and lines. They are the
+// caller's own copies, as are those of the other methods here.
+func (e *Engine) Rules() []rules.Rule {
+	list := make([]rules.Rule, len(e.set.Rules))
+	for i, r := range e.set.Rules {
+		list[i] = r.Clone()
+	}
+	return list
+}
 
 // Rule returns the rule with an id.
-func (e *Engine) Rule(id string) (*rules.Rule, bool) {
+func (e *Engine) Rule(id string) (rules.Rule, bool) {
 	for _, r := range e.set.Rules {
 		if r.ID == id {
-			return r, true
+			return r.Clone(), true
 		}
 	}
-	return nil, false
+	return rules.Rule{}, false
 }
 
 // RuleIDs lists the ids of all rules, for counters that exist from the start.

@@ -36,8 +36,8 @@ func TestExplainLists(t *testing.T) {
 			if len(r.Near) > 0 {
 				met++
 			}
-			if met != conditions(r) {
-				t.Errorf("%q: rule %s has %d conditions, told are %q", evidence[i].Reply, m.ID, conditions(r), m.By)
+			if met != conditions(&r) {
+				t.Errorf("%q: rule %s has %d conditions, told are %q", evidence[i].Reply, m.ID, conditions(&r), m.By)
 			}
 			if m.Won != (m.Lost == "") || m.Won && j > 0 {
 				t.Errorf("%q: rule %s at %d: won %v, lost %q", evidence[i].Reply, m.ID, j, m.Won, m.Lost)
@@ -174,7 +174,7 @@ func TestExplainMessage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := e.Message(context.Background(), raw)
+		want := e.Classify(context.Background(), raw)
 		got, all := e.ExplainMessage(context.Background(), raw)
 		if !reflect.DeepEqual(got, want) || len(all) != len(want.Recipients) {
 			t.Errorf("%s: %+v, want %+v", file, got, want)

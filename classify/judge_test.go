@@ -25,7 +25,7 @@ func TestJudgeAllocates(t *testing.T) {
 	e := builtIn(t)
 	for _, reply := range []string{longReply, oneLineReply, "550 5.1.1 User unknown", "554 5.9.9", ""} {
 		ev := Evidence{Reply: reply, RemoteMTA: "mx.example.com", ReportingMTA: "mail.example.org",
-			Recipient: "somebody.with.a.long.name@mail.example.com", Senders: [2]string{"bounces@example.org", "news@example.org"}}
+			Recipient: "somebody.with.a.long.name@mail.example.com", Sender: "bounces@example.org", Author: "news@example.org"}
 		e.Judge(&ev)
 		if n := testing.AllocsPerRun(200, func() { e.Judge(&ev) }); n > 2 {
 			t.Errorf("%.0f allocations for %q", n, reply)
@@ -131,7 +131,7 @@ func FuzzJudge(f *testing.F) {
 	e := builtIn(f)
 	f.Fuzz(func(t *testing.T, reply, notice, host, status string, code int) {
 		ev := Evidence{Reply: reply, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: status, SMTPCode: code,
-			Recipient: "u@" + host, Senders: [2]string{host, "news@" + notice}}
+			Recipient: "u@" + host, Sender: host, Author: "news@" + notice}
 		r := e.Reply(&ev)
 		wellFormed(t, e, r)
 		if again := e.Judge(&ev); again != (Verdict{r.Category, r.Type, r.Reason, r.Provider, r.Rule, r.Evidence}) {

@@ -31,7 +31,7 @@ func TestMails(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, end := range []string{"\n", "\r\n"} {
-				res := e.Message(context.Background(), []byte(strings.ReplaceAll(string(raw), "\n", end)))
+				res := e.Classify(context.Background(), []byte(strings.ReplaceAll(string(raw), "\n", end)))
 				if got := told(&res, string(want)); got != string(want) {
 					t.Errorf("lines end with %q: got\n%swant\n%s", end, got, want)
 				}

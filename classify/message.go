@@ -8,11 +8,11 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
-// Message reads a message and judges every recipient that it reports. It
+// Classify reads a message and judges every recipient that it reports. It
 // never fails: a message that is no bounce has no recipients, one that is
 // broken has those that could be read. When ctx ends, so does the reading and
 // the judging, soon: the answer is what was found by then, and Truncated is set.
-func (e *Engine) Message(ctx context.Context, raw []byte) Result {
+func (e *Engine) Classify(ctx context.Context, raw []byte) Result {
 	return e.message(ctx, raw, nil)
 }
 
@@ -38,7 +38,7 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 			Status: r.Status, SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
 			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA, Reporter: rep.Reporter,
-			Recipient: r.Address, Senders: [2]string{rep.Sender, author}}
+			Recipient: r.Address, Sender: rep.Sender, Author: author}
 		q.prepare(&ev)
 		if r.Action == "" || r.Action.Bounced() {
 			v, shadowed := q.judge()

@@ -20,7 +20,7 @@ const (
 // of the innermost reply.
 func (q *inquest) findNamed() {
 	q.named = q.hostsNamed(&q.reply)
-	if q.ev.Senders == [2]string{} {
+	if q.ev.Sender == "" && q.ev.Author == "" {
 		return
 	}
 	t := &q.reply
@@ -32,7 +32,7 @@ func (q *inquest) findNamed() {
 		if is, domain := isParty(named, q.ev.Recipient); is || domain {
 			q.named |= partyRecipient
 		}
-		for _, s := range q.ev.Senders {
+		for _, s := range [...]string{q.ev.Sender, q.ev.Author} {
 			switch is, domain := isParty(named, s); {
 			case is:
 				q.named |= partySender

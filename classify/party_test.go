@@ -5,14 +5,14 @@ import "testing"
 // TestNeverHard judges what must take no address off a list.
 func TestNeverHard(t *testing.T) {
 	e := builtIn(t)
-	senders := [2]string{"news@example.org"}
+	const sender = "news@example.org"
 	for _, ev := range []Evidence{
 		{Reply: "550 5.1.1 <news@example.org>: User unknown (in reply to MAIL FROM command)"},
 		{Reply: "host mx.example.com[192.0.2.9] said: 550 unknown host (in reply to EHLO command)"},
 		{Reply: "SMTP error from remote mail server after MAIL FROM:<news@example.org>: 550 no such user here"},
 		{Reply: "host mx.example.com[192.0.2.9] refused to talk to me: 550 User unknown"},
-		{Reply: "550 news@example.org: account has been suspended", Recipient: "u@example.com", Senders: senders},
-		{Reply: "550 5.1.1 <news@example.org> gnarf (example.org)", Recipient: "u@example.com", Senders: senders},
+		{Reply: "550 news@example.org: account has been suspended", Recipient: "u@example.com", Sender: sender},
+		{Reply: "550 5.1.1 <news@example.org> gnarf (example.org)", Recipient: "u@example.com", Sender: sender},
 		{Reply: "550 Absenderadresse unbekannt"},
 		{Reply: "550 5.7.1 Relaying is now disabled for your IP"},
 		{Reply: "550 MAILFROM address does not exist"},
@@ -51,7 +51,7 @@ func TestParties(t *testing.T) {
 		{"the inner reply counts", "host mx.example.org said: 550 <u@example.com>: User unknown", "news@mx.example.org", "", "u@example.com", "unknown-recipient"},
 	}
 	for _, tt := range tests {
-		ev := Evidence{Reply: tt.reply, Recipient: tt.recipient, Senders: [2]string{tt.sender, tt.author}}
+		ev := Evidence{Reply: tt.reply, Recipient: tt.recipient, Sender: tt.sender, Author: tt.author}
 		v := e.Judge(&ev)
 		if v.Reason != tt.want {
 			t.Errorf("%s: %q is %s by %s, want %s", tt.name, tt.reply, v.Reason, v.Rule, tt.want)

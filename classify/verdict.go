@@ -105,9 +105,10 @@ type Evidence struct {
 	Action       dsn.Action // "" is taken as failed
 	RemoteMTA    string
 	ReportingMTA string
-	Reporter     string    // domain of whoever sent the report, "" where it is not known
-	Recipient    string    // whom the message was for, "" where that is not known
-	Senders      [2]string // who sent it: in the envelope, in its header; "" likewise
+	Reporter     string // domain of whoever sent the report, "" where it is not known
+	Recipient    string // whom the message was for, "" where that is not known
+	Sender       string // who sent it by its envelope, "" likewise
+	Author       string // who sent it by its header, "" likewise
 }
 
 // Verdict is what a piece of evidence means.

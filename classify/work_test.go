@@ -29,7 +29,7 @@ func TestWorkIsBounded(t *testing.T) {
 		return fmt.Sprintf("550 5.1.1 <u%d@example.com>: user unknown", i) + strings.Repeat(" to all of us here", 20)
 	})
 	read := dsn.Read(t.Context(), raw, dsn.Limits{}).Work
-	whole := builtIn(t).Message(t.Context(), raw)
+	whole := builtIn(t).Classify(t.Context(), raw)
 	if whole.Truncated || len(whole.Recipients) != 300 {
 		t.Fatalf("%d recipients, truncated %v", len(whole.Recipients), whole.Truncated)
 	}
@@ -44,7 +44,7 @@ func TestWorkIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res := e.Message(t.Context(), raw)
+		res := e.Classify(t.Context(), raw)
 		if !res.Truncated || work > whole.Work/2 && len(res.Recipients) != 300 {
 			t.Errorf("%d units: %d recipients, truncated %v", work, len(res.Recipients), res.Truncated)
 		}
@@ -74,7 +74,7 @@ func TestSharedReplyIsJudgedOnce(t *testing.T) {
 	long := "550 5.1.1 user unknown " + strings.Repeat("who is that? ", 15)
 	judging := func(reply func(int) string) int {
 		raw := manyRefused(200, reply)
-		return e.Message(t.Context(), raw).Work - dsn.Read(context.Background(), raw, dsn.Limits{}).Work
+		return e.Classify(t.Context(), raw).Work - dsn.Read(context.Background(), raw, dsn.Limits{}).Work
 	}
 	same := judging(func(int) string { return long })
 	each := judging(func(i int) string { return long + fmt.Sprint(i) })

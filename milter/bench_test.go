@@ -236,7 +236,7 @@ func TestBenchMessageIsTagged(t *testing.T) {
 		t.Fatal(err)
 	}
 	ts := start(t, nil)
-	ts.insp.res = func(raw []byte) classify.Result { return engine.Message(context.Background(), raw) }
+	ts.insp.res = func(raw []byte) classify.Result { return engine.Classify(context.Background(), raw) }
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	header, body := benchMessage()
@@ -270,6 +270,6 @@ func BenchmarkInspect(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(raw)))
 	for b.Loop() {
-		engine.Message(b.Context(), raw)
+		engine.Classify(b.Context(), raw)
 	}
 }

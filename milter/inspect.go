@@ -38,7 +38,7 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 		s.uninspected(errors.New("nothing of it was kept"))
 		return res, false
 	}
-	res = m.st.rules.Inspector.Message(ctx, raw)
+	res = m.st.rules.Inspector.Classify(ctx, raw)
 	if err := context.Cause(ctx); err != nil {
 		s.uninspected(err)
 		return classify.Result{}, false

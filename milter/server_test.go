@@ -30,7 +30,7 @@ type fakeInspector struct {
 	wait func(context.Context)            // called first, may be nil
 }
 
-func (f *fakeInspector) Message(ctx context.Context, raw []byte) classify.Result {
+func (f *fakeInspector) Classify(ctx context.Context, raw []byte) classify.Result {
 	if f.wait != nil {
 		f.wait(ctx)
 	}

@@ -12,7 +12,7 @@ import (
 // afterwards. When ctx ends, it answers soon with what it found by then. It
 // must not fail; [classify.Engine] is the one there is.
 type Inspector interface {
-	Message(ctx context.Context, raw []byte) classify.Result
+	Classify(ctx context.Context, raw []byte) classify.Result
 }
 
 // Rules are the knowledge that a server works with; a reload changes it as one.

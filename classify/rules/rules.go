@@ -21,6 +21,7 @@ import (
 	"cmp"
 	"embed"
 	"regexp"
+	"slices"
 )
 
 //go:embed reasons.toml advice.toml providers.toml wrappers.toml text/*.toml codes/*.tsv
@@ -152,6 +153,18 @@ type Rule struct {
 	StatusMatch []StatusPattern `json:"-"` // Statuses, parsed
 	PhraseLines map[string]int  `json:"-"` // line of each phrase and token
 	Broken      bool            `json:"-"` // something of it could not be read
+}
+
+// Clone returns a copy of what the rule says, without what was made of it for
+// matching. The two share nothing.
+func (r *Rule) Clone() Rule {
+	c := *r
+	for _, list := range []*[]string{&c.Providers, &c.Codes, &c.Statuses, &c.Any, &c.All, &c.None, &c.Tokens, &c.Near} {
+		*list = slices.Clone(*list)
+	}
+	c.Examples = slices.Clone(r.Examples)
+	c.Pattern, c.CodeMatch, c.StatusMatch, c.PhraseLines = nil, nil, nil, nil
+	return c
 }
 
 // Whom a rule may want a reply to name, and not the recipient; or whose recipient

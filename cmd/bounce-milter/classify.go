@@ -45,7 +45,7 @@ func runClassify(a *app, paths []string) error {
 			failed = true
 			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
 		} else {
-			c = classified{File: m.Name, Result: engine.Message(context.Background(), m.Raw)}
+			c = classified{File: m.Name, Result: engine.Classify(context.Background(), m.Raw)}
 		}
 		if c.Recipients == nil {
 			c.Recipients = []classify.Recipient{}

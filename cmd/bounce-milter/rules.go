@@ -40,9 +40,9 @@ func runRulesTest(a *app, files []string) error {
 }
 
 func (a *app) listRules(engine *classify.Engine, words []string) error {
-	var list []*rules.Rule
+	var list []rules.Rule
 	for _, r := range engine.Rules() {
-		if holdsAll(r, words) {
+		if holdsAll(&r, words) {
 			list = append(list, r)
 		}
 	}
@@ -85,7 +85,7 @@ func (a *app) listRules(engine *classify.Engine, words []string) error {
 	if len(list) == 0 {
 		return fmt.Errorf("rules list: no rule holds %s", strings.Join(words, " and "))
 	}
-	fmt.Fprintf(a.out, "\n%s of %s rules\n", grouped(len(list)), grouped(len(engine.Rules())))
+	fmt.Fprintf(a.out, "\n%s of %s rules\n", grouped(len(list)), grouped(len(engine.RuleIDs())))
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (a *app) showRule(engine *classify.Engine, id string) error {
 	} else {
 		if isRule {
 			of, _ := engine.Reason(r.Reason)
-			a.showWhole(r, of)
+			a.showWhole(&r, of)
 		}
 		if isRule && isReason {
 			fmt.Fprintln(a.out)

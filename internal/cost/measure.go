@@ -31,7 +31,7 @@ type Cost struct {
 func Count(e *classify.Engine, raw []byte) Cost {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	res := e.Message(context.Background(), raw)
+	res := e.Classify(context.Background(), raw)
 	runtime.ReadMemStats(&after)
 	return Cost{Octets: len(raw), Work: res.Work, Allocated: after.TotalAlloc - before.TotalAlloc,
 		Recipients: len(res.Recipients), Truncated: res.Truncated}
@@ -42,7 +42,7 @@ func Measure(e *classify.Engine, raw []byte, times int) Cost {
 	c := Cost{Octets: len(raw)}
 	for i := range times {
 		begun := cpu()
-		res := e.Message(context.Background(), raw)
+		res := e.Classify(context.Background(), raw)
 		took := cpu() - begun
 		if i == 0 || took < c.Time {
 			c.Time = took
@@ -69,7 +69,7 @@ func Grows(e *classify.Engine, r Recipe) string {
 	row := 0
 	for size := 4 << 10; size <= MaxOctets; size *= 2 {
 		raw := r.Message(size)
-		res := e.Message(context.Background(), raw)
+		res := e.Classify(context.Background(), raw)
 		c := Cost{Octets: len(raw), Work: res.Work}
 		if last.growth(c) <= MaxGrowth {
 			row = 0
