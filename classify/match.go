@@ -8,6 +8,15 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
+// match is a rule that matched, and how strongly.
+type match struct {
+	rule   *rule
+	scope  scope
+	tier   tier
+	phrase int32 // the longest pattern that matched, -1 where none did
+	rank   uint64
+}
+
 // look tries the rules that the words of one scope set off: those that are no
 // frames (0), or the frames (1).
 func (q *inquest) look(s scope, frame int) {
@@ -298,6 +307,17 @@ func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
 		}
 	}
 	return b
+}
+
+// before reports whether m decides before other, both being administrator's rules.
+func (m match) before(other match) bool {
+	if mf, of := m.rule.tier == tierAdminFrame, other.rule.tier == tierAdminFrame; mf != of {
+		return of
+	}
+	if m.scope != other.scope {
+		return m.scope < other.scope
+	}
+	return m.rank > other.rank
 }
 
 // rank orders matches: frames that are last behind all others, then by tier, then

@@ -151,14 +151,3 @@ func (q *inquest) shadowed(won finding) []string {
 	}
 	return ids
 }
-
-// before reports whether m decides before other, both being administrator's rules.
-func (m match) before(other match) bool {
-	if mf, of := m.rule.tier == tierAdminFrame, other.rule.tier == tierAdminFrame; mf != of {
-		return of
-	}
-	if m.scope != other.scope {
-		return m.scope < other.scope
-	}
-	return m.rank > other.rank
-}

@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -63,15 +62,6 @@ type inquest struct {
 	shadows   []match
 	all       []match // every match, collected only when explaining
 	explains  bool
-}
-
-// match is a rule that matched, and how strongly.
-type match struct {
-	rule   *rule
-	scope  scope
-	tier   tier
-	phrase int32 // the longest pattern that matched, -1 where none did
-	rank   uint64
 }
 
 // said is what a reply shows beside its codes and the patterns in it.
@@ -215,168 +205,6 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 		t.unwrap(&q.e.set.Wrappers[p.wrapper], from, end)
 	}
 }
-
-// withinWord reports whether norm[from] does not begin a word, nor a part of one
-// that is written as in MailboxFull or MCVirus.
-func (t *text) withinWord(from int) bool {
-	before, first := t.norm[from-1], t.norm[from]
-	if !isAlnum(before) || before <= '9' && first > '9' {
-		return false
-	}
-	upper := func(i int) bool { return t.marks[i]&markUpper != 0 }
-	return !upper(from) || upper(from-1) && (upper(from+1) || !isLetter(t.norm[from+1]))
-}
-
-// behindHead reports whether p, at norm[from:], is the second part of a compound.
-func (t *text) behindHead(p *pattern, from int) bool {
-	for _, head := range p.heads {
-		if bytes.HasSuffix(t.norm[:from], []byte(head)) && !t.withinWord(from-len(head)) {
-			return true
-		}
-	}
-	return false
-}
-
-// maskedAt reports whether any octet of norm[from:end], where p occurs, is
-// masked. What is masked holds a sign; a pattern without one has no room for it
-// between its ends.
-func (t *text) maskedAt(p *pattern, from, end int) bool {
-	if !p.signs {
-		return (t.marks[from]|t.marks[end-1])&markMasked != 0
-	}
-	return t.maskedWithin(from, end)
-}
-
-// maskedWithin reports whether any octet of norm[from:to] is masked.
-func (t *text) maskedWithin(from, to int) bool {
-	for _, m := range t.marks[from:to] {
-		if m&markMasked != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// unwrap notes that a quoted reply may begin at norm[at:], after the marker
-// norm[from:at]. The last one that says something is the innermost.
-func (t *text) unwrap(w *rules.Wrapper, from, at int) {
-	b := t.norm
-	if w.Skip != "" {
-		i := bytes.Index(b[at:min(len(b), at+reach)], []byte(w.Skip))
-		if i < 0 {
-			return
-		}
-		at += i + len(w.Skip)
-	}
-	for end := at + maxQuotes; at < len(b) && at < end && (b[at] == ' ' || b[at] == '\'' || b[at] == '"'); {
-		at++
-	}
-	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasWords(at) {
-		return
-	}
-	for i := from; i < at && i < from+maxMarker; i++ {
-		t.marks[i] |= markWrap
-	}
-	t.inner = at
-}
-
-// closeQuote hides the signs behind the quoted reply that close what the wrapper
-// opened before it: "(u@example.com:550 who knows)".
-func (t *text) closeQuote() {
-	end := len(t.norm)
-	for open := t.count('(', end) - t.count(')', end); end > t.inner; {
-		switch c := t.norm[end-1]; {
-		case c == ')' && open < 0:
-			open++
-		case (c == '\'' || c == '"') && t.count(c, end)%2 == 1:
-		case c == ' ':
-			end--
-			continue
-		default:
-			return
-		}
-		end--
-		t.marks[end] |= markTail
-		t.tails = true
-	}
-}
-
-// count counts an octet in the innermost reply up to end.
-func (t *text) count(c byte, end int) int { return bytes.Count(t.norm[t.inner:end], []byte{c}) }
-
-// maxQuotes bounds the signs that may open a quotation; each is a marker too, and
-// must not look at all the others again.
-const maxQuotes = 8
-
-// maxMarker bounds the octets that are hidden as a wrapper's own words.
-const maxMarker = 100
-
-// startsWithCode reports whether b begins with an SMTP reply code.
-func startsWithCode(b []byte) bool {
-	if len(b) < 4 || b[0] != '4' && b[0] != '5' || b[1] < '0' || b[1] > '9' || b[2] < '0' || b[2] > '9' {
-		return false
-	}
-	switch b[3] {
-	case ' ', '-', ',', ':':
-		return true
-	}
-	return false
-}
-
-// typePrefix returns where a text begins after the type of a diagnostic, which
-// is no word of the reply: "smtp; 550 …" (RFC 3464 section 2.3.6).
-func typePrefix(norm []byte) int {
-	i := 1
-	for i < len(norm) && (isLetter(norm[i]) || norm[i] == '-') {
-		i++
-	}
-	if i > 1 && i < len(norm) && norm[i] == ';' {
-		return i
-	}
-	return 0
-}
-
-// hasWords reports whether norm[from:] holds two letters in a row outside of
-// addresses, hosts and URLs.
-func (t *text) hasWords(from int) bool {
-	return t.lastWord >= max(1, from+1)
-}
-
-// findLastWord finds the last place where two letters stand in a row outside of
-// addresses, hosts and URLs.
-func (t *text) findLastWord() {
-	t.lastWord = len(t.norm) - 1
-	for i := t.lastWord; i > 0; i-- {
-		if isLetter(t.norm[i]) && isLetter(t.norm[i-1]) && (t.marks[i]|t.marks[i-1])&markMasked == 0 {
-			break
-		}
-		t.lastWord = i - 1
-	}
-}
-
-// speaks reports whether norm[from:] holds a word that may explain something: one
-// of letters alone ("ad1si1997pbd" is an id), that is no signature.
-func (q *inquest) speaks(t *text, from int) bool {
-	b := t.norm
-	for i := max(1, from+1); i < len(b); {
-		word, letters := i, true
-		for i < len(b) && (isAlnum(b[i]) || b[i] >= 0x80 || b[i] == '_') {
-			letters = letters && (isLetter(b[i]) || b[i] == '_')
-			i++
-		}
-		switch {
-		case i == word:
-			i++
-		case letters && i-word > 1 && (t.marks[word]|t.marks[i-1])&(markMasked|markTail) == 0 && !q.e.match.mute[string(b[word:i])]:
-			return true
-		}
-	}
-	return false
-}
-
-func isAlnum(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
-
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }
 
 // codes settles which codes the reply is judged by. The remote server's own
 // reply is the better witness; X.0.0 never beats a code that says something.

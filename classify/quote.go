@@ -1,0 +1,73 @@
+package classify
+
+import (
+	"bytes"
+
+	"github.com/bounce-milter/bounce-milter/classify/rules"
+)
+
+// unwrap notes that a quoted reply may begin at norm[at:], after the marker
+// norm[from:at]. The last one that says something is the innermost.
+func (t *text) unwrap(w *rules.Wrapper, from, at int) {
+	b := t.norm
+	if w.Skip != "" {
+		i := bytes.Index(b[at:min(len(b), at+reach)], []byte(w.Skip))
+		if i < 0 {
+			return
+		}
+		at += i + len(w.Skip)
+	}
+	for end := at + maxQuotes; at < len(b) && at < end && (b[at] == ' ' || b[at] == '\'' || b[at] == '"'); {
+		at++
+	}
+	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasWords(at) {
+		return
+	}
+	for i := from; i < at && i < from+maxMarker; i++ {
+		t.marks[i] |= markWrap
+	}
+	t.inner = at
+}
+
+// closeQuote hides the signs behind the quoted reply that close what the wrapper
+// opened before it: "(u@example.com:550 who knows)".
+func (t *text) closeQuote() {
+	end := len(t.norm)
+	for open := t.count('(', end) - t.count(')', end); end > t.inner; {
+		switch c := t.norm[end-1]; {
+		case c == ')' && open < 0:
+			open++
+		case (c == '\'' || c == '"') && t.count(c, end)%2 == 1:
+		case c == ' ':
+			end--
+			continue
+		default:
+			return
+		}
+		end--
+		t.marks[end] |= markTail
+		t.tails = true
+	}
+}
+
+// count counts an octet in the innermost reply up to end.
+func (t *text) count(c byte, end int) int { return bytes.Count(t.norm[t.inner:end], []byte{c}) }
+
+// maxQuotes bounds the signs that may open a quotation; each is a marker too, and
+// must not look at all the others again.
+const maxQuotes = 8
+
+// maxMarker bounds the octets that are hidden as a wrapper's own words.
+const maxMarker = 100
+
+// startsWithCode reports whether b begins with an SMTP reply code.
+func startsWithCode(b []byte) bool {
+	if len(b) < 4 || b[0] != '4' && b[0] != '5' || b[1] < '0' || b[1] > '9' || b[2] < '0' || b[2] > '9' {
+		return false
+	}
+	switch b[3] {
+	case ' ', '-', ',', ':':
+		return true
+	}
+	return false
+}

@@ -1,0 +1,99 @@
+package classify
+
+import "bytes"
+
+// withinWord reports whether norm[from] does not begin a word, nor a part of one
+// that is written as in MailboxFull or MCVirus.
+func (t *text) withinWord(from int) bool {
+	before, first := t.norm[from-1], t.norm[from]
+	if !isAlnum(before) || before <= '9' && first > '9' {
+		return false
+	}
+	upper := func(i int) bool { return t.marks[i]&markUpper != 0 }
+	return !upper(from) || upper(from-1) && (upper(from+1) || !isLetter(t.norm[from+1]))
+}
+
+// behindHead reports whether p, at norm[from:], is the second part of a compound.
+func (t *text) behindHead(p *pattern, from int) bool {
+	for _, head := range p.heads {
+		if bytes.HasSuffix(t.norm[:from], []byte(head)) && !t.withinWord(from-len(head)) {
+			return true
+		}
+	}
+	return false
+}
+
+// maskedAt reports whether any octet of norm[from:end], where p occurs, is
+// masked. What is masked holds a sign; a pattern without one has no room for it
+// between its ends.
+func (t *text) maskedAt(p *pattern, from, end int) bool {
+	if !p.signs {
+		return (t.marks[from]|t.marks[end-1])&markMasked != 0
+	}
+	return t.maskedWithin(from, end)
+}
+
+// maskedWithin reports whether any octet of norm[from:to] is masked.
+func (t *text) maskedWithin(from, to int) bool {
+	for _, m := range t.marks[from:to] {
+		if m&markMasked != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// hasWords reports whether norm[from:] holds two letters in a row outside of
+// addresses, hosts and URLs.
+func (t *text) hasWords(from int) bool {
+	return t.lastWord >= max(1, from+1)
+}
+
+// findLastWord finds the last place where two letters stand in a row outside of
+// addresses, hosts and URLs.
+func (t *text) findLastWord() {
+	t.lastWord = len(t.norm) - 1
+	for i := t.lastWord; i > 0; i-- {
+		if isLetter(t.norm[i]) && isLetter(t.norm[i-1]) && (t.marks[i]|t.marks[i-1])&markMasked == 0 {
+			break
+		}
+		t.lastWord = i - 1
+	}
+}
+
+// speaks reports whether norm[from:] holds a word that may explain something: one
+// of letters alone ("ad1si1997pbd" is an id), that is no signature.
+func (q *inquest) speaks(t *text, from int) bool {
+	b := t.norm
+	for i := max(1, from+1); i < len(b); {
+		word, letters := i, true
+		for i < len(b) && (isAlnum(b[i]) || b[i] >= 0x80 || b[i] == '_') {
+			letters = letters && (isLetter(b[i]) || b[i] == '_')
+			i++
+		}
+		switch {
+		case i == word:
+			i++
+		case letters && i-word > 1 && (t.marks[word]|t.marks[i-1])&(markMasked|markTail) == 0 && !q.e.match.mute[string(b[word:i])]:
+			return true
+		}
+	}
+	return false
+}
+
+// typePrefix returns where a text begins after the type of a diagnostic, which
+// is no word of the reply: "smtp; 550 …" (RFC 3464 section 2.3.6).
+func typePrefix(norm []byte) int {
+	i := 1
+	for i < len(norm) && (isLetter(norm[i]) || norm[i] == '-') {
+		i++
+	}
+	if i > 1 && i < len(norm) && norm[i] == ';' {
+		return i
+	}
+	return 0
+}
+
+func isAlnum(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 0x80 }
