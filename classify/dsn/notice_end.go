@@ -67,11 +67,6 @@ func (n *notice) startsAnew(k *mark) bool {
 	return l.indent == 0 && last.end-last.start < wrappedLine && bytes.IndexByte([]byte(".!?:;)>\""), n.low[last.end-1]) >= 0
 }
 
-// isDialogueLine reports whether a line is one of an SMTP dialogue or leads to one.
-func isDialogueLine(low []byte) bool {
-	return bytes.HasPrefix(low, []byte(">>>")) || bytes.HasPrefix(low, []byte("<<<")) || bytes.HasPrefix(low, []byte("... while"))
-}
-
 // stretch is a part of the text.
 type stretch struct{ start, end int }
 

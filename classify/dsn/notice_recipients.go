@@ -149,21 +149,6 @@ func (n *notice) isSummary(k *mark) bool {
 	return n.low[last] == ':' && l.start > k.start && bytes.Equal(n.low[l.start:last], []byte("to"))
 }
 
-// inDialogue reports whether a line belongs to an SMTP dialogue.
-func (n *notice) inDialogue(line int) bool {
-	b := n.low[n.lines[line].start:n.lines[line].end]
-	return isRemoteLine(b) || bytes.HasPrefix(b, []byte(">>> rcpt")) || bytes.HasPrefix(b, []byte(">>> mail")) || startsWithCode(b)
-}
-
-// isRemoteLine reports whether a line of a dialogue is a reply.
-//
-// QUIRK: Courier writes what it met with itself as a server's line, without a
-// code: "<<< Network is down".
-func isRemoteLine(low []byte) bool {
-	rest, ok := bytes.CutPrefix(low, []byte("<<<"))
-	return ok && leadingCode(string(cutBytes(bytes.TrimLeft(rest, " "), 4))) != 0
-}
-
 // nearList reports whether a list of recipients is announced close to mark m.
 func (n *notice) nearList(m int) bool {
 	for i := m - 1; i >= 0 && n.marks[m].start-n.marks[i].end < nearby; i-- {
@@ -180,6 +165,14 @@ func (n *notice) nearList(m int) bool {
 }
 
 func (n *notice) text(a noticeAddr) string { return string(n.orig[a.start:a.end]) }
+
+// textOf is text of an address that may be missing.
+func (n *notice) textOf(a *noticeAddr) string {
+	if a == nil {
+		return ""
+	}
+	return n.text(*a)
+}
 
 // take adds a recipient, once.
 func (n *notice) take(a noticeAddr, action Action, limit int) {

@@ -1,0 +1,251 @@
+package dsn
+
+import (
+	"bytes"
+	"strings"
+)
+
+// exchange is a reply in an SMTP dialogue, or a line that looks like one.
+type exchange struct {
+	at      int    // where it stands
+	rcpt    string // the recipient it answers, "" if it is about all
+	code    int
+	reply   string
+	lines   []byte // reply, as long as it grows
+	host    string
+	command string // what it answers, lower case: "rcpt", "data" ..., "" unknown
+	note    string // lines before it that no server said: a program's output
+	remote  bool   // "<<<": said by the remote server
+	sure    bool   // it names the recipient or answers RCPT TO
+}
+
+// readDialogue reads the dialogue lines of the notice:
+//
+//	... while talking to mx.example.com.:
+//	>>> RCPT TO:<u@example.com>
+//	<<< 550 5.1.1 <u@example.com>... User unknown
+//	550 5.1.1 <u@example.com>... User unknown
+func (n *notice) readDialogue() {
+	d := dialogueReader{n: n, cause: -1, note: -1}
+	for i := range n.lines {
+		if !n.work.Take(unitsLine + n.lines[i].end - n.lines[i].start) {
+			break
+		}
+		d.line(i)
+	}
+	for i := range n.dialogue {
+		if e := &n.dialogue[i]; e.remote {
+			e.reply, e.lines = string(e.lines), nil
+		}
+	}
+}
+
+// dialogueReader goes through the lines of a notice. What it holds is what the
+// lines up to now say.
+type dialogueReader struct {
+	n *notice
+
+	host       string // who is talked to
+	command    string // what was said last, lower case
+	rcpt       string // whom the last RCPT TO was for
+	transcript bool   // a phrase has announced a dialogue
+
+	cause int // reply that no recipient has been blamed on yet, -1 if there is none
+	until int // where the last reply ends
+	note  int // where lines begin that are no dialogue, -1 if none do
+
+	addr, mark int // the next address, the next mark
+}
+
+func (d *dialogueReader) line(i int) {
+	n, l := d.n, &d.n.lines[i]
+	addr := d.firstAddress(i)
+	began := d.transcript
+	d.takeMarks(i)
+	low := n.low[l.start:l.end]
+	switch {
+	case bytes.HasPrefix(low, []byte(">>>")):
+		d.said(low[3:], addr)
+	case isRemoteLine(low):
+		d.answered(i, addr)
+	case l.start < d.until: // a further line of that reply
+	case startsWithCode(low):
+		d.reported(i, addr)
+	case began && d.note < 0 && !n.hostBegins(i):
+		d.note = l.start
+	}
+}
+
+// firstAddress returns the first address of a line, nil if it has none.
+func (d *dialogueReader) firstAddress(line int) *noticeAddr {
+	addrs := d.n.addrs
+	for d.addr < len(addrs) && addrs[d.addr].line < line {
+		d.addr++
+	}
+	if d.addr < len(addrs) && addrs[d.addr].line == line {
+		return &addrs[d.addr]
+	}
+	return nil
+}
+
+// takeMarks takes note of the phrases up to the end of a line.
+func (d *dialogueReader) takeMarks(line int) {
+	n := d.n
+	for ; d.mark < len(n.marks) && n.marks[d.mark].line <= line; d.mark++ {
+		k := &n.marks[d.mark]
+		d.transcript = d.transcript || k.bits&roleTranscript != 0
+		if k.bits&roleHost != 0 && (!d.transcript || n.hostBegins(line)) {
+			if h := n.hostAt(k.end); h != "" {
+				d.host, d.cause, d.note = h, -1, -1
+			}
+		}
+	}
+}
+
+// said takes what was said to the remote server: ">>> RCPT TO:<u@example.com>".
+func (d *dialogueReader) said(low []byte, addr *noticeAddr) {
+	d.note = -1
+	if d.command = firstWord(bytes.TrimLeft(low, " ")); d.command == "rcpt" {
+		d.rcpt = d.n.textOf(addr)
+	}
+}
+
+// answered takes a line of the remote server's reply: "<<< 550 User unknown".
+func (d *dialogueReader) answered(line int, addr *noticeAddr) {
+	n, l := d.n, &d.n.lines[line]
+	d.note = -1
+	from := l.start + 3
+	for from < l.end && n.low[from] == ' ' {
+		from++
+	}
+	text := n.words(from, l.end)
+	code := leadingCode(text)
+	if e := d.unfinished(line, code); e != nil {
+		e.lines = append(append(e.lines, '\n'), text...)
+		return
+	}
+	e := exchange{at: l.start, code: code, lines: []byte(text), host: d.host, command: d.command, remote: true}
+	if d.command == "rcpt" {
+		e.rcpt, e.sure = d.rcpt, true
+	} else if a := n.textOf(addr); a != "" && n.find(a) != nil {
+		e.rcpt, e.sure = a, true
+	}
+	n.dialogue = append(n.dialogue, e)
+	if d.cause = -1; code >= 400 && e.rcpt == "" {
+		d.cause = len(n.dialogue) - 1
+	}
+}
+
+// unfinished returns the reply with that code to which a line belongs as a
+// further one, nil if it begins a reply.
+func (d *dialogueReader) unfinished(line, code int) *exchange {
+	n := d.n
+	last := len(n.dialogue) - 1
+	if last < 0 || line == 0 || !bytes.HasPrefix(n.low[n.lines[line-1].start:], []byte("<<<")) {
+		return nil
+	}
+	if e := &n.dialogue[last]; e.remote && e.code == code && e.command == d.command && len(e.lines) < maxEvidence {
+		return e
+	}
+	return nil
+}
+
+// reported takes what the program itself says of it: its own code, the address,
+// then what it met with.
+//
+//	554 <u@example.com>... 550 Host unknown
+func (d *dialogueReader) reported(line int, addr *noticeAddr) {
+	n, l := d.n, &d.n.lines[line]
+	e := exchange{at: l.start, rcpt: n.textOf(addr), sure: addr != nil}
+	from := l.start
+	if addr != nil {
+		rest := n.low[addr.to:max(addr.to, l.end)] // an address may go on in the next line
+		if k := bytes.IndexFunc(rest, func(r rune) bool { return r != ' ' && r != '.' && r != ':' }); k >= 0 && startsWithCode(rest[k:]) {
+			from = addr.to + k
+		}
+	}
+	end := n.end
+	if k := n.owner(l.start); k >= 0 && len(n.found) > 1 {
+		end = max(l.end, n.found[k].to)
+	}
+	d.until = n.replyEnd(from, end)
+	e.reply = n.words(from, d.until)
+	e.code = leadingCode(e.reply)
+	if d.note >= 0 && addr != nil {
+		e.note = n.words(d.note, l.start)
+	}
+	d.note = -1
+	if d.cause >= 0 && addr != nil {
+		// Refused before RCPT TO or after DATA, then the program names whom it
+		// cost the message.
+		n.dialogue[d.cause].rcpt, n.dialogue[d.cause].sure, d.cause = e.rcpt, true, -1
+	}
+	n.dialogue = append(n.dialogue, e)
+}
+
+// assign finds for every recipient what the dialogue holds for it, and what it
+// holds for all that it does not name.
+func (n *notice) assign() {
+	all, allRank := -1, 0
+	ranks := make([]int, len(n.found))
+	for i := range n.dialogue {
+		e := &n.dialogue[i]
+		if e.code < 400 {
+			continue
+		}
+		rank := 3
+		switch {
+		case e.sure && e.remote:
+			rank = 6
+		case e.sure:
+			rank = 5
+		case e.remote && e.code != 503: // "Need RCPT" only follows from what went before
+			rank = 4
+		case e.remote:
+			rank = 2
+		}
+		k, ok := n.index[strings.ToLower(e.rcpt)]
+		if !ok || e.rcpt == "" {
+			if k, ok = n.owner(e.at), true; k < 0 {
+				ok = false
+			}
+		}
+		if ok {
+			if rank > ranks[k] {
+				ranks[k], n.found[k].said = rank, e
+			}
+			continue
+		}
+		if rank > allRank {
+			all, allRank = i, rank
+		}
+	}
+	if all < 0 {
+		return
+	}
+	for i := range n.found {
+		if ranks[i] < allRank && ranks[i] < 5 {
+			n.found[i].said = &n.dialogue[all]
+		}
+	}
+}
+
+// inDialogue reports whether a line belongs to an SMTP dialogue.
+func (n *notice) inDialogue(line int) bool {
+	b := n.low[n.lines[line].start:n.lines[line].end]
+	return isRemoteLine(b) || bytes.HasPrefix(b, []byte(">>> rcpt")) || bytes.HasPrefix(b, []byte(">>> mail")) || startsWithCode(b)
+}
+
+// isRemoteLine reports whether a line of a dialogue is a reply.
+//
+// QUIRK: Courier writes what it met with itself as a server's line, without a
+// code: "<<< Network is down".
+func isRemoteLine(low []byte) bool {
+	rest, ok := bytes.CutPrefix(low, []byte("<<<"))
+	return ok && leadingCode(string(cutBytes(bytes.TrimLeft(rest, " "), 4))) != 0
+}
+
+// isDialogueLine reports whether a line is one of an SMTP dialogue or leads to one.
+func isDialogueLine(low []byte) bool {
+	return bytes.HasPrefix(low, []byte(">>>")) || bytes.HasPrefix(low, []byte("<<<")) || bytes.HasPrefix(low, []byte("... while"))
+}
