@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -111,7 +112,7 @@ func (c checker) dead(r *rule) {
 // examples sends every example through the engine.
 func (c checker) examples(r *rule) {
 	for _, ex := range r.Examples {
-		ev := Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: ex.Status, SMTPCode: ex.Code,
+		ev := Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: reply.ParseStatus(ex.Status), SMTPCode: ex.Code,
 			Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA,
 			Recipient: ex.Recipient, Sender: ex.Sender}
 		f, provider := c.e.judgeExample(&ev, exampleProvider(r, ex))
@@ -175,7 +176,7 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	case !isFrom:
 		return fmt.Sprintf("its provider is recognised as %q", recognised)
 	case !q.codesFit(r):
-		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.statusStr))
+		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.status.String()))
 	case !q.isAbout(r, scopeReply):
 		return "it does not name the " + r.About + ", or the recipient too; an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
 	}

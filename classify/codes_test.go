@@ -1,9 +1,9 @@
 package classify
 
 import (
-	"fmt"
 	"testing"
 
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -12,7 +12,7 @@ import (
 func TestBareCodes(t *testing.T) {
 	e := builtIn(t)
 	pairs, ambiguous := 0, 0
-	e.set.Codes.Pairs(func(code int, s rules.Status, p *rules.Pair) {
+	e.set.Codes.Pairs(func(code int, s reply.Status, p *rules.Pair) {
 		pairs++
 		if len(p.Choices) > 1 {
 			ambiguous++
@@ -26,21 +26,14 @@ func TestBareCodes(t *testing.T) {
 				t.Errorf("%q: %s, want %s", reply, v.Category, p.Choices[0].Category)
 			}
 		}
-		v := e.Judge(&Evidence{SMTPCode: code, Status: statusText(s)})
+		v := e.Judge(&Evidence{SMTPCode: code, Status: s})
 		if string(v.Category) != p.Choices[0].Category {
-			t.Errorf("codes %d %s: %s, want %s", code, statusText(s), v.Category, p.Choices[0].Category)
+			t.Errorf("codes %d %s: %s, want %s", code, s, v.Category, p.Choices[0].Category)
 		}
 	})
 	if pairs != 187 || ambiguous != 22 {
 		t.Errorf("%d pairs, %d of them ambiguous; want 187 and 22", pairs, ambiguous)
 	}
-}
-
-func statusText(s rules.Status) string {
-	if s.Class == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d.%d.%d", s.Class, s.Subject, s.Detail)
 }
 
 // builtIn is an engine of the embedded rules alone.

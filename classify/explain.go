@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -94,7 +95,7 @@ func (e *Engine) explain(ev *Evidence, told *Recipient, incomplete bool) *Explan
 			kind, safer = r.Type, "the report tells of another fate of the same address"
 		}
 	}
-	x := &Explanation{Recipient: r, Code: q.code, Status: q.statusStr,
+	x := &Explanation{Recipient: r, Code: q.code, Status: q.status.String(),
 		Words: strings.TrimSpace(string(q.regexText(&q.reply, q.reply.inner, true))), Inner: q.reply.inner > 0, Notice: ev.Notice,
 		Providers: []string{}, Choices: []rules.Choice{}, Matches: q.ruleMatches(won)}
 	for _, p := range q.who {
@@ -123,7 +124,7 @@ func (e *Engine) explain(ev *Evidence, told *Recipient, incomplete bool) *Explan
 	// code is none beside an enhanced code that says more.
 	p := e.set.Codes.Pair(q.code, q.status)
 	if p == nil && won.rung == RungSMTP {
-		p = e.set.Codes.Pair(q.code, rules.Status{})
+		p = e.set.Codes.Pair(q.code, reply.Status{})
 	}
 	if p != nil && len(p.Choices) > 1 {
 		x.Choices, x.Pair = slices.Clone(p.Choices), p.Name

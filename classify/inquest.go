@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
-	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -35,19 +35,18 @@ type inquest struct {
 	replyOf, noticeOf     string
 	replyRead, noticeRead bool
 	sameReply             bool // as that of the recipient before
-	inner, whole          dsn.Reply
+	inner, whole          reply.Reply
 	said                  said
 	last                  judged
 	looked                [scopes][2]bool // scopes that were matched against the rules, frames apart
 	best                  [scopes][2 * tierAdminFrame]match
 
-	code      int // SMTP code of the innermost reply that states one
-	statusStr string
-	status    rules.Status
-	class     int // 2, 4 or 5; 0 where nothing says
-	witness   uint8
-	words     bool // the reply says something beyond codes
-	named     party
+	code    int // SMTP code of the innermost reply that states one
+	status  reply.Status
+	class   int // 2, 4 or 5; 0 where nothing says
+	witness uint8
+	words   bool // the reply says something beyond codes
+	named   party
 
 	who       [3]int16 // providers recognised, the first one is named; -1 where none
 	lower     []byte
@@ -84,7 +83,7 @@ const (
 func (q *inquest) prepare(ev *Evidence) {
 	q.ev = ev
 	q.looked, q.best = [scopes][2]bool{}, [scopes][2 * tierAdminFrame]match{}
-	q.code, q.statusStr, q.status = 0, "", rules.Status{}
+	q.code, q.status = 0, reply.Status{}
 	q.shadows, q.all, q.plainOf = q.shadows[:0], q.all[:0], nil
 
 	q.sameReply = q.replyRead && q.replyOf == ev.Reply
@@ -100,22 +99,22 @@ func (q *inquest) prepare(ev *Evidence) {
 // readReply reads the reply. Once the work is spent it stays unread: the
 // reported codes alone are judged then.
 func (q *inquest) readReply() {
-	reply := q.ev.Reply
-	q.replyOf, q.replyRead = reply, true
-	q.unread = !q.work.Take(unitsReply + unitsOctet*min(len(reply), maxText))
+	text := q.ev.Reply
+	q.replyOf, q.replyRead = text, true
+	q.unread = !q.work.Take(unitsReply + unitsOctet*min(len(text), maxText))
 	if q.unread {
-		reply = ""
+		text = ""
 	}
 	q.witness, q.words = 0, q.unread
-	r := dsn.ParseReply(spaced(bounded(reply)))
+	r := reply.Parse(spaced(bounded(text)))
 	q.find(&q.reply, r.Text, true)
 	inner := r
 	if q.reply.inner > 0 {
 		at := q.reply.sourceOffset(r.Text, q.reply.inner)
 		if mayStateCode(r.Text[:at]) { // else the codes found are the inner ones
-			inner = dsn.ParseReply(r.Text[at:])
+			inner = reply.Parse(r.Text[at:])
 		}
-		if inner.Code == 0 && inner.Status == "" {
+		if inner.Code == 0 && inner.Status.Class == 0 {
 			inner.Code, inner.Status = r.Code, r.Status
 		} else if inner.Code == 0 {
 			inner.Code = r.Code
@@ -208,12 +207,12 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 
 // codes settles which codes the reply is judged by. The remote server's own
 // reply is the better witness; X.0.0 never beats a code that says something.
-func (q *inquest) codes(inner, whole dsn.Reply) {
+func (q *inquest) codes(inner, whole reply.Reply) {
 	ev := q.ev
 	q.code = inner.Code
 	reported := ev.Status
 	if reported == whole.Status && inner.Status != whole.Status {
-		reported = "" // the wrapper's
+		reported = reply.Status{} // the wrapper's
 	}
 	if q.code == 0 {
 		q.code = ev.SMTPCode
@@ -221,17 +220,15 @@ func (q *inquest) codes(inner, whole dsn.Reply) {
 	if q.code == 0 {
 		q.code = bareCode(q.reply.norm)
 	}
-	own, other := rules.ParseStatus(inner.Status), rules.ParseStatus(reported)
-	q.statusStr, q.status = inner.Status, own
+	q.status = inner.Status
 	switch {
-	case own.Class != 0 && !own.Generic():
-	case other.Class == 0:
-	case !other.Generic():
-		q.statusStr, q.status = reported, other
-	case own.Class == 0 && inner.Code == 0:
+	case !q.status.Generic() || reported.Class == 0:
+	case !reported.Generic():
+		q.status = reported
+	case q.status.Class == 0 && inner.Code == 0:
 		// Beside a code of the server's own, X.0.0 is what the reporting
 		// MTA puts where the server gave no enhanced code.
-		q.statusStr, q.status = reported, other
+		q.status = reported
 	}
 	switch {
 	case q.code >= 200 && q.code < 600:

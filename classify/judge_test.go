@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // A reply of 300 octets, as a large provider writes them.
@@ -129,8 +130,8 @@ func FuzzJudge(f *testing.F) {
 		f.Add(s, "notice "+s, "mx.example.com", "5.1.1", 550)
 	}
 	e := builtIn(f)
-	f.Fuzz(func(t *testing.T, reply, notice, host, status string, code int) {
-		ev := Evidence{Reply: reply, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: status, SMTPCode: code,
+	f.Fuzz(func(t *testing.T, said, notice, host, status string, code int) {
+		ev := Evidence{Reply: said, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: reply.ParseStatus(status), SMTPCode: code,
 			Recipient: "u@" + host, Sender: host, Author: "news@" + notice}
 		r := e.Reply(&ev)
 		wellFormed(t, e, r)
@@ -147,7 +148,7 @@ func FuzzJudge(f *testing.F) {
 				won++
 			}
 		}
-		if won != 1 || x.Why == "" || x.Advice == "" || utf8.ValidString(reply) && !utf8.ValidString(x.Words) {
+		if won != 1 || x.Why == "" || x.Advice == "" || utf8.ValidString(said) && !utf8.ValidString(x.Words) {
 			t.Fatalf("explanation %+v", x)
 		}
 		if r.Type != Hard && letsGo.MatchString(x.Advice) {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -172,7 +173,7 @@ func (q *inquest) registeredStatus() (finding, bool) {
 		return finding{}, false
 	}
 	f, ok := q.meaning(q.e.set.Codes.Status(q.status), RungStatus)
-	f.by = q.statusStr
+	f.by = q.status.String()
 	return f.placedBy(q), ok
 }
 
@@ -187,7 +188,7 @@ func (q *inquest) meaning(m *rules.Meaning, rung Rung) (finding, bool) {
 // bareSMTP asks the seed table for the bare SMTP code, then what that code was
 // registered for.
 func (q *inquest) bareSMTP() (finding, bool) {
-	if f, ok := q.pair(q.e.set.Codes.Pair(q.code, rules.Status{}), RungSMTP); ok {
+	if f, ok := q.pair(q.e.set.Codes.Pair(q.code, reply.Status{}), RungSMTP); ok {
 		return f.placedBy(q), true
 	}
 	f, ok := q.meaning(q.e.set.Codes.SMTP(q.code), RungSMTP)

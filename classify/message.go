@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -35,7 +36,7 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 		}
 		r := &rep.Recipients[i]
 		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
-			Status: r.Status, SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
+			Status: r.Status.String(), SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
 			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA, Reporter: rep.Reporter,
 			Recipient: r.Address, Sender: rep.Sender, Author: author}
@@ -82,7 +83,7 @@ func spareAliases(rs []Recipient) {
 type judged struct {
 	valid    bool
 	notice   string
-	status   string
+	status   reply.Status
 	code     int
 	action   dsn.Action
 	remote   string
@@ -119,11 +120,12 @@ func (e *Engine) Reply(ev *Evidence) Recipient {
 }
 
 func (q *inquest) recipient(v Verdict) Recipient {
-	r := Recipient{Action: q.ev.Action, Status: q.statusStr, SMTPCode: q.code,
-		RemoteMTA: q.ev.RemoteMTA, Diagnostic: q.ev.Reply}
-	if r.Status == "" {
-		r.Status = q.ev.Status
+	status := q.status
+	if status.Class == 0 {
+		status = q.ev.Status
 	}
+	r := Recipient{Action: q.ev.Action, Status: status.String(), SMTPCode: q.code,
+		RemoteMTA: q.ev.RemoteMTA, Diagnostic: q.ev.Reply}
 	if r.Action == "" {
 		r.Action = dsn.ActionFailed
 		if !q.permanent() {

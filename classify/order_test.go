@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -64,13 +65,13 @@ func TestOrder(t *testing.T) {
 		{"exact pair", Evidence{Reply: "550 5.1.1"}, "550 5.1.1", InvalidAddress, Hard, RungCode},
 		{"ambiguous pair: more rows", Evidence{Reply: "550 5.2.1"}, "550 5.2.1", InvalidAddress, Hard, RungCode},
 		{"ambiguous pair: first listed", Evidence{Reply: "552 5.2.2"}, "552 5.2.2", MailboxFull, Soft, RungCode},
-		{"codes as fields", Evidence{Status: "5.1.1", SMTPCode: 550}, "550 5.1.1", InvalidAddress, Hard, RungCode},
+		{"codes as fields", Evidence{Status: reply.Status{Class: 5, Subject: 1, Detail: 1}, SMTPCode: 550}, "550 5.1.1", InvalidAddress, Hard, RungCode},
 		{"registered meaning", Evidence{Reply: "551 5.2.2"}, "5.2.2", MailboxFull, Soft, RungStatus},
 		{"a class of its own", Evidence{Reply: "451 4.2.2 who knows"}, "4.2.2", RateLimit, Soft, RungStatus},
 		{"unregistered detail", Evidence{Reply: "551 5.2.99"}, "5.2.99", Blocked, Block, RungStatus},
-		{"generic beside a specific code", Evidence{Reply: "552 who knows", Status: "5.0.0"}, "552", MailboxFull, Block, RungSMTP},
-		{"specific field beside a generic code", Evidence{Reply: "550 5.0.0 who knows", Status: "5.2.2"}, "5.2.2", MailboxFull, Block, RungStatus},
-		{"the reply's own code first", Evidence{Reply: "550 5.1.1 who knows", Status: "5.2.2"}, "550 5.1.1", InvalidAddress, Block, RungCode},
+		{"generic beside a specific code", Evidence{Reply: "552 who knows", Status: reply.Status{Class: 5, Subject: 0, Detail: 0}}, "552", MailboxFull, Block, RungSMTP},
+		{"specific field beside a generic code", Evidence{Reply: "550 5.0.0 who knows", Status: reply.Status{Class: 5, Subject: 2, Detail: 2}}, "5.2.2", MailboxFull, Block, RungStatus},
+		{"the reply's own code first", Evidence{Reply: "550 5.1.1 who knows", Status: reply.Status{Class: 5, Subject: 2, Detail: 2}}, "550 5.1.1", InvalidAddress, Block, RungCode},
 		{"bare code", Evidence{Reply: "552"}, "552", MailboxFull, Soft, RungSMTP},
 		{"registered bare code", Evidence{Reply: "421 who knows"}, "421", RateLimit, Soft, RungSMTP},
 		{"a code that says nothing", Evidence{Reply: "450 who knows"}, "", Unclassified, Soft, RungNone},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -49,7 +50,7 @@ func TestCategoriesKnown(t *testing.T) {
 // name the same category.
 func TestTablesConsistent(t *testing.T) {
 	e := builtIn(t)
-	e.set.Codes.Pairs(func(_ int, _ rules.Status, p *rules.Pair) {
+	e.set.Codes.Pairs(func(_ int, _ reply.Status, p *rules.Pair) {
 		for _, c := range p.Choices {
 			if r, _ := e.Reason(c.Reason); r.Category != c.Category {
 				t.Errorf("%s is %s, its reason %s is %s", p.Name, c.Category, c.Reason, r.Category)
@@ -64,18 +65,18 @@ func TestRegistry(t *testing.T) {
 	for subject, last := range map[int16]int16{0: 0, 1: 10, 2: 4, 3: 6, 4: 7, 5: 6, 6: 10, 7: 30} {
 		for detail := int16(0); detail <= last; detail++ {
 			for _, class := range []int16{4, 5} {
-				s := rules.Status{Class: class, Subject: subject, Detail: detail}
+				s := reply.Status{Class: class, Subject: subject, Detail: detail}
 				m := codes.Status(s)
-				if m == nil || m.Name != statusText(s) || m.Meaning == "" {
-					t.Errorf("%s: %+v", statusText(s), m)
+				if m == nil || m.Name != s.String() || m.Meaning == "" {
+					t.Errorf("%s: %+v", s.String(), m)
 				}
 			}
 		}
 	}
-	if m := codes.Status(rules.Status{Class: 5, Subject: 2, Detail: 77}); m == nil || m.Name != "5.2.0" {
+	if m := codes.Status(reply.Status{Class: 5, Subject: 2, Detail: 77}); m == nil || m.Name != "5.2.0" {
 		t.Errorf("a detail that nobody registered: %+v", m)
 	}
-	if m := codes.Status(rules.Status{Class: 5, Subject: 9, Detail: 1}); m != nil {
+	if m := codes.Status(reply.Status{Class: 5, Subject: 9, Detail: 1}); m != nil {
 		t.Errorf("a subject that nobody registered: %+v", m)
 	}
 }

@@ -42,7 +42,10 @@
 // this package for how the type is kept from calling a living address dead.
 package classify
 
-import "github.com/bounce-milter/bounce-milter/classify/dsn"
+import (
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
+)
 
 // Category is the class of a bounce, one of the nine of the published
 // classification, or Unclassified. Administrators write filters against
@@ -98,11 +101,11 @@ var Rungs = []Rung{RungAdmin, RungText, RungCode, RungStatus, RungSMTP, RungNone
 
 // Evidence is what is known about one refused recipient.
 type Evidence struct {
-	Reply        string     // the remote server's words, codes and all, any number of lines
-	Notice       string     // what the notice says about this recipient beside the reply
-	Status       string     // enhanced status code as reported, "" where none
-	SMTPCode     int        // SMTP reply code as reported, 0 where none
-	Action       dsn.Action // "" is taken as failed
+	Reply        string       // the remote server's words, codes and all, any number of lines
+	Notice       string       // what the notice says about this recipient beside the reply
+	Status       reply.Status // enhanced status code as reported, the zero one where none
+	SMTPCode     int          // SMTP reply code as reported, 0 where none
+	Action       dsn.Action   // "" is taken as failed
 	RemoteMTA    string
 	ReportingMTA string
 	Reporter     string // domain of whoever sent the report, "" where it is not known

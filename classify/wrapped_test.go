@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // TestWrapped passes every example of every rule on as other servers would: a
@@ -27,7 +28,7 @@ func TestWrapped(t *testing.T) {
 			if len(ex.Reply) < 4 || !startsWithCode([]byte(ex.Reply)) || ex.Notice != "" {
 				continue // words of the reporting server itself are not quoted
 			}
-			ev := Evidence{Reply: ex.Reply, Status: ex.Status, SMTPCode: ex.Code, Action: dsn.Action(ex.Action),
+			ev := Evidence{Reply: ex.Reply, Status: reply.ParseStatus(ex.Status), SMTPCode: ex.Code, Action: dsn.Action(ex.Action),
 				RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA}
 			provider := exampleProvider(r, ex)
 			want, _ := e.judgeExample(&ev, provider)

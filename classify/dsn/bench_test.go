@@ -79,11 +79,3 @@ func walkMessage(r io.Reader) {
 		return nil
 	})
 }
-
-// BenchmarkParseReply parses the replies of the fixtures.
-func BenchmarkParseReply(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		ParseReply("host mx1.example.com[192.0.2.25] said: 550-5.7.26 The MAIL FROM domain [sender.example] has an SPF record with a 550-5.7.26 hard fail policy (-all) 550 5.7.26 to pass SPF checks (in reply to end of DATA command)")
-	}
-}

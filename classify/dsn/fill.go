@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // fill makes the report of the fields that were read.
@@ -53,7 +55,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		Address:        readAddress(r.decode(g.field[fieldFinal])),
 		Original:       readAddress(r.decode(g.field[fieldOriginal])),
 		Action:         readAction(unfold(g.field[fieldAction])),
-		StatusField:    readStatus(unfold(g.field[fieldStatus])),
+		StatusField:    reply.FindStatus(unfold(g.field[fieldStatus])),
 		RemoteMTA:      readMTA(r.decode(g.field[fieldRemoteMTA])),
 		FinalLogID:     r.decode(g.field[fieldLogID]),
 		LastAttempt:    r.decode(g.field[fieldLastAttempt]),
@@ -65,7 +67,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	if rcpt.Diagnostic == "" {
 		rcpt.DiagnosticType, rcpt.Diagnostic = r.supplementary(g.extensions)
 	}
-	if rcpt.Diagnostic == "" && len(status) > 3 && isCode(status[:3]) && isBlank(rune(status[3])) {
+	if rcpt.Diagnostic == "" && len(status) > 3 && reply.ParseCode(status[:3]) != 0 && isBlank(rune(status[3])) {
 		// QUIRK: "Status: 553 Exceeded maximum message size": some mailers of
 		// their own write the reply here.
 		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", r.decode([]byte(status))
@@ -84,13 +86,13 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	}
 
 	unfinished := isUnfinished(rcpt.Diagnostic)
-	reply := ParseReply(rcpt.Diagnostic)
-	rcpt.Diagnostic = reply.Text
+	said := reply.Parse(rcpt.Diagnostic)
+	rcpt.Diagnostic = said.Text
 	if rcpt.DiagnosticType != "x-unix" { // the exit code of a program
-		rcpt.SMTPCode = reply.Code
+		rcpt.SMTPCode = said.Code
 	}
-	rcpt.Status = betterStatus(reply.Status, rcpt.StatusField)
-	if reply.Code == 0 || statusRank(reply.Status) <= rankGeneric && statusRank(rcpt.StatusField) <= rankGeneric {
+	rcpt.Status = betterStatus(said.Status, rcpt.StatusField)
+	if said.Code == 0 || !said.Status.Telling() && !rcpt.StatusField.Telling() {
 		r.askNotice(&rcpt)
 	} else {
 		r.complete(&rcpt, unfinished)
@@ -98,9 +100,9 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	if comment != "" && rcpt.Diagnostic == "" && (rcpt.Action == "" || rcpt.Action.Bounced()) {
 		rcpt.Notice = cut(strings.TrimSpace(comment+" "+rcpt.Notice), maxEvidence)
 	}
-	if rcpt.SMTPCode == 0 && isCode(status) {
+	if rcpt.SMTPCode == 0 {
 		// QUIRK: "Status: 550": Zoho and Apache James.
-		rcpt.SMTPCode = ParseReply(status).Code
+		rcpt.SMTPCode = reply.ParseCode(status)
 	}
 	if rcpt.Action == "" {
 		rcpt.Action = guessAction(&rcpt)
@@ -117,7 +119,7 @@ func (g *statusGroup) inShort() Recipient {
 	rcpt := Recipient{
 		Address:     readAddress(value(fieldFinal)),
 		Action:      readAction(value(fieldAction)),
-		StatusField: readStatus(value(fieldStatus)),
+		StatusField: reply.FindStatus(value(fieldStatus)),
 	}
 	if rcpt.Address == "" {
 		rcpt.Address = readAddress(value(fieldOriginal))
@@ -173,11 +175,11 @@ func (r *reader) supplementary(h header) (kind, reply string) {
 // betterStatus chooses between the code of the remote server's reply and that of
 // the reporting server: the one that tells more; the remote server's if both
 // tell as much, for it knows.
-func betterStatus(reply, field string) string {
-	if statusRank(reply) >= statusRank(field) {
-		return reply
+func betterStatus(said, field reply.Status) reply.Status {
+	if field.TellsMore(said) {
+		return field
 	}
-	return field
+	return said
 }
 
 // askNotice looks in the notice's words for what the fields do not say.
@@ -189,17 +191,17 @@ func (r *reader) askNotice(rcpt *Recipient) {
 		return
 	}
 	found := r.evidence(rcpt.Address)
-	reply, words := found.Diagnostic, found.Notice
-	if statusRank(rcpt.StatusField) >= rankDetail {
+	words := found.Notice
+	if rcpt.StatusField.Detailed() {
 		words = found.about // the code tells more than words that may be about anything
 	}
 	if words != rcpt.Diagnostic {
 		rcpt.Notice = words
 	}
-	if reply == "" {
+	if found.Diagnostic == "" {
 		return
 	}
-	said := ParseReply(reply)
+	said := reply.Parse(found.Diagnostic)
 	if rcpt.SMTPCode == 0 {
 		rcpt.SMTPCode = said.Code
 	}
@@ -240,9 +242,9 @@ func (r *reader) evidence(addr string) *Recipient {
 // class of its status means (RFC 3463 section 3.1).
 func guessAction(rcpt *Recipient) Action {
 	switch {
-	case strings.HasPrefix(rcpt.StatusField, "2."):
+	case rcpt.StatusField.Class == 2:
 		return ActionDelivered
-	case strings.HasPrefix(rcpt.StatusField, "4.") && rcpt.WillRetryUntil != "":
+	case rcpt.StatusField.Class == 4 && rcpt.WillRetryUntil != "":
 		return ActionDelayed
 	}
 	return ActionFailed

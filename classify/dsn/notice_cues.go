@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // headScore is what the header says of whether a message is a bounce.
@@ -266,7 +268,7 @@ func (n *notice) isBounce(head headScore) bool {
 	if body > 0 && head.score+body+weightAgainst*n.against >= n.d.threshold {
 		return true
 	}
-	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || ParseReply(n.words(0, n.end)).Status != "") {
+	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || reply.Parse(n.words(0, n.end)).Status.Class != 0) {
 		body += weightReply
 	}
 	if body == 0 && (head.score < enoughHeader || len(n.addrs) == 0) {

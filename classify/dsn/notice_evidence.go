@@ -2,6 +2,8 @@ package dsn
 
 import (
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // gathered is what the notice says, of one recipient or of several whom it
@@ -9,11 +11,11 @@ import (
 type gathered struct {
 	key
 	diagnostic, remoteMTA string
-	before                int    // where what announces the reply begins, -1 if there is none
-	words                 string // the notice's own, of a recipient that has any; see trimEnds
-	about                 string // those that are about the failure for certain
-	trimmed               string // nothing, if there are no words beside addresses
-	codes                 Reply  // in those words
+	before                int         // where what announces the reply begins, -1 if there is none
+	words                 string      // the notice's own, of a recipient that has any; see trimEnds
+	about                 string      // those that are about the failure for certain
+	trimmed               string      // nothing, if there are no words beside addresses
+	codes                 reply.Reply // in those words
 }
 
 // key is all that what is gathered of a recipient depends on.
@@ -49,9 +51,9 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 	e := k.said
 	switch {
 	case e != nil && (e.remote || strength < 2 || k.inDialogue) && (alone || e.sure || !k.own):
-		g.diagnostic, g.remoteMTA = ParseReply(e.reply).Text, e.host
+		g.diagnostic, g.remoteMTA = reply.Parse(e.reply).Text, e.host
 	case strength > 0:
-		g.diagnostic = ParseReply(n.words(at, end)).Text
+		g.diagnostic = reply.Parse(n.words(at, end)).Text
 	case (alone || !n.anyOwn) && !n.sayAt(f):
 		// Said once for all.
 		if n.common == nil {
@@ -60,7 +62,7 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 		}
 		g.before, at, end = n.common.before, n.common.at, n.common.end
 		if n.common.strength > 0 {
-			g.diagnostic = ParseReply(n.words(at, end)).Text
+			g.diagnostic = reply.Parse(n.words(at, end)).Text
 		}
 	}
 	g.diagnostic = n.complete(trimReply(g.diagnostic))
@@ -75,7 +77,7 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 		words, about := n.ownWords(f, g.before)
 		g.words, g.about = trimEnds(words), trimWords(trimEnds(about))
 		g.trimmed = trimWords(g.words)
-		g.codes = ParseReply(n.words(k.from, k.to))
+		g.codes = reply.Parse(n.words(k.from, k.to))
 	}
 	return g
 }
@@ -90,17 +92,17 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "?")
 		r.about = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.about), maxEvidence), "?")
 	}
-	reply := n.parse(r.Diagnostic)
-	if e := f.said; e != nil && !e.remote && e.code == reply.Code && (len(n.found) <= 1 || e.sure) {
+	said := n.parse(r.Diagnostic)
+	if e := f.said; e != nil && !e.remote && e.code == said.Code && (len(n.found) <= 1 || e.sure) {
 		r.transcript = n.parse(e.reply).Text
 	}
-	r.SMTPCode, r.Status = reply.Code, reply.Status
-	if reply.Status == "" || reply.Code == 0 && r.Diagnostic == "" {
+	r.SMTPCode, r.Status = said.Code, said.Status
+	if said.Status.Class == 0 || said.Code == 0 && r.Diagnostic == "" {
 		words := g.codes
 		if !g.own {
 			words = n.parse(r.Notice)
 		}
-		if r.Status == "" {
+		if r.Status.Class == 0 {
 			r.Status = words.Status
 		}
 		if r.SMTPCode == 0 && r.Diagnostic == "" {
@@ -110,14 +112,14 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	if r.SMTPCode < 400 {
 		r.SMTPCode = 0
 	}
-	if reply.Code != 0 || reply.Status != "" {
+	if said.Code != 0 || said.Status.Class != 0 {
 		r.DiagnosticType = "smtp"
 	}
 	return r
 }
 
-// parse is [ParseReply] of a text that is likely to be asked for again.
-func (n *notice) parse(s string) Reply {
+// parse is [reply.Parse] of a text that is likely to be asked for again.
+func (n *notice) parse(s string) reply.Reply {
 	for i := range n.parsed {
 		if p := &n.parsed[i]; p.of == s {
 			return p.Reply
@@ -125,33 +127,33 @@ func (n *notice) parse(s string) Reply {
 	}
 	n.work.Take(len(s) / 2)
 	n.parsed[1] = n.parsed[0]
-	n.parsed[0] = parsed{s, ParseReply(s)}
+	n.parsed[0] = parsed{s, reply.Parse(s)}
 	return n.parsed[0].Reply
 }
 
 // parsed is a reply and what it was made of.
 type parsed struct {
 	of string
-	Reply
+	reply.Reply
 }
 
 // complete returns all lines of a reply of which only the first was quoted: those
 // of the dialogue that begin so.
-func (n *notice) complete(reply string) string {
-	if reply == "" || len(n.dialogue) == 0 {
-		return reply
+func (n *notice) complete(said string) string {
+	if said == "" || len(n.dialogue) == 0 {
+		return said
 	}
 	if n.firstLines == nil {
 		n.firstLines = map[string]int{}
 		for i := len(n.dialogue) - 1; i >= 0; i-- {
 			first, _, more := strings.Cut(n.dialogue[i].reply, "\n")
 			if more && n.dialogue[i].remote {
-				n.firstLines[ParseReply(first).Text] = i
+				n.firstLines[reply.Parse(first).Text] = i
 			}
 		}
 	}
-	if i, ok := n.firstLines[reply]; ok {
-		return ParseReply(n.dialogue[i].reply).Text
+	if i, ok := n.firstLines[said]; ok {
+		return reply.Parse(n.dialogue[i].reply).Text
 	}
-	return reply
+	return said
 }

@@ -3,6 +3,8 @@ package dsn
 import (
 	"bytes"
 	"sort"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // findReply returns the remote server's reply in a stretch of the notice, and
@@ -124,7 +126,7 @@ func startsWithCode(b []byte) bool {
 
 // leadsWithCode reports whether b begins with any reply code.
 func leadsWithCode(b []byte) bool {
-	return len(b) > 3 && isCode(string(b[:3])) && (b[3] == ' ' || b[3] == '-')
+	return len(b) > 3 && reply.ParseCode(string(b[:3])) != 0 && (b[3] == ' ' || b[3] == '-')
 }
 
 // startsWithStatus reports whether b begins with an enhanced code that refuses.
@@ -136,7 +138,7 @@ func startsWithStatus(b []byte) bool {
 	for i < len(b) && i < 10 && (isDigit(b[i]) || b[i] == '.') {
 		i++
 	}
-	return isEnhanced(string(bytes.TrimRight(b[:i], "."))) && (i == len(b) || !isAlnum(b[i]))
+	return reply.ParseStatus(string(bytes.TrimRight(b[:i], "."))).Class != 0 && (i == len(b) || !isAlnum(b[i]))
 }
 
 // leadingCode returns the reply code that s begins with, 0 if none.

@@ -52,7 +52,7 @@ func brief(r Recipient) string {
 	if r.SMTPCode != 0 {
 		code = fmt.Sprint(r.SMTPCode)
 	}
-	return strings.Join([]string{r.Address, string(r.Action), code, r.Status, r.Diagnostic}, "|")
+	return strings.Join([]string{r.Address, string(r.Action), code, r.Status.String(), r.Diagnostic}, "|")
 }
 
 // TestNoticeExamples reads the examples of the data files: every format has

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // TestReadsBackWhatIsValid writes valid reports (RFC 3464, 6533, in containers of
@@ -128,7 +130,8 @@ func (w *reportWriter) recipient(b *strings.Builder, want *Recipient, i int) {
 		class = "2"
 	}
 	status := class + w.pick(".0.0", ".1.1", ".2.2", ".7.26", ".4.4", ".3.0", ".7.606")
-	want.StatusField, want.Status = status, status
+	want.StatusField = reply.ParseStatus(status)
+	want.Status = want.StatusField
 	w.field(b, "Status", status+w.comment())
 	if w.maybe() {
 		want.RemoteMTA = w.host()
@@ -164,7 +167,7 @@ func (w *reportWriter) diagnostic(b *strings.Builder, want *Recipient, class str
 		want.Diagnostic = fmt.Sprintf("%d %s", want.SMTPCode, words)
 		if w.maybe() {
 			said := class + w.pick(".1.1", ".2.1", ".7.1")
-			want.Status = said
+			want.Status = reply.ParseStatus(said)
 			want.Diagnostic = fmt.Sprintf("%d %s %s", want.SMTPCode, said, words)
 		}
 	}

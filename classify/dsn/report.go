@@ -11,6 +11,8 @@
 // bound; what cannot be read is left out.
 package dsn
 
+import "github.com/bounce-milter/bounce-milter/classify/reply"
+
 // Kind says what a message is.
 type Kind string
 
@@ -91,11 +93,11 @@ type Recipient struct {
 	Action   Action
 
 	// Status is the most specific enhanced status code that the report
-	// states for this recipient (RFC 3463), "" where it states none.
-	Status string
+	// states for this recipient (RFC 3463), the zero one where it states none.
+	Status reply.Status
 	// StatusField is the value of the Status field alone: the reporting
-	// MTA's opinion, "" where there is none.
-	StatusField string
+	// MTA's opinion, the zero one where there is none.
+	StatusField reply.Status
 	// SMTPCode is the three-digit code of the final reply, 0 where none was seen.
 	SMTPCode int
 

@@ -1,6 +1,10 @@
 package dsn
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
+)
 
 // results are the recipients of a report so far, filed so that a group that
 // says the same of the same recipient once more is found at once.
@@ -10,11 +14,19 @@ import "strings"
 type results struct {
 	list  []Recipient
 	first map[string]int // the first result of an address, in lower case
-	exact map[string]int // by all that tells two results apart
+	exact map[result]int // by all that tells two results apart
+}
+
+// result is what tells a result from another one, in lower case.
+type result struct {
+	address, actual, diagnostic string
+
+	action Action
+	status reply.Status
 }
 
 func newResults(room int) *results {
-	return &results{list: make([]Recipient, 0, room), first: map[string]int{}, exact: map[string]int{}}
+	return &results{list: make([]Recipient, 0, room), first: map[string]int{}, exact: map[result]int{}}
 }
 
 // add files what a group says. actual is whom an alias led to, "" where the
@@ -31,7 +43,7 @@ func (rs *results) add(r Recipient, actual string) {
 	if strings.EqualFold(actual, r.Address) {
 		actual = ""
 	}
-	full := strings.ToLower(strings.Join([]string{key, actual, string(r.Action), r.Diagnostic, r.Status}, "\x00"))
+	full := result{key, strings.ToLower(actual), strings.ToLower(r.Diagnostic), r.Action, r.Status}
 	if i, ok := rs.exact[full]; ok {
 		merge(&rs.list[i], &r)
 		return
@@ -52,7 +64,7 @@ func (rs *results) add(r Recipient, actual string) {
 // of them says nothing that the other does not.
 func (r *Recipient) sameAs(other *Recipient) bool {
 	return r.Action == other.Action && (r.Diagnostic == "" || other.Diagnostic == "") &&
-		(r.Status == other.Status || statusRank(r.Status) <= rankGeneric || statusRank(other.Status) <= rankGeneric)
+		(r.Status == other.Status || !r.Status.Telling() || !other.Status.Telling())
 }
 
 // merge adds what a second group says of the same result.
@@ -60,7 +72,7 @@ func merge(to, from *Recipient) {
 	if to.Diagnostic == "" {
 		to.Diagnostic, to.DiagnosticType = from.Diagnostic, from.DiagnosticType
 	}
-	if statusRank(from.Status) > statusRank(to.Status) {
+	if from.Status.TellsMore(to.Status) {
 		to.Status = from.Status
 	}
 	if to.SMTPCode == 0 {
@@ -87,27 +99,27 @@ func (r *reader) complete(rcpt *Recipient, unfinished bool) {
 	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
 		return
 	}
-	said := r.evidence(rcpt.Address)
-	reply := ParseReply(said.Diagnostic)
+	found := r.evidence(rcpt.Address)
+	said := reply.Parse(found.Diagnostic)
 	switch {
-	case reply.Code != rcpt.SMTPCode:
-	case unfinished && strings.HasPrefix(reply.Text, rcpt.Diagnostic):
-		rcpt.Diagnostic, rcpt.Status = reply.Text, betterStatus(reply.Status, rcpt.Status)
+	case said.Code != rcpt.SMTPCode:
+	case unfinished && strings.HasPrefix(said.Text, rcpt.Diagnostic):
+		rcpt.Diagnostic, rcpt.Status = said.Text, betterStatus(said.Status, rcpt.Status)
 	case unfinished || rcpt.Notice != "":
-	case said.transcript != "" && !strings.HasPrefix(said.transcript, rcpt.Diagnostic):
-		rcpt.Notice = said.transcript
-	case !strings.HasPrefix(reply.Text, rcpt.Diagnostic):
-		rcpt.Notice = reply.Text
+	case found.transcript != "" && !strings.HasPrefix(found.transcript, rcpt.Diagnostic):
+		rcpt.Notice = found.transcript
+	case !strings.HasPrefix(said.Text, rcpt.Diagnostic):
+		rcpt.Notice = said.Text
 	}
 }
 
 // isUnfinished reports whether a reply of many lines (RFC 5321 section 4.2.1) has
 // no last one: "550-5.7.26 …" and no "550 …" after it.
-func isUnfinished(reply string) bool {
-	if len(reply) < 4 || !isCode(reply[:3]) || reply[3] != '-' {
+func isUnfinished(said string) bool {
+	if len(said) < 4 || reply.ParseCode(said[:3]) == 0 || said[3] != '-' {
 		return false
 	}
-	return !strings.Contains(reply[4:], " "+reply[:3]+" ")
+	return !strings.Contains(said[4:], " "+said[:3]+" ")
 }
 
 // statusWords returns what a Status field says beside its code, "" if nothing.

@@ -3,6 +3,8 @@ package dsn
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // notification reads the JSON in which Amazon SES tells of bounces through SNS;
@@ -40,15 +42,15 @@ func (r *reader) notification(text string) (kind Kind, ok bool) {
 		rcpt := Recipient{
 			Address:     bareAddress(clean(b.EmailAddress, false)),
 			Action:      readAction(b.Action),
-			StatusField: readStatus(b.Status),
+			StatusField: reply.FindStatus(b.Status),
 		}
 		if rcpt.Action == "" {
 			rcpt.Action = ActionFailed
 		}
 		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(clean(b.DiagnosticCode, false))
-		reply := ParseReply(rcpt.Diagnostic)
-		rcpt.Diagnostic, rcpt.SMTPCode = reply.Text, reply.Code
-		rcpt.Status = betterStatus(reply.Status, rcpt.StatusField)
+		said := reply.Parse(rcpt.Diagnostic)
+		rcpt.Diagnostic, rcpt.SMTPCode = said.Text, said.Code
+		rcpt.Status = betterStatus(said.Status, rcpt.StatusField)
 		if n.Bounce.Type != "" {
 			rcpt.Notice = strings.TrimSpace(clean(n.Bounce.Type+" "+n.Bounce.SubType, false))
 		}

@@ -297,20 +297,6 @@ func readAction(value string) Action {
 	return t[value]
 }
 
-// readStatus reads a Status field (RFC 3464 section 2.3.4): the code without
-// the comment, "" if there is none.
-func readStatus(value string) string {
-	for i := 0; i < len(value); i++ {
-		if !isDigit(value[i]) || i > 0 && (isDigit(value[i-1]) || value[i-1] == '.') {
-			continue
-		}
-		if s := enhancedAt(value[i:]); s != "" && endsEnhanced(value, i+len(s)) {
-			return s
-		}
-	}
-	return ""
-}
-
 // readMTA reads the name of a server, "dns; mx.example.com" (RFC 3464 section
 // 2.1.2), without its type and comments.
 func readMTA(value string) string {

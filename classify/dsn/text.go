@@ -287,3 +287,10 @@ func appendBreak(b []byte, tag string) []byte {
 	}
 	return b
 }
+
+// isBlank reports whether r is white space or a control character of ASCII.
+func isBlank(r rune) bool { return r <= ' ' || r == 0x7f }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isAlnum(c byte) bool { return isDigit(c) || isAlpha(c) }

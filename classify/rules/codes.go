@@ -3,6 +3,8 @@ package rules
 import (
 	"strconv"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // Choice is one category that the seed table gives a pair of codes.
@@ -28,23 +30,23 @@ type Meaning struct {
 // Codes are the tables, indexed for look-ups that allocate nothing.
 type Codes struct {
 	pairs    map[pairKey]*Pair
-	statuses map[Status]*Meaning // every registered code in the classes 2, 4 and 5
+	statuses map[reply.Status]*Meaning // every registered code in the classes 2, 4 and 5
 	smtp     map[int]*Meaning
 	order    []pairKey // of first appearance in the seed table
 }
 
 type pairKey struct {
 	code   int
-	status Status // zero for "-"
+	status reply.Status // zero for "-"
 }
 
 // Pair returns the seed table's entry, nil where it has none. The zero Status
 // asks for the row of the bare SMTP code.
-func (c *Codes) Pair(code int, s Status) *Pair { return c.pairs[pairKey{code, s}] }
+func (c *Codes) Pair(code int, s reply.Status) *Pair { return c.pairs[pairKey{code, s}] }
 
 // Status returns the registered meaning of an enhanced code. A detail that
 // nobody registered counts as the "other" of its subject (RFC 3463 section 2).
-func (c *Codes) Status(s Status) *Meaning {
+func (c *Codes) Status(s reply.Status) *Meaning {
 	if m := c.statuses[s]; m != nil {
 		return m
 	}
@@ -56,7 +58,7 @@ func (c *Codes) Status(s Status) *Meaning {
 func (c *Codes) SMTP(code int) *Meaning { return c.smtp[code] }
 
 // Pairs calls f for every pair of the seed table, in the table's order.
-func (c *Codes) Pairs(f func(code int, s Status, p *Pair)) {
+func (c *Codes) Pairs(f func(code int, s reply.Status, p *Pair)) {
 	for _, k := range c.order {
 		f(k.code, k.status, c.pairs[k])
 	}
@@ -125,10 +127,10 @@ func (b codesBuilder) addSeed(t table) {
 		k := pairKey{code: codeNumber(r.cell[1])}
 		name := r.cell[1]
 		if r.cell[2] != "-" {
-			k.status = ParseStatus(r.cell[2])
+			k.status = reply.ParseStatus(r.cell[2])
 			name += " " + r.cell[2]
 		}
-		if k.code == 0 || r.cell[2] != "-" && k.status == (Status{}) {
+		if k.code == 0 || r.cell[2] != "-" && k.status == (reply.Status{}) {
 			b.complain(t.file, r.line, "not a pair of codes: "+r.cell[1]+" "+r.cell[2])
 			continue
 		}
@@ -183,8 +185,8 @@ func (b codesBuilder) addStatuses(t table) {
 			reason := b.reason(t.file, r.line, r.cell[1])
 			for _, class := range classes {
 				name := class + code[min(1, len(code)):]
-				s := ParseStatus(name)
-				if s == (Status{}) {
+				s := reply.ParseStatus(name)
+				if s == (reply.Status{}) {
 					b.complain(t.file, r.line, "not an enhanced code: "+code)
 					break
 				}

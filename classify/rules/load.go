@@ -12,6 +12,8 @@ import (
 	"sort"
 	"strings"
 	"sync"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // Limits on an administrator's rules, so that a wrong folder in the
@@ -166,7 +168,7 @@ func (b *builder) read(fsys fs.FS, name string) File {
 }
 
 func (b *builder) codes(fsys fs.FS) {
-	c := &Codes{pairs: map[pairKey]*Pair{}, statuses: map[Status]*Meaning{}, smtp: map[int]*Meaning{}}
+	c := &Codes{pairs: map[pairKey]*Pair{}, statuses: map[reply.Status]*Meaning{}, smtp: map[int]*Meaning{}}
 	cb := codesBuilder{Codes: c, gists: map[string]string{}, reasons: b.reasonByID, problems: (*[]Problem)(&b.problems)}
 	tsv := func(name string, columns int) table {
 		f := b.read(fsys, "codes/"+name)

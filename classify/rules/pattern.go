@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // CodePattern matches SMTP codes digit by digit; 'x' is any digit.
@@ -44,22 +46,6 @@ func (p CodePattern) Class() int {
 	return 0
 }
 
-// Status is an enhanced status code (RFC 3463 section 2) in numbers.
-type Status struct{ Class, Subject, Detail int16 }
-
-// ParseStatus reads class.subject.detail; the zero Status stands for anything else.
-func ParseStatus(s string) Status {
-	if len(s) < 5 || len(s) > 9 || s[1] != '.' || s[0] < '2' || s[0] > '5' {
-		return Status{}
-	}
-	dot := strings.IndexByte(s[2:], '.') + 2
-	subject, detail := number(s[2:max(dot, 2)]), number(s[dot+1:])
-	if dot < 3 || subject < 0 || detail < 0 {
-		return Status{}
-	}
-	return Status{int16(s[0] - '0'), int16(subject), int16(detail)}
-}
-
 // number reads one to three digits, -1 for anything else.
 func number(s string) int {
 	if len(s) == 0 || len(s) > 3 {
@@ -74,9 +60,6 @@ func number(s string) int {
 	}
 	return n
 }
-
-// Generic reports whether the code says no more than its class: X.0.0.
-func (s Status) Generic() bool { return s.Subject == 0 && s.Detail == 0 }
 
 // StatusPattern matches enhanced codes: "5.2.2", "x.2.2", "5.2.*", "5.7.606-649".
 type StatusPattern struct {
@@ -124,7 +107,7 @@ func parseStatusPattern(s string) (StatusPattern, error) {
 func anyPart(s string) bool { return s == "x" || s == "X" || s == "*" }
 
 // Match reports whether s fits. The zero Status fits nothing.
-func (p StatusPattern) Match(s Status) bool {
+func (p StatusPattern) Match(s reply.Status) bool {
 	return s.Class != 0 && (p.class < 0 || p.class == s.Class) &&
 		(p.subject < 0 || p.subject == s.Subject) && p.lo <= s.Detail && s.Detail <= p.hi
 }

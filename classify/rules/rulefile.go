@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
@@ -264,7 +265,7 @@ func (b *builder) example(v value, r reader) Example {
 				r.complain(f.line, "unknown provider %q%s", e.Provider, didYouMean(e.Provider, names))
 			}
 		case "status":
-			if e.Status = r.str(f); ParseStatus(e.Status) == (Status{}) {
+			if e.Status = r.str(f); reply.ParseStatus(e.Status) == (reply.Status{}) {
 				r.complain(f.line, "status %q is no enhanced code", e.Status)
 			}
 		case "code":

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 func TestStatusPattern(t *testing.T) {
@@ -32,28 +34,17 @@ func TestStatusPattern(t *testing.T) {
 			continue
 		}
 		for _, s := range strings.Fields(c.yes) {
-			if !p.Match(ParseStatus(s)) {
+			if !p.Match(reply.ParseStatus(s)) {
 				t.Errorf("%s does not match %s", c.pattern, s)
 			}
 		}
 		for _, s := range strings.Fields(c.no) {
-			if p.Match(ParseStatus(s)) {
+			if p.Match(reply.ParseStatus(s)) {
 				t.Errorf("%s matches %s", c.pattern, s)
 			}
 		}
-		if err == nil && p.Match(Status{}) {
+		if err == nil && p.Match(reply.Status{}) {
 			t.Errorf("%s matches no status at all", c.pattern)
-		}
-	}
-}
-
-func TestParseStatus(t *testing.T) {
-	for s, want := range map[string]Status{
-		"5.1.1": {5, 1, 1}, "4.7.650": {4, 7, 650}, "2.0.0": {2, 0, 0}, "5.999.999": {5, 999, 999},
-		"": {}, "5": {}, "5.1": {}, "5.1.": {}, "5..1": {}, "1.1.1": {}, "5.1.1.1": {}, "5.1.1234": {}, "a.b.c": {}, "5,1,1": {},
-	} {
-		if got := ParseStatus(s); got != want {
-			t.Errorf("%q: %v, want %v", s, got, want)
 		}
 	}
 }

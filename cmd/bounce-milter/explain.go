@@ -16,6 +16,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // maxLine bounds a line of standard input; what is beyond is cut off.
@@ -252,7 +253,7 @@ func (e *explainer) answer(q question) error {
 	if q.RemoteMTA == "" {
 		q.RemoteMTA = e.remote
 	}
-	ev := &classify.Evidence{Reply: q.Reply, Status: q.Status, SMTPCode: q.SMTPCode,
+	ev := &classify.Evidence{Reply: q.Reply, Status: reply.ParseStatus(q.Status), SMTPCode: q.SMTPCode,
 		RemoteMTA: q.RemoteMTA, ReportingMTA: q.ReportingMTA}
 	if e.json {
 		return newEncoder(e.a).Encode(e.engine.Reply(ev))

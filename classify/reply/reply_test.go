@@ -1,8 +1,8 @@
-package dsn
+package reply
 
 import "testing"
 
-func TestParseReply(t *testing.T) {
+func TestParse(t *testing.T) {
 	tests := []struct {
 		in     string
 		code   int
@@ -73,20 +73,28 @@ func TestParseReply(t *testing.T) {
 		{"550 5.1.1.example.com", 550, "", ""},
 	}
 	for _, tt := range tests {
-		r := ParseReply(tt.in)
+		r := Parse(tt.in)
 		want := tt.text
 		if want == "" {
 			want = tt.in
 		}
-		if r.Code != tt.code || r.Status != tt.status || r.Text != want {
-			t.Errorf("ParseReply(%q)\n got %d %q %q\nwant %d %q %q", tt.in, r.Code, r.Status, r.Text, tt.code, tt.status, want)
+		if r.Code != tt.code || r.Status.String() != tt.status || r.Text != want {
+			t.Errorf("Parse(%q)\n got %d %q %q\nwant %d %q %q", tt.in, r.Code, r.Status, r.Text, tt.code, tt.status, want)
 		}
 	}
 }
 
-func TestParseReplyAllocatesNothing(t *testing.T) {
+func TestParseAllocatesNothing(t *testing.T) {
 	const s = "host mx.example.com[192.0.2.1] said: 550 5.1.1 <u@example.com>: User unknown (in reply to RCPT TO command)"
-	if n := testing.AllocsPerRun(100, func() { ParseReply(s) }); n != 0 {
-		t.Errorf("ParseReply allocates %v times", n)
+	if n := testing.AllocsPerRun(100, func() { Parse(s) }); n != 0 {
+		t.Errorf("Parse allocates %v times", n)
+	}
+}
+
+// BenchmarkParse parses a reply of many lines that were joined.
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		Parse("host mx1.example.com[192.0.2.25] said: 550-5.7.26 The MAIL FROM domain [sender.example] has an SPF record with a 550-5.7.26 hard fail policy (-all) 550 5.7.26 to pass SPF checks (in reply to end of DATA command)")
 	}
 }

@@ -1,0 +1,97 @@
+package reply
+
+import "strings"
+
+// ParseCode reads a reply code and nothing else: 4yz, 5yz, and those 2yz that a
+// server may send (RFC 5321 section 4.2.3). 0 stands for anything else.
+func ParseCode(s string) int {
+	if !isCode(s) {
+		return 0
+	}
+	return number(s)
+}
+
+// number reads three digits.
+func number(s string) int {
+	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+}
+
+// isCode reports whether three digits may be a reply code: of success, of
+// transient or of permanent failure (RFC 5321 section 4.2.1).
+func isCode(t string) bool {
+	if len(t) != 3 || !isDigit(t[1]) || !isDigit(t[2]) {
+		return false
+	}
+	switch t[0] {
+	case '4', '5':
+		return true
+	case '2':
+		switch t {
+		case "211", "214", "220", "221", "235", "250", "251", "252", "253":
+			return true
+		}
+	}
+	return false
+}
+
+// endsCode reports whether a reply code may end before s[i].
+func endsCode(s string, i int) bool {
+	if i >= len(s) {
+		return true
+	}
+	if s[i] == '-' { // a line of many, not a range or a part of a telephone number
+		n := i + 1 // "550-5.7.1 …", "521-192.0.2.7 …"
+		for n < len(s) && n < i+4 && isDigit(s[n]) {
+			n++
+		}
+		return n == i+1 || n < len(s) && s[n] == '.'
+	}
+	return strings.IndexByte(" \t\r\n,;:.\"')]}>#(<_*!|", s[i]) >= 0
+}
+
+// codePlace reports whether a reply code may stand at s[at], and whether that
+// place alone makes it one. A weak place needs an enhanced code to follow.
+func codePlace(s string, at, n int) (strong, ok bool) {
+	i := at
+	for i > 0 && (s[i-1] == ' ' || s[i-1] == '\t') {
+		i--
+	}
+	if i == 0 {
+		return true, true
+	}
+	c := s[i-1]
+	if i == at {
+		switch {
+		case c == ':' && (n == 587 || n == 465): // a port
+			return false, false
+		case strings.IndexByte("#([{:;=\"'<>|\n\r,", c) >= 0:
+			return c != ',', true
+		}
+		// Scripts without spaces: "邮件投递失败550 Mail content denied".
+		return at+4 < len(s) && s[at+3] == ' ' && isAlpha(s[at+4]), c >= 0x80
+	}
+	if strings.IndexByte("([{:;=\"'<>|\n\r", c) >= 0 {
+		return true, true
+	}
+	if end := at + 3; end+1 < len(s) {
+		// "problem 554-'…'"; "refused - 550 No such user"
+		if s[end] == '-' && (s[end+1] == '\'' || s[end+1] == '"') {
+			return true, true
+		}
+		if c == '-' && s[end] == ' ' && ('A' <= s[end+1] && s[end+1] <= 'Z' || s[end+1] == '<') {
+			return true, true
+		}
+	}
+	switch strings.ToLower(lastWord(s[:i])) {
+	case "error", "code", "reply", "response", "smtp", "status":
+		return true, true
+	case "mail", "rcpt", "data", "bdat", "helo", "ehlo", "lhlo", "starttls", "quit", "closing", "dialing":
+		// QUIRK: "MAIL+RCPT 550 No such user": chasquid says after which command.
+		return i < maxCommands && at+4 < len(s) && s[at+3] == ' ' && !isDigit(s[at+4]), true
+	}
+	return false, true
+}
+
+// maxCommands is how far from the beginning the commands that were answered may
+// reach; farther on these are words.
+const maxCommands = 24

@@ -1,0 +1,177 @@
+package reply
+
+import "strings"
+
+// scan is one pass over a reply.
+type scan struct {
+	s string
+
+	first  int // first code seen; one that refuses is preferred
+	paired int // code that the chosen status stands beside, 0 where it stands alone
+	status Status
+
+	prev     int // the number just before the present one, 0 if it was no code
+	prevEnd  int // where that number ends
+	prevWeak bool
+
+	multi int  // where the first line of a reply of many lines begins, -1 if none does
+	blank bool // control characters, or two spaces in a row: text has to be folded
+}
+
+// Kinds of octets in a reply, 0 for most.
+const (
+	digit = 1 + iota
+	blank
+)
+
+var octets = func() (t [256]uint8) {
+	for c := range t {
+		if isDigit(byte(c)) {
+			t[c] = digit
+		} else if isBlank(rune(c)) {
+			t[c] = blank
+		}
+	}
+	return t
+}()
+
+// run visits every number of the text.
+func (sc *scan) run() {
+	s := sc.s
+	for i := 0; i < len(s); {
+		switch octets[s[i]] {
+		case 0:
+			i++
+			continue
+		case blank:
+			if s[i] != ' ' || i+1 < len(s) && s[i+1] == ' ' {
+				sc.blank = true
+			}
+			i++
+			continue
+		}
+		end := i + 1
+		for end < len(s) && (isDigit(s[end]) || s[end] == '.') {
+			end++
+		}
+		tok := s[i:end]
+		for tok[len(tok)-1] == '.' { // the end of a sentence
+			tok = tok[:len(tok)-1]
+		}
+		switch after := i + len(tok); {
+		case isCode(tok) && endsCode(s, after):
+			sc.code(tok, i, after)
+		default:
+			if st := ParseStatus(tok); st.Class != 0 && endsStatus(s, after) {
+				sc.enhanced(st, i)
+			}
+		}
+		i = end
+	}
+}
+
+// code weighs a number that has the form of a reply code.
+func (sc *scan) code(tok string, at, after int) {
+	n := number(tok)
+	strong, ok := codePlace(sc.s, at, n)
+	if !ok {
+		return
+	}
+	sc.prev, sc.prevEnd, sc.prevWeak = n, after, !strong
+	if strong {
+		sc.accept(n, at, after)
+	}
+}
+
+func (sc *scan) accept(n, at, after int) {
+	if sc.first == 0 || sc.first < 400 && n >= 400 {
+		sc.first = n
+	}
+	if sc.multi < 0 && after < len(sc.s) && sc.s[after] == '-' {
+		sc.multi = at
+	}
+}
+
+// enhanced weighs a number that has the form of an enhanced status code.
+func (sc *scan) enhanced(st Status, at int) {
+	beside := sc.prev != 0 && onlyGlue(sc.s[sc.prevEnd:at])
+	if beside && sc.prevWeak {
+		// Words, then a code, then an enhanced code: the pair makes the code good.
+		if st.Class != 2 && sc.prev >= 400 {
+			sc.accept(sc.prev, sc.prevEnd-3, sc.prevEnd)
+		} else {
+			beside = false
+		}
+	}
+	sc.prevWeak = false
+	if !beside && !sc.standsAlone(st, at) {
+		sc.prev = 0
+		return
+	}
+	pair := 0
+	if beside {
+		pair = sc.prev
+	}
+	sc.prev = 0
+	if !st.TellsMore(sc.status) {
+		return
+	}
+	sc.status = st
+	if sc.first < 400 || pair >= 400 && st.Telling() {
+		sc.paired = pair
+	}
+}
+
+// standsAlone reports whether an enhanced code may stand at a place where no
+// reply code goes before it.
+func (sc *scan) standsAlone(st Status, at int) bool {
+	if st.Subject > 7 { // RFC 3463 section 3 ends there
+		return false
+	}
+	i := at
+	for i > 0 && (sc.s[i-1] == ' ' || sc.s[i-1] == '\t') {
+		i--
+	}
+	if i == 0 {
+		return true
+	}
+	switch c := sc.s[i-1]; {
+	case strings.IndexByte("#([{:;=\"'<>|\n\r,", c) >= 0:
+		return st.Class != 2 || i == at || sc.first == 0
+	case i == at: // glued to something else
+		return false
+	case st.Class == 2:
+		return false
+	case sc.first != 0 && sc.first/100 != int(st.Class):
+		return false
+	}
+	// A version of some software ("version 5.1.1", "v 4.7.0").
+	switch strings.ToLower(lastWord(sc.s[:i])) {
+	case "version", "ver", "v", "release", "build", "section", "rfc":
+		return false
+	}
+	return true
+}
+
+// onlyGlue reports whether nothing but signs stands between a reply code and
+// an enhanced code: "550-5.7.1", "550 #5.1.0", `421, "4.7.0"`.
+func onlyGlue(s string) bool {
+	if len(s) == 0 || len(s) > 6 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if strings.IndexByte(" \t-,\"'#([<:_", s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// lastWord returns the letters that s ends with.
+func lastWord(s string) string {
+	i := len(s)
+	for i > 0 && isAlpha(s[i-1]) && len(s)-i < 16 {
+		i--
+	}
+	return s[i:]
+}

@@ -1,0 +1,187 @@
+package reply
+
+import (
+	"errors"
+	"strconv"
+)
+
+// Status is an enhanced mail system status code, class.subject.detail (RFC 3463
+// section 2). The zero Status is none.
+type Status struct {
+	Class   int16 // 2 success, 4 persistent transient failure, 5 permanent failure
+	Subject int16 // what the failure is about, 0 to 999: 1 the address, 2 the mailbox, 7 security or policy
+	Detail  int16 // 0 to 999, registered by RFC 5248; 0 is "other"
+}
+
+// ParseStatus reads class.subject.detail and nothing else. The zero Status
+// stands for what is none by RFC 3463 section 2: a class other than 2, 4 and 5,
+// a number of more than three digits or with a needless zero before it
+// ("5.01.1", which in replies is the beginning of a date more often).
+func ParseStatus(s string) Status {
+	if len(s) < 5 || len(s) > 9 || s[1] != '.' || s[0] != '2' && s[0] != '4' && s[0] != '5' {
+		return Status{}
+	}
+	at := [2]int16{}
+	n, dots := 0, 0
+	for i := 2; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '.':
+			if n == 0 || dots == 1 {
+				return Status{}
+			}
+			n, dots = 0, 1
+		case !isDigit(c) || n == 3 || n > 0 && at[dots] == 0:
+			return Status{}
+		default:
+			at[dots] = at[dots]*10 + int16(c-'0')
+			n++
+		}
+	}
+	if dots == 0 || n == 0 {
+		return Status{}
+	}
+	return Status{int16(s[0] - '0'), at[0], at[1]}
+}
+
+// String returns the code as RFC 3463 writes it, "" for the zero Status. For the
+// codes of the registry it allocates nothing.
+func (s Status) String() string {
+	if s == (Status{}) {
+		return ""
+	}
+	if uint(s.Class) <= 5 && uint(s.Subject) < commonSubjects && uint(s.Detail) < commonDetails {
+		at := ((int(s.Class)*commonSubjects+int(s.Subject))*commonDetails + int(s.Detail)) * commonWidth
+		if s.Detail < 10 {
+			return common[at : at+commonWidth-1]
+		}
+		return common[at : at+commonWidth]
+	}
+	var room [3 * 6]byte
+	return string(s.append(room[:0]))
+}
+
+// common holds the codes with the subjects of RFC 3463 section 3 and the details
+// that are registered, one behind the other.
+var common = func() string {
+	b := make([]byte, 0, 6*commonSubjects*commonDetails*commonWidth)
+	for i := range 6 * commonSubjects * commonDetails {
+		class, subject, detail := i/commonDetails/commonSubjects, i/commonDetails%commonSubjects, i%commonDetails
+		b = Status{int16(class), int16(subject), int16(detail)}.append(b)
+		b = b[:(i+1)*commonWidth]
+	}
+	return string(b)
+}()
+
+const (
+	commonSubjects = 8
+	commonDetails  = 40
+	commonWidth    = len("5.7.39")
+)
+
+func (s Status) append(b []byte) []byte {
+	b = append(strconv.AppendInt(b, int64(s.Class), 10), '.')
+	b = append(strconv.AppendInt(b, int64(s.Subject), 10), '.')
+	return strconv.AppendInt(b, int64(s.Detail), 10)
+}
+
+// MarshalText returns what String does: so a Status stands in JSON.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText writes. Anything else is an error.
+func (s *Status) UnmarshalText(text []byte) error {
+	if *s = ParseStatus(string(text)); *s == (Status{}) && len(text) > 0 {
+		return errors.New("parsing an enhanced status code: not class.subject.detail of RFC 3463")
+	}
+	return nil
+}
+
+// Generic reports whether the code says no more than its class: X.0.0. So does
+// the zero Status.
+func (s Status) Generic() bool { return s.Subject == 0 && s.Detail == 0 }
+
+// Telling reports whether the code says what failed: it is none of success, nor
+// X.0.0, nor the zero Status.
+func (s Status) Telling() bool { return s.rank() > rankGeneric }
+
+// Detailed reports whether the code tells a detail of a subject.
+func (s Status) Detailed() bool { return s.rank() >= rankDetail }
+
+// TellsMore reports whether the code says more of a failure than another one: a
+// detail of a subject more than a subject, a subject more than "other" (RFC 3463
+// section 3.1), any more than success, which says nothing of one.
+func (s Status) TellsMore(than Status) bool { return s.rank() > than.rank() }
+
+// rankGeneric is the rank of X.0.0, rankDetail that of a code which tells a detail.
+const (
+	rankGeneric = 2
+	rankDetail  = 5
+)
+
+// rank is how much a code tells, see TellsMore; 0 for the zero Status.
+func (s Status) rank() int {
+	switch {
+	case s.Class == 0:
+		return 0
+	case s.Class == 2:
+		return 1
+	case s.Generic():
+		return rankGeneric
+	case s.Subject == 0:
+		return 3
+	case s.Detail == 0:
+		return 4
+	}
+	return rankDetail
+}
+
+// FindStatus returns the first enhanced code that stands in s, among words or
+// alone: so a Status field is read, which may have a comment (RFC 3464 section
+// 2.3.4). The zero Status stands for none.
+func FindStatus(s string) Status {
+	for i := 0; i < len(s); i++ {
+		if !isDigit(s[i]) || i > 0 && (isDigit(s[i-1]) || s[i-1] == '.') {
+			continue
+		}
+		if t := numbersAt(s[i:]); endsStatus(s, i+len(t)) {
+			if st := ParseStatus(t); st.Class != 0 {
+				return st
+			}
+		}
+	}
+	return Status{}
+}
+
+// statusAt returns the enhanced code that s begins with as it is written, "" if
+// it does not.
+func statusAt(s string) string {
+	if t := numbersAt(s); ParseStatus(t).Class != 0 {
+		return t
+	}
+	return ""
+}
+
+// numbersAt returns the digits and dots that s begins with.
+func numbersAt(s string) string {
+	i := 0
+	for i < len(s) && (isDigit(s[i]) || s[i] == '.') {
+		i++
+	}
+	return s[:i]
+}
+
+// endsStatus reports whether an enhanced code may end before s[i].
+func endsStatus(s string, i int) bool {
+	if i >= len(s) {
+		return true
+	}
+	switch c := s[i]; {
+	case c == '.':
+		return i+1 >= len(s) || s[i+1] == ' ' || s[i+1] == '.' || s[i+1] == '\n' || s[i+1] == '\r'
+	case c == '-': // "5.7.1-…" but no range
+		return i+1 >= len(s) || !isDigit(s[i+1])
+	case c >= 0x80:
+		return true
+	}
+	return !isAlnum(s[i]) && s[i] != '@' && s[i] != '/' && s[i] != '_'
+}
