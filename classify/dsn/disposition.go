@@ -60,7 +60,8 @@ func (r *reader) rejectedInWords() bool {
 // saysRejected reports whether the header says that a filter refused the message
 // (RFC 5429 section 2.1.1 has an example of the comment).
 func (r *reader) saysRejected() bool {
-	return strings.Contains(strings.ToLower(r.fields().get("Auto-Submitted")), "(rejected")
+	submitted := strings.ToLower(r.fields().get("Auto-Submitted"))
+	return slices.ContainsFunc(tables().rejection.Submitted, func(s string) bool { return strings.Contains(submitted, s) })
 }
 
 // refused makes a report of a recipient's refusal.

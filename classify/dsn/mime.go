@@ -14,7 +14,17 @@ type mediaType struct {
 	boundary   string
 	charset    string
 	reportType string // RFC 6522
+	holds      content
 }
+
+// content is what a part of a report holds, by its type: the data know the types.
+type content uint8
+
+const (
+	otherContent    content = iota
+	reportFields            // the fields of a report, RFC 3464
+	returnedMessage         // the message that did not arrive, or its header
+)
 
 func (t mediaType) multipart() bool { return strings.HasPrefix(t.name, "multipart/") }
 
@@ -23,31 +33,11 @@ func (t mediaType) multipart() bool { return strings.HasPrefix(t.name, "multipar
 func (t mediaType) text() bool { return t.name == "" || t.name == "text/plain" || t.name == "text" }
 
 // status reports whether a part of this type holds the fields of a report.
-func (t mediaType) status() bool {
-	switch t.name {
-	case "message/delivery-status", "message/global-delivery-status":
-		return true
-	case "message/deliverystatus", "message/delivery-status-notification":
-		// QUIRK: hand-made reports of ticket systems and of old Lotus gateways
-		// get the name wrong.
-		return true
-	}
-	return false
-}
+func (t mediaType) status() bool { return t.holds == reportFields }
 
 // returned reports whether a part of this type holds the message that did not
 // arrive, or its header.
-func (t mediaType) returned() bool {
-	switch t.name {
-	case "message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers":
-		return true
-	case "text/rfc822-header", "message/rfc822-headers", "text/rfc822", "message/news":
-		// QUIRK: the singular is AOL's and other feedback loops', the rest is
-		// Lotus Domino's and Groupwise's.
-		return true
-	}
-	return false
-}
+func (t mediaType) returned() bool { return t.holds == returnedMessage }
 
 // parseMediaType reads a Content-Type field. It takes what senders write and
 // leaves out what it cannot read.
@@ -63,6 +53,7 @@ func parseMediaType(raw []byte) mediaType {
 		name, params = name[:i], name[i:]+";"+params
 	}
 	t := mediaType{name: strings.ToLower(name)}
+	t.holds = tables().types[t.name]
 	for params != "" {
 		var key, value string
 		key, value, params = nextParam(params)

@@ -279,22 +279,27 @@ func (r *reader) machine() bool {
 // forwarded reports whether a person passes something on: what is attached is
 // the subject of a talk, no report to this recipient.
 func (r *reader) forwarded() bool {
-	for _, name := range []string{"In-Reply-To", "References", "User-Agent", "X-Mailer", "Thread-Index", "X-Forwarded-Message-Id", "Resent-From"} {
-		if r.top.raw(name) != nil {
-			head := r.sender() // of programs too some set these
-			if !head.machine && !head.robot {
-				return true
-			}
-			return r.top.raw("User-Agent") != nil && r.top.raw("In-Reply-To") != nil && !r.automatic()
+	person := &tables().person
+	if !slices.ContainsFunc(person.Fields, r.hasField) {
+		return false
+	}
+	if head := r.sender(); !head.machine && !head.robot {
+		return true
+	}
+	for _, name := range person.Together {
+		if !r.hasField(name) {
+			return false
 		}
 	}
-	return false
+	return !r.automatic()
 }
+
+func (r *reader) hasField(name string) bool { return r.top.raw(name) != nil }
 
 // automatic reports whether a field says that a program wrote the message; the
 // sender's name may be that of a postmaster who writes himself.
 func (r *reader) automatic() bool {
-	if r.top.raw("Auto-Submitted") != nil || r.top.raw("X-Failed-Recipients") != nil {
+	if slices.ContainsFunc(tables().person.Never, r.hasField) {
 		return true
 	}
 	from := r.top.raw("Return-Path")

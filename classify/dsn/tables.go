@@ -19,8 +19,17 @@ type reportTables struct {
 	charset   map[string]string // labels that no registry has
 	feedback  []string          // fields of messages that Hotmail and the like complain about
 
+	types      map[string]content // of parts, lower case
+	person     personTable
 	rejection  rejectionTable
 	diagnostic []string // parts of the names of extension fields that hold a reply, lower case
+}
+
+// personTable names fields that tell whether a person wrote a message.
+type personTable struct {
+	Fields   []string // people's mail programs set them, and some others
+	Together []string // all of them in one message only people's do
+	Never    []string // people's never do
 }
 
 // rejectionTable is what the data say of refusals in the form of a disposition
@@ -30,6 +39,7 @@ type rejectionTable struct {
 	Dispositions []string // what became of the message
 	Subject      []string // the Subject begins so
 	Says         []string // the words say so
+	Submitted    []string // Auto-Submitted says so
 	Full         []string // they name a full mailbox
 	Means        string
 	MeansFull    string `toml:"means_full"`
@@ -55,6 +65,8 @@ func loadTables(data string) (*reportTables, error) {
 		Feedback   []struct{ About, Returned string }
 		Diagnostic struct{ Fields []string }
 		Rejection  rejectionTable
+		Types      struct{ Fields, Returned []string }
+		Person     personTable
 	}
 	if err := toml.NewDecoder(strings.NewReader(data)).DisallowUnknownFields().Decode(&f); err != nil {
 		return nil, fmt.Errorf("parsing report data: %w", err)
@@ -66,6 +78,14 @@ func loadTables(data string) (*reportTables, error) {
 
 		diagnostic: f.Diagnostic.Fields,
 		rejection:  f.Rejection,
+		person:     f.Person,
+		types:      map[string]content{},
+	}
+	for _, name := range f.Types.Fields {
+		t.types[name] = reportFields
+	}
+	for _, name := range f.Types.Returned {
+		t.types[name] = returnedMessage
 	}
 	for _, a := range Actions {
 		t.actions[string(a)] = a
