@@ -132,9 +132,6 @@ func loadAutoReplies() (*autoReplyData, error) {
 	for _, c := range append(f.Cue, subject, maybe) {
 		d.cues.add(&c)
 	}
-	if d.cues.count > maxCues {
-		return nil, fmt.Errorf("reading autoreply data: %d cues, of %d at most", d.cues.count, maxCues)
-	}
 	d.subject.add(&subject)
 	return d, nil
 }

@@ -15,17 +15,11 @@ import "sync"
 // sender is known. Of several fields of one name the first counts.
 type Gate struct {
 	open   bool
-	sender bool // the envelope sender is known
-	score  int  // of the cues of automatic replies
-	fields [maxGateFields / 64]uint64
-	cues   [maxCues / 64]uint64 // of automatic replies, counted already
+	sender bool      // the envelope sender is known
+	score  int       // of the cues of automatic replies
+	fields numberSet // seen already
+	cues   numberSet // of automatic replies, counted already
 }
-
-// Bounds that the data files must keep; a test holds them to these.
-const (
-	maxCues       = 256 // of one file
-	maxGateFields = 256 // that cues look at
-)
 
 // Field takes note of a field of the header: its name, and its value as it
 // stands, folds and all.
@@ -35,21 +29,16 @@ func (g *Gate) Field(name, value []byte) {
 	}
 	d := gates()
 	f := d.field(name)
-	if f == nil {
+	if f == nil || !g.fields.add(f.number) {
 		return
 	}
-	if g.fields[f.number/64]&(1<<(f.number%64)) != 0 {
-		return
-	}
-	g.fields[f.number/64] |= 1 << (f.number % 64)
 	g.sender = g.sender || f.name == "Return-Path"
 
 	var room foldRoom
 	f.match(room.field(value), func(c *noticeCue) {
 		if c.Gate {
 			g.open = true
-		} else if bit := uint64(1) << (c.number % 64); g.cues[c.number/64]&bit == 0 {
-			g.cues[c.number/64] |= bit
+		} else if g.cues.add(c.number) {
 			g.score += c.Weight
 		}
 	})

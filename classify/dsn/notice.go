@@ -68,7 +68,7 @@ func noticeRecipients(h fieldSource, head headScore, n *notice, text string, lim
 	n.addIDs(fieldValue(text[n.rest:], "message-id:"))
 	rs = n.recipients(failedRecipients(h), lim.WithDefaults().Recipients)
 	stated := rs[0].SMTPCode != 0 || rs[0].Status.Class != 0
-	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && (!stated || head.score < enoughHeader-2)) {
+	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && (!stated || head.score < n.d.weights.Addressee)) {
 		// Spam tells its reader about his own mailbox; a bounce tells the
 		// sender about another's.
 		return nil, ""

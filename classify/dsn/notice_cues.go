@@ -41,7 +41,7 @@ func (d *noticeData) headerScore(h fieldSource) headScore {
 	} else if null {
 		s.score, s.spared, s.person = s.score-s.spared, 0, false
 	}
-	if s.score-s.spared <= tooLittle {
+	if s.score-s.spared <= d.weights.Refuses {
 		s.machine, s.robot = false, false
 	}
 	return s
@@ -71,19 +71,40 @@ func (s *cueSet) add(c *noticeCue) {
 // each calls f for every cue that holds for a header, once.
 func (s *cueSet) each(h fieldSource, f func(*noticeCue)) {
 	var room foldRoom
-	var seen [maxCues / 64]uint64
+	var seen numberSet
 	for _, field := range s.fields {
 		v := h.get(field.name)
 		if v == "" && len(h.values(field.name)) == 0 {
 			continue
 		}
 		field.match(room.text(v), func(c *noticeCue) {
-			if bit := uint64(1) << (c.number % 64); seen[c.number/64]&bit == 0 {
-				seen[c.number/64] |= bit
+			if seen.add(c.number) {
 				f(c)
 			}
 		})
 	}
+}
+
+// numberSet is a set of small numbers. Those below 256 cost no allocation.
+type numberSet struct {
+	low  [4]uint64
+	high []uint64
+}
+
+// add reports whether n was not in the set, where it is now.
+func (s *numberSet) add(n int) bool {
+	word, i := s.low[:], n/64
+	if i >= len(word) {
+		i -= len(word)
+		for len(s.high) <= i {
+			s.high = append(s.high, 0)
+		}
+		word = s.high
+	}
+	bit := uint64(1) << (n % 64)
+	added := word[i]&bit == 0
+	word[i] |= bit
+	return added
 }
 
 // fieldCues are the cues that look at one field. Their phrases are filed by the
@@ -235,24 +256,6 @@ func localPart(v []byte) []byte {
 	return bytes.TrimSuffix(local, []byte(`\`))
 }
 
-// Weights of what the text says. The threshold is the data's.
-const (
-	weightOpens    = 4
-	weightSays     = 2 // a sentence; two count
-	weightReply    = 2 // a server's refusal is quoted
-	weightReturned = 1 // the returned message follows in the text
-	weightAgainst  = -4
-
-	// enoughHeader is the score of a header from which the text need say
-	// nothing that the data know, if only it names an address: a notice in a
-	// language or of a program that they do not know.
-	enoughHeader = 7
-
-	// tooLittle is the score down from which the header alone says that the
-	// message is no bounce, whoever wrote it and whatever it quotes.
-	tooLittle = -4
-)
-
 // isBounce weighs the header's cues and the text's together.
 func (n *notice) isBounce(head headScore) bool {
 	if (!head.machine || head.person) && !n.opened {
@@ -261,23 +264,24 @@ func (n *notice) isBounce(head headScore) bool {
 	if n.opened {
 		head.score -= head.spared
 	}
-	body := weightSays * min(n.says, 2)
+	w := &n.d.weights
+	body := w.Says * min(n.says, w.MostSays)
 	if n.opened {
-		body += weightOpens
+		body += w.Opens
 	}
-	if body > 0 && head.score+body+weightAgainst*n.against >= n.d.threshold {
+	if body > 0 && head.score+body+w.Against*n.against >= w.Threshold {
 		return true
 	}
 	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || reply.Parse(n.words(0, n.end)).Status.Class != 0) {
-		body += weightReply
+		body += w.Reply
 	}
-	if body == 0 && (head.score < enoughHeader || len(n.addrs) == 0) {
+	if body == 0 && (head.score < w.Suffices || len(n.addrs) == 0) {
 		return false
 	}
 	if n.cut {
-		body += weightReturned
+		body += w.Returned
 	}
-	return head.score+body+weightAgainst*n.against >= n.d.threshold
+	return head.score+body+w.Against*n.against >= w.Threshold
 }
 
 // addressedTo reports whether the message was sent to addr itself.

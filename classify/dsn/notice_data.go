@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -125,16 +126,51 @@ type noticeData struct {
 	// headerStart names fields that begin a returned message in mid-text.
 	headerStart map[string]bool
 	// idFields names fields of message ids, which look like addresses.
-	idFields  map[string]bool
-	threshold int // score from which a message is a bounce
+	idFields map[string]bool
+	weights  weights
+	around   around
+}
+
+// weights tell how the signs of a bounce are added up.
+type weights struct {
+	Threshold int `toml:"threshold"` // score from which a message is a bounce
+
+	// What the text adds.
+	Opens    int `toml:"opens"`     // a sentence that only one program writes
+	Says     int `toml:"says"`      // a sentence that says that mail failed
+	MostSays int `toml:"most_says"` // so many of those count
+	Reply    int `toml:"reply"`     // a server's refusal is quoted
+	Returned int `toml:"returned"`  // the returned message follows in the text
+	Against  int `toml:"against"`   // each sentence that speaks against a bounce
+
+	// What the header alone decides, by its score.
+	Suffices  int `toml:"suffices"`  // from here on the text need only name an address
+	Addressee int `toml:"addressee"` // from here on a notice may be about the address that it was sent to
+	Refuses   int `toml:"refuses"`   // down from here the message is no bounce, whatever it quotes
+}
+
+// around lists what stands around addresses and hosts, in lower case.
+type around struct {
+	Joins    []string `toml:"joins"`    // at most one between a phrase and the address that it announces
+	Between  []string `toml:"between"`  // and these behind it
+	Before   []string `toml:"before"`   // before an address that has a line to itself
+	Behind   []string `toml:"behind"`   // before an address that ends its line, whatever stands there
+	After    []string `toml:"after"`    // behind the address of a recipient, in brackets
+	Expanded []string `toml:"expanded"` // behind an address that opens a paragraph
+	Command  []string `toml:"command"`  // right before the address of a recipient, anywhere
+	Summary  []string `toml:"summary"`  // field of a summary of the message that names whom it was for
+	Date     []string `toml:"date"`     // behind a name: a date follows
+	Host     []string `toml:"host"`     // between a domain and the host that answers for it
+	Dialogue []string `toml:"dialogue"` // a line that begins so is one of a dialogue or leads to one
 }
 
 // noticeFile is the form of a data file.
 type noticeFile struct {
-	Format []noticeFormat `toml:"format"`
-	Cue    []noticeCue    `toml:"cue"`
-	Text   struct {
-		Threshold   int      `toml:"threshold"`
+	Format  []noticeFormat `toml:"format"`
+	Cue     []noticeCue    `toml:"cue"`
+	Weights weights        `toml:"weights"`
+	Around  around         `toml:"around"`
+	Text    struct {
 		HeaderStart []string `toml:"header_start"`
 		IDFields    []string `toml:"id_fields"`
 	} `toml:"text"`
@@ -146,7 +182,7 @@ type noticeFile struct {
 var notices = sync.OnceValue(func() *noticeData {
 	d, err := loadNotices()
 	if err != nil {
-		return &noticeData{phrases: &phraseIndex[role]{}, threshold: 1 << 30}
+		return &noticeData{phrases: &phraseIndex[role]{}, weights: weights{Threshold: 1 << 30}}
 	}
 	return d
 })
@@ -174,8 +210,11 @@ func loadNotices() (*noticeData, error) {
 		for i := range f.Cue {
 			d.cues.add(&f.Cue[i])
 		}
-		if f.Text.Threshold != 0 {
-			d.threshold = f.Text.Threshold
+		if f.Weights.Threshold != 0 {
+			d.weights = f.Weights
+		}
+		if f.Around.Joins != nil {
+			d.around = f.Around
 		}
 		for _, name := range f.Text.HeaderStart {
 			d.headerStart[strings.ToLower(name)] = true
@@ -184,8 +223,8 @@ func loadNotices() (*noticeData, error) {
 			d.idFields[strings.ToLower(name)] = true
 		}
 	}
-	if d.cues.count > maxCues {
-		return nil, fmt.Errorf("reading notice data: %d cues, of %d at most", d.cues.count, maxCues)
+	if d.weights.Threshold <= 0 || len(d.around.Dialogue) == 0 {
+		return nil, errors.New("reading notice data: no file has [weights] with a threshold, or none has [around]")
 	}
 	for i := range d.formats {
 		f := &d.formats[i]

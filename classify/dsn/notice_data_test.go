@@ -39,15 +39,27 @@ func TestNoticeDataTidy(t *testing.T) {
 			}
 		}
 	}
-	if d.threshold <= 0 || d.cues.count > 256 {
-		t.Errorf("threshold %d, %d cues", d.threshold, d.cues.count)
+	if d.weights.Threshold <= 0 {
+		t.Errorf("threshold %d", d.weights.Threshold)
 	}
 	a, err := loadAutoReplies()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.threshold <= 0 || a.words <= 0 || a.cues.count > 256 {
-		t.Errorf("automatic replies: threshold %d, words %d, %d cues", a.threshold, a.words, a.cues.count)
+	if a.threshold <= 0 || a.words <= 0 {
+		t.Errorf("automatic replies: threshold %d, words %d", a.threshold, a.words)
+	}
+}
+
+func TestManyCues(t *testing.T) {
+	var set cueSet
+	for i := range 1000 {
+		set.add(&noticeCue{Header: []string{"Subject", "From"}, Any: []string{"gnarf"}, Weight: i})
+	}
+	sum, times := 0, 0
+	set.each(fields{"Subject", "gnarf", "From", "gnarf gnarf"}, func(c *noticeCue) { sum, times = sum+c.Weight, times+1 })
+	if sum != 999*1000/2 || times != 1000 {
+		t.Errorf("%d cues of 1000, %d in all", times, sum)
 	}
 }
 

@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -246,6 +247,6 @@ func isRemoteLine(low []byte) bool {
 }
 
 // isDialogueLine reports whether a line is one of an SMTP dialogue or leads to one.
-func isDialogueLine(low []byte) bool {
-	return bytes.HasPrefix(low, []byte(">>>")) || bytes.HasPrefix(low, []byte("<<<")) || bytes.HasPrefix(low, []byte("... while"))
+func (n *notice) isDialogueLine(low []byte) bool {
+	return slices.ContainsFunc(n.d.around.Dialogue, func(s string) bool { return bytes.HasPrefix(low, []byte(s)) })
 }

@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (n *notice) findElsewhere(limit int) {
 			continue
 		}
 		switch {
-		case n.behind(a, "rcpt to") || n.behindCode(a, l):
+		case n.behindCommand(a) || n.behindCode(a, l):
 			replies = append(replies, a)
 		case n.isHeading(a, -1):
 			alone = append(alone, a)
@@ -123,9 +124,11 @@ func (n *notice) isOther(a noticeAddr) bool {
 	return false
 }
 
-// behind reports whether words stand right before an address.
-func (n *notice) behind(a noticeAddr, words string) bool {
-	return bytes.HasSuffix(bytes.TrimRight(n.low[:a.from], " :<"), []byte(words))
+// behindCommand reports whether the command that names a recipient stands right
+// before an address.
+func (n *notice) behindCommand(a noticeAddr) bool {
+	before := bytes.TrimRight(n.low[max(0, a.from-maxSentence):a.from], " :<")
+	return slices.ContainsFunc(n.d.around.Command, func(s string) bool { return bytes.HasSuffix(before, []byte(s)) })
 }
 
 // behindCode reports whether an address follows the code that its line begins

@@ -33,7 +33,7 @@ func (n *notice) replyEnd(at, to int) int {
 		folded := at > first.word && l.indent > first.indent
 		if many && leadsWithCode(low) && bytes.HasPrefix(low, code) {
 			many = low[3] == '-'
-		} else if l.para || isDialogueLine(low) || !folded && (leadsWithCode(low) || n.hostBegins(next)) {
+		} else if l.para || n.isDialogueLine(low) || !folded && (leadsWithCode(low) || n.hostBegins(next)) {
 			break
 		}
 		end = min(l.end, to)

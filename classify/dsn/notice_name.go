@@ -40,8 +40,11 @@ func (n *notice) findName(limit int) bool {
 		l := &n.lines[line]
 		name := n.orig[l.word:l.end]
 		end := l.end
-		if on := bytes.Index(name, []byte(" on ")); on > 0 { // "Doe, John on Mon, 1 Jan 2024"
-			name = name[:on]
+		for _, on := range n.d.around.Date { // "Doe, John on Mon, 1 Jan 2024"
+			if i := bytes.Index(n.low[l.word:l.end], []byte(on)); i > 0 {
+				name = name[:i]
+				break
+			}
 		}
 		// QUIRK: "user@@example.com  domain missing or malformed": Exim.
 		broken := bytes.IndexByte(n.orig[l.start:l.end], '@') >= 0 && n.addressAt(line) < 0

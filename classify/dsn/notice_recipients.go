@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -146,7 +147,7 @@ func (n *notice) isSummary(k *mark) bool {
 		last = k.end
 	}
 	l := &n.lines[n.lineAt(last)]
-	return n.low[last] == ':' && l.start > k.start && bytes.Equal(n.low[l.start:last], []byte("to"))
+	return n.low[last] == ':' && l.start > k.start && slices.Contains(n.d.around.Summary, string(n.low[l.start:last]))
 }
 
 // nearList reports whether a list of recipients is announced close to mark m.
@@ -210,9 +211,13 @@ func (n *notice) follows(end int, a noticeAddr) bool {
 		return false
 	}
 	between := bytes.Trim(n.low[end:a.start], " <>\"'(:=[]-,;&/*.")
-	between = bytes.TrimSpace(bytes.TrimPrefix(between, []byte("and")))
-	switch string(between) {
-	case "", "smtp", "mailto", "rfc822", "to", "recipient", "address", "user":
+	for _, p := range n.d.around.Joins {
+		if rest, ok := bytes.CutPrefix(between, []byte(p)); ok {
+			between = bytes.TrimSpace(rest)
+			break
+		}
+	}
+	if len(between) == 0 || slices.Contains(n.d.around.Between, string(between)) {
 		return true
 	}
 	// A display name: "Recipient: Jane Doe <jane@example.com>".
@@ -228,12 +233,10 @@ func (n *notice) isHeading(a noticeAddr, heading int) bool {
 		return false // and many others may stand before it
 	}
 	before := bytes.TrimLeft(unnumbered(n.low[l.word:max(l.word, a.from)]), signs+"<\"'([{")
-	for _, p := range []string{"mailto:", "smtp:", "rfc822;", "local:"} {
+	for _, p := range n.d.around.Before {
 		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
 	}
-	// QUIRK: "c=US;a= ;p=Org;dda:SMTP=u@example.com; on Mon, …": Exchange 5.5
-	// and other X.400 systems, of addresses of the Internet.
-	if bytes.HasSuffix(before, []byte("dda:smtp=")) {
+	if slices.ContainsFunc(n.d.around.Behind, func(s string) bool { return bytes.HasSuffix(before, []byte(s)) }) {
 		before = before[:0]
 	}
 	rest := n.low[a.to:max(a.to, min(l.end, a.to+maxSentence))]
@@ -244,7 +247,7 @@ func (n *notice) isHeading(a noticeAddr, heading int) bool {
 	case len(before) == 0:
 		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':' ||
 			startsWithCode(bytes.TrimLeft(rest, signs+"<>\"')]},;"))
-	case len(after) == 0 || bytes.HasPrefix(n.low[a.to:l.end], []byte("<mailto:")):
+	case len(after) == 0 || slices.ContainsFunc(n.d.around.After, func(s string) bool { return bytes.HasPrefix(n.low[a.to:l.end], []byte(s)) }):
 		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && !bytes.ContainsAny(before, ":@<,;!?。、，")
 	}
 	return false
@@ -289,7 +292,7 @@ func (n *notice) isQSBMF(a noticeAddr) bool {
 		return false
 	}
 	after := bytes.TrimLeft(n.low[a.to:max(a.to, l.end)], " ")
-	return len(after) > 0 && after[0] == ':' || bytes.HasPrefix(after, []byte("(expanded from"))
+	return len(after) > 0 && after[0] == ':' || slices.ContainsFunc(n.d.around.Expanded, func(s string) bool { return bytes.HasPrefix(after, []byte(s)) })
 }
 
 // keepOnly makes the addresses that the header names the recipients.

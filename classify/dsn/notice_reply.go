@@ -168,8 +168,11 @@ func (n *notice) hostAt(pos int) string {
 	for i < end && (isAlnum(n.orig[i]) || n.orig[i] == '.' || n.orig[i] == '-' || n.orig[i] == '_') {
 		i++
 	}
-	if by := n.low[i:end]; bytes.HasPrefix(by, []byte(" by ")) { // Google: "for the domain x by mx.x"
-		j := i + len(" by ")
+	for _, by := range n.d.around.Host { // "for the domain x by mx.x"
+		if !bytes.HasPrefix(n.low[i:end], []byte(by)) {
+			continue
+		}
+		j := i + len(by)
 		k := j
 		for k < end && (isAlnum(n.orig[k]) || n.orig[k] == '.' || n.orig[k] == '-') {
 			k++
