@@ -33,9 +33,14 @@ type Engine struct {
 // checks of `rules test`. The error is [rules.Problems]: every problem there
 // is, each with its file and line.
 func New(opts Options) (*Engine, error) {
+	known := make(chan error, 1)
+	go func() { known <- dsn.Load() }() // meanwhile
 	set, problems := rules.Load(opts.RulesDir)
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("reading rules: %w", problems)
+	}
+	if err := <-known; err != nil {
+		return nil, err
 	}
 	e := newEngine(set)
 	e.limits = opts.Limits.WithDefaults()

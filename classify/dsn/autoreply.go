@@ -1,11 +1,9 @@
 package dsn
 
 import (
-	"fmt"
 	"strings"
-	"sync"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // Octets of a reply's text that are searched for words: people's own words
@@ -75,65 +73,40 @@ func (d *autoReplyData) most() int { return max(d.words, d.sure) }
 
 // autoReplyFile is the form of the data file.
 type autoReplyFile struct {
-	Threshold int `toml:"threshold"`
-	Subject   int `toml:"subject"`
-	Maybe     int `toml:"maybe"`
-	Words     int `toml:"words"`
-	Sure      int `toml:"sure"`
+	Threshold, Subject, Maybe, Words, Sure int
 
-	Cue      []noticeCue `toml:"cue"`
+	Cue      []noticeCue
 	Language []struct {
-		Name    string   `toml:"name"`
-		Subject []string `toml:"subject"` // the Subject begins so
-		Maybe   []string `toml:"maybe"`   // and so, but a person's may too
-		Any     []string `toml:"any"`     // the text says so
-		Sure    []string `toml:"sure"`    // the absent person says so
-	} `toml:"language"`
+		Name    string
+		Subject []string    // the Subject begins so
+		Maybe   []string    // and so, but a person's may too
+		Any     []toml.Text // the text says so
+		Sure    []toml.Text // the absent person says so
+	}
 }
 
-// autoReplies returns the data, read once; see notices on errors.
-var autoReplies = sync.OnceValue(func() *autoReplyData {
-	d, err := loadAutoReplies()
-	if err != nil {
-		return &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: 1 << 30}
-	}
-	return d
-})
-
-func loadAutoReplies() (*autoReplyData, error) {
-	b, err := noticeFiles.ReadFile("data/autoreply.toml")
-	if err != nil {
-		return nil, fmt.Errorf("reading autoreply data: %w", err)
-	}
+func loadAutoReplies(l *loader) *autoReplyData {
 	var f autoReplyFile
-	dec := toml.NewDecoder(strings.NewReader(string(b))).DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
-		return nil, fmt.Errorf("parsing autoreply.toml: %w", err)
-	}
+	l.read("data/autoreply.toml", &f)
 	d := &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words, sure: f.Sure}
+	if d.threshold <= 0 || d.words <= 0 || d.sure <= 0 {
+		l.complain(0, "threshold, words and sure must be above 0")
+	}
 	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
 	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe, Gate: true}
-	for _, l := range f.Language {
-		for _, s := range l.Subject {
+	for _, lang := range f.Language {
+		for _, s := range lang.Subject {
 			subject.Begin = append(subject.Begin, s, "["+s, "("+s)
 		}
-		maybe.Begin = append(maybe.Begin, l.Maybe...)
-		for _, p := range l.Any {
-			if err := d.phrases.add(p, saysAny); err != nil {
-				return nil, fmt.Errorf("autoreply.toml: language %s: %w", l.Name, err)
-			}
-		}
-		for _, p := range l.Sure {
-			if err := d.phrases.add(p, saysSure); err != nil {
-				return nil, fmt.Errorf("autoreply.toml: language %s: %w", l.Name, err)
-			}
-		}
+		maybe.Begin = append(maybe.Begin, lang.Maybe...)
+		addPhrases(l, d.phrases, lang.Any, saysAny)
+		addPhrases(l, d.phrases, lang.Sure, saysSure)
 	}
 	for _, c := range append(f.Cue, subject, maybe) {
-		d.cues.add(&c)
+		d.cues.load(l, &c)
 	}
-	d.subject.add(&subject)
-	return d, nil
+	d.subject.load(l, &subject)
+	return d
 }
 
 // answers reports whether the Subject is one that only an automatic reply has.

@@ -1,7 +1,5 @@
 package dsn
 
-import "sync"
-
 // Gate decides by the header alone whether a message is worth reading: a bounce,
 // a complaint, a receipt or an automatic reply shows there what it is. It is the
 // one gate of the daemon, which is spared the body of ordinary mail, and of
@@ -85,11 +83,6 @@ func (d *gateData) field(name []byte) *gateField {
 	}
 	return nil
 }
-
-// gates returns the gate's data, read once; see notices on errors.
-var gates = sync.OnceValue(func() *gateData {
-	return makeGate(notices(), autoReplies())
-})
 
 func makeGate(n *noticeData, a *autoReplyData) *gateData {
 	d := &gateData{wanted: max(1, a.threshold-a.words)}

@@ -1,17 +1,11 @@
 package dsn
 
 import (
-	"embed"
-	"errors"
-	"fmt"
+	"io/fs"
 	"strings"
-	"sync"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
-
-//go:embed data/*.toml
-var noticeFiles embed.FS
 
 // role is what a phrase of a notice tells the reader; a phrase may have several.
 type role uint32
@@ -41,52 +35,52 @@ const (
 
 // noticeFormat is what the data say of one kind of notice.
 type noticeFormat struct {
-	Name  string `toml:"name"`
-	About string `toml:"about"`
+	Name  string
+	About string
 
 	// ByAddress tells that the program writes by each address whatever it knows
 	// of it: the rest is a form letter.
 	ByAddress bool `toml:"by_address"`
 
-	Opens      []string `toml:"opens"`
-	Says       []string `toml:"says"`
-	List       []string `toml:"list"`
-	Names      []string `toml:"names"`
-	Reply      []string `toml:"reply"`
-	Host       []string `toml:"host"`
-	HostBefore []string `toml:"host_before"`
-	Returned   []string `toml:"returned"`
-	Delayed    []string `toml:"delayed"`
-	Failed     []string `toml:"failed"`
-	Other      []string `toml:"other"`
-	Original   []string `toml:"original"`
-	Stop       []string `toml:"stop"`
-	Transcript []string `toml:"transcript"`
-	Summary    []string `toml:"summary"`
-	End        []string `toml:"end"`
-	Against    []string `toml:"against"`
-	Aside      []string `toml:"aside"`
-	Details    []string `toml:"details"`
+	Opens      []toml.Text
+	Says       []toml.Text
+	List       []toml.Text
+	Names      []toml.Text
+	Reply      []toml.Text
+	Host       []toml.Text
+	HostBefore []toml.Text `toml:"host_before"`
+	Returned   []toml.Text
+	Delayed    []toml.Text
+	Failed     []toml.Text
+	Other      []toml.Text
+	Original   []toml.Text
+	Stop       []toml.Text
+	Transcript []toml.Text
+	Summary    []toml.Text
+	End        []toml.Text
+	Against    []toml.Text
+	Aside      []toml.Text
+	Details    []toml.Text
 
-	Example []noticeExample `toml:"example"`
+	Example []noticeExample
 }
 
 // noticeExample is a notice, or the telling part of one, and what it must be
 // read as.
 type noticeExample struct {
-	From    string   `toml:"from"`
-	Subject string   `toml:"subject"`
-	Failed  string   `toml:"failed_recipients"`
-	Text    string   `toml:"text"`
-	Want    []string `toml:"want"` // one recipient each: address, action, SMTP code, status, the reply's words
+	From    string
+	Subject string
+	Failed  string `toml:"failed_recipients"`
+	Text    string
+	Want    []string `toml:",empty"` // one recipient each: address, action, SMTP code, status, the reply's words
 }
 
-func (f *noticeFormat) roles() map[role][]string {
+func (f *noticeFormat) roles() map[role][]toml.Text {
 	opens := roleOpens
 	if f.ByAddress {
 		opens |= roleForm
 	}
-	return map[role][]string{
+	return map[role][]toml.Text{
 		opens: f.Opens, roleSays: f.Says, roleList: f.List, roleNames: f.Names,
 		roleReply: f.Reply, roleHost: f.Host, roleHostBefore: f.HostBefore,
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
@@ -97,29 +91,29 @@ func (f *noticeFormat) roles() map[role][]string {
 
 // noticeCue is a sign in the header that a message is, or is not, a bounce.
 type noticeCue struct {
-	Name    string   `toml:"name"`
-	Header  []string `toml:"header"`
-	Local   []string `toml:"local"`   // local part of the address
-	Empty   bool     `toml:"empty"`   // no address: "<>", or nothing
-	Present bool     `toml:"present"` // the field is there
-	Begin   []string `toml:"begin"`   // the value begins so
-	Any     []string `toml:"any"`     // the value contains this
-	Weight  int      `toml:"weight"`
-	Machine bool     `toml:"machine"` // a mail system wrote the message
-	Daemon  bool     `toml:"daemon"`  // by its own account
-	Null    bool     `toml:"null"`    // with the null sender
-	Spares  bool     `toml:"spares"`  // says nothing where a daemon sends on, or from, a list
-	Robot   bool     `toml:"robot"`   // some program wrote it
-	Delayed bool     `toml:"delayed"` // the program will try again
-	Gate    bool     `toml:"gate"`    // a message with it is worth reading, see [Gate]
-	Person  bool     `toml:"person"`  // people write so, too: a sentence is wanted that only one mail system writes
+	Line    toml.Line
+	Name    string
+	Header  []string
+	Local   []string // local part of the address
+	Empty   bool     // no address: "<>", or nothing
+	Present bool     // the field is there
+	Begin   []string // the value begins so
+	Any     []string // the value contains this
+	Weight  int
+	Machine bool // a mail system wrote the message
+	Daemon  bool // by its own account
+	Null    bool // with the null sender
+	Spares  bool // says nothing where a daemon sends on, or from, a list
+	Robot   bool // some program wrote it
+	Delayed bool // the program will try again
+	Gate    bool // a message with it is worth reading, see [Gate]
+	Person  bool // people write so, too: a sentence is wanted that only one mail system writes
 
 	number int // in its cueSet
 }
 
 // noticeData is all that the data files say about notices.
 type noticeData struct {
-	formats []noticeFormat
 	cues    cueSet
 	phrases *phraseIndex[role]
 
@@ -166,49 +160,33 @@ type around struct {
 
 // noticeFile is the form of a data file.
 type noticeFile struct {
-	Format  []noticeFormat `toml:"format"`
-	Cue     []noticeCue    `toml:"cue"`
-	Weights weights        `toml:"weights"`
-	Around  around         `toml:"around"`
+	Format  []noticeFormat
+	Cue     []noticeCue
+	Weights weights
+	Around  around
 	Text    struct {
 		HeaderStart []string `toml:"header_start"`
 		IDFields    []string `toml:"id_fields"`
-	} `toml:"text"`
+	}
 }
 
-// notices returns the data, read once. They are part of the program and a test
-// reads them, so an error cannot be met at run time; should it be, no notice
-// is recognised.
-var notices = sync.OnceValue(func() *noticeData {
-	d, err := loadNotices()
-	if err != nil {
-		return &noticeData{phrases: &phraseIndex[role]{}, weights: weights{Threshold: 1 << 30}}
-	}
-	return d
-})
-
-func loadNotices() (*noticeData, error) {
+func loadNotices(l *loader) *noticeData {
 	d := &noticeData{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}, idFields: map[string]bool{}}
-	files, err := noticeFiles.ReadDir("data")
-	if err != nil {
-		return nil, fmt.Errorf("reading notice data: %w", err)
+	names, err := fs.Glob(l.fsys, "data/notice-*.toml")
+	if err != nil || len(names) == 0 {
+		l.complain(0, "there are no files notice-*.toml")
 	}
-	for _, file := range files {
-		if !strings.HasPrefix(file.Name(), "notice-") {
-			continue
-		}
-		b, err := noticeFiles.ReadFile("data/" + file.Name())
-		if err != nil {
-			return nil, fmt.Errorf("reading notice data: %w", err)
-		}
+	for _, name := range names {
 		var f noticeFile
-		dec := toml.NewDecoder(strings.NewReader(string(b))).DisallowUnknownFields()
-		if err := dec.Decode(&f); err != nil {
-			return nil, fmt.Errorf("parsing %s: %w", file.Name(), err)
-		}
-		d.formats = append(d.formats, f.Format...)
+		l.read(name, &f)
+		l.formats = append(l.formats, f.Format...)
 		for i := range f.Cue {
-			d.cues.add(&f.Cue[i])
+			d.cues.load(l, &f.Cue[i])
+		}
+		for i := range f.Format {
+			for r, phrases := range f.Format[i].roles() {
+				addPhrases(l, d.phrases, phrases, r)
+			}
 		}
 		if f.Weights.Threshold != 0 {
 			d.weights = f.Weights
@@ -224,17 +202,35 @@ func loadNotices() (*noticeData, error) {
 		}
 	}
 	if d.weights.Threshold <= 0 || len(d.around.Dialogue) == 0 {
-		return nil, errors.New("reading notice data: no file has [weights] with a threshold, or none has [around]")
+		l.complain(0, "[weights] with a threshold, or [around] with a dialogue, is in no file: add it")
 	}
-	for i := range d.formats {
-		f := &d.formats[i]
-		for r, phrases := range f.roles() {
-			for _, p := range phrases {
-				if err := d.phrases.add(p, r); err != nil {
-					return nil, fmt.Errorf("format %s: %w", f.Name, err)
-				}
+	return d
+}
+
+// addPhrases files the phrases of a list.
+func addPhrases[T ~uint32](l *loader, x *phraseIndex[T], phrases []toml.Text, bits T) {
+	for _, p := range phrases {
+		if err := x.add(p.S, bits); err != nil {
+			l.complain(toml.Line(p.Line), "%v", err)
+		}
+	}
+}
+
+// load adds a cue, unless it could not be told from others or from nothing.
+func (s *cueSet) load(l *loader, c *noticeCue) {
+	for _, name := range c.Header {
+		if len(name) > maxFieldName {
+			l.complain(c.Line, "cue %q looks at a field whose name has %d octets, %d are the most", c.Name, len(name), maxFieldName)
+			return
+		}
+	}
+	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
+		for _, p := range list {
+			if foldPhrase(p) == "" {
+				l.complain(c.Line, "cue %q holds %q, which is nothing when it is compared", c.Name, p)
+				return
 			}
 		}
 	}
-	return d, nil
+	s.add(c)
 }

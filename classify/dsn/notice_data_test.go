@@ -5,49 +5,47 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
+
+// noticeFormats are the formats of notices that the data know.
+func noticeFormats(t testing.TB) []noticeFormat {
+	l := loader{fsys: dataFiles}
+	loadNotices(&l)
+	if err := l.problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return l.formats
+}
 
 // TestNoticeDataTidy keeps the data files in order: phrases are written as they
 // are compared, none stands twice in a list, every cue can hold and counts.
 func TestNoticeDataTidy(t *testing.T) {
-	d, err := loadNotices()
-	if err != nil {
-		t.Fatal(err)
-	}
 	names := map[string]bool{}
-	for i := range d.formats {
-		f := &d.formats[i]
+	for _, f := range noticeFormats(t) {
 		if names[f.Name] {
 			t.Errorf("two formats %s", f.Name)
 		}
 		names[f.Name] = true
 		for _, phrases := range f.roles() {
-			for j, p := range phrases {
+			list := toml.Strings(phrases)
+			for j, p := range list {
 				if got := foldPhrase(p); got != p {
 					t.Errorf("format %s: %q is compared as %q", f.Name, p, got)
 				}
-				if slices.Index(phrases, p) != j {
+				if slices.Index(list, p) != j {
 					t.Errorf("format %s: %q stands twice in a list", f.Name, p)
 				}
 			}
 		}
 	}
-	for _, f := range d.cues.fields {
+	for _, f := range notices().cues.fields {
 		for _, c := range f.cues {
 			if c.Weight == 0 && !c.Gate || len(c.Local)+len(c.Begin)+len(c.Any) == 0 && !c.Empty && !c.Present {
 				t.Errorf("cue %q never counts", c.Name)
 			}
 		}
-	}
-	if d.weights.Threshold <= 0 {
-		t.Errorf("threshold %d", d.weights.Threshold)
-	}
-	a, err := loadAutoReplies()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.threshold <= 0 || a.words <= 0 {
-		t.Errorf("automatic replies: threshold %d, words %d", a.threshold, a.words)
 	}
 }
 

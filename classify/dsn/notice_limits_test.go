@@ -86,12 +86,8 @@ func FuzzNotice(f *testing.F) {
 		f.Add("Re: hello", "u@example.com, v@example.com", body)
 	}
 	f.Add("failure notice", "", "<u@b.example>:\nno\n--- Original message follows.\nTo: v@b.example")
-	d, err := loadNotices()
-	if err != nil {
-		f.Fatal(err)
-	}
-	for i := range d.formats {
-		for _, e := range d.formats[i].Example {
+	for _, format := range noticeFormats(f) {
+		for _, e := range format.Example {
 			f.Add(e.Subject, e.Failed, e.Text)
 		}
 	}

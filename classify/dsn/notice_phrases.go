@@ -1,7 +1,6 @@
 package dsn
 
 import (
-	"errors"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -30,14 +29,12 @@ const (
 	phraseMin     = 4 // octets that a phrase has at least
 )
 
-var errShortPhrase = errors.New("phrase is too short")
-
 // add files a phrase under its folded form. A phrase that is there already
 // gets the bits in addition.
 func (x *phraseIndex[T]) add(text string, bits T) error {
 	p := foldPhrase(text)
 	if len(p) < phraseMin {
-		return fmt.Errorf("%w: %q", errShortPhrase, text)
+		return fmt.Errorf("%q is shorter than %d octets: write more of it", text, phraseMin)
 	}
 	if i, ok := x.place[p]; ok {
 		x.phrases[i].bits |= bits

@@ -58,11 +58,7 @@ func brief(r Recipient) string {
 // TestNoticeExamples reads the examples of the data files: every format has
 // one, and each is read as the data say.
 func TestNoticeExamples(t *testing.T) {
-	d, err := loadNotices()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range d.formats {
+	for _, f := range noticeFormats(t) {
 		if len(f.Example) == 0 {
 			t.Errorf("format %s has no example", f.Name)
 		}

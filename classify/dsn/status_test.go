@@ -86,15 +86,3 @@ func TestReadMTA(t *testing.T) {
 		}
 	}
 }
-
-// TestTables reads the data as the program does.
-func TestTables(t *testing.T) {
-	if _, err := loadTables(reportTOML); err != nil {
-		t.Error(err)
-	}
-	for _, bad := range []string{"[actions]\nlost = ['x']", "[actions]\nfailed = 1", "[unknown]\nx = 1"} {
-		if _, err := loadTables(bad); err == nil {
-			t.Errorf("%q was taken", bad)
-		}
-	}
-}

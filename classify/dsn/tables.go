@@ -1,16 +1,6 @@
 package dsn
 
-import (
-	_ "embed"
-	"fmt"
-	"strings"
-	"sync"
-
-	"github.com/pelletier/go-toml/v2"
-)
-
-//go:embed data/report.toml
-var reportTOML string
+import "github.com/bounce-milter/bounce-milter/internal/toml"
 
 // reportTables is what data/report.toml says about reports in the wild.
 type reportTables struct {
@@ -45,35 +35,26 @@ type rejectionTable struct {
 	MeansFull    string `toml:"means_full"`
 }
 
-// tables returns the tables, read once. They are part of the program and a
-// test reads them; should they be unreadable, only what the RFCs name is known.
-var tables = sync.OnceValue(func() *reportTables {
-	t, err := loadTables(reportTOML)
-	if err != nil {
-		return &reportTables{}
-	}
-	return t
-})
-
-func loadTables(data string) (*reportTables, error) {
+func loadTables(l *loader) *reportTables {
 	var f struct {
 		Actions  map[Action][]string
 		Charsets struct {
 			None  []string
 			Alias map[string]string
 		}
-		Feedback   []struct{ About, Returned string }
+		Feedback []struct {
+			Line            toml.Line
+			About, Returned string
+		}
 		Diagnostic struct{ Fields []string }
 		Rejection  rejectionTable
 		Types      struct{ Fields, Returned []string }
 		Person     personTable
 	}
-	if err := toml.NewDecoder(strings.NewReader(data)).DisallowUnknownFields().Decode(&f); err != nil {
-		return nil, fmt.Errorf("parsing report data: %w", err)
-	}
+	l.read("data/report.toml", &f)
 	t := &reportTables{
 		actions:   map[string]Action{},
-		noCharset: map[string]bool{},
+		noCharset: map[string]bool{"": true}, // there is no label
 		charset:   f.Charsets.Alias,
 
 		diagnostic: f.Diagnostic.Fields,
@@ -92,7 +73,7 @@ func loadTables(data string) (*reportTables, error) {
 	}
 	for a, words := range f.Actions {
 		if t.actions[string(a)] != a {
-			return nil, fmt.Errorf("parsing report data: %q is no action of RFC 3464", a)
+			l.complain(0, "%q is no action of RFC 3464: write one of %s", a, toml.OneOf(Actions))
 		}
 		for _, w := range words {
 			t.actions[w] = a
@@ -102,7 +83,10 @@ func loadTables(data string) (*reportTables, error) {
 		t.noCharset[label] = true
 	}
 	for _, fb := range f.Feedback {
+		if fb.Returned == "" {
+			l.complain(fb.Line, "a report needs the field of the message that it is about: add returned")
+		}
 		t.feedback = append(t.feedback, fb.Returned)
 	}
-	return t, nil
+	return t
 }

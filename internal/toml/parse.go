@@ -134,7 +134,8 @@ func syntax(name string, data []byte, err error) Problem {
 		return p
 	}
 	text := strings.TrimSpace(lines[p.Line-1])
-	if m := bareWord.FindStringSubmatch(text); m != nil {
+	var alone map[string]any
+	if m := bareWord.FindStringSubmatch(text); m != nil && toml.Unmarshal([]byte(text), &alone) != nil {
 		p.Message += fmt.Sprintf(": put quotes around the value, %s = %s", m[1], Quote(m[2]))
 	} else if text != "" {
 		p.Message += ", in: " + excerpt(text)

@@ -75,12 +75,20 @@ func DidYouMean(name string, known []string) string {
 		return fmt.Sprintf(": did you mean %s?", near)
 	case near != "":
 		return fmt.Sprintf(": did you mean %q?", near)
-	case len(known) == 1:
-		return ": there is only " + known[0]
-	case len(known) > 0 && len(known) <= maxListed:
-		return ": there are " + strings.Join(known, ", ")
+	case len(known) > maxListed:
+		return ""
 	}
-	return ""
+	return thereAre(known)
+}
+
+func thereAre(known []string) string {
+	switch len(known) {
+	case 0:
+		return ""
+	case 1:
+		return ": there is only " + known[0]
+	}
+	return ": there are " + strings.Join(known, ", ")
 }
 
 // maxWord bounds the words that are compared, for the cost grows with the square

@@ -1,17 +1,254 @@
 package toml
 
 import (
+	"reflect"
+	"strings"
 	"testing"
+	"time"
 )
+
+// TestLines: every value knows its line, however the file is laid out.
+func TestLines(t *testing.T) {
+	doc, problems := Parse("x.toml", []byte("# first\n\n[[rule]]\r\nid = \"a\"\nany = [\n  \"one\", # two\n\n  '''three''',\n]\n  [rule.sub]\nk = { a = 1,\n b = [ true ] }\nx.y.z = 1\n"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	list := doc.Get("rule").Value
+	if list.Kind != List || !list.Headed || len(list.List) != 1 {
+		t.Fatalf("%+v", list)
+	}
+	rule := list.List[0].Table
+	if rule.Line != 3 || rule.Get("id").Line != 4 || rule.Get("any").Line != 5 || rule.Get("none") != nil {
+		t.Errorf("%+v", rule)
+	}
+	items := rule.Get("any").Value.List
+	if len(items) != 2 || items[0].Line != 6 || items[1].Line != 8 || items[1].Text != "three" {
+		t.Errorf("%+v", items)
+	}
+	sub := rule.Get("sub")
+	if k := sub.Value.Table.Get("k").Value; sub.Line != 10 || k.Headed || k.Table.Get("b").Line != 12 {
+		t.Errorf("%+v", sub)
+	}
+	if z := sub.Value.Table.Get("x").Value.Table.Get("y").Value.Table.Get("z"); z.Line != 13 || z.Value.Int() != 1 {
+		t.Errorf("%+v", z)
+	}
+}
+
+func TestSyntax(t *testing.T) {
+	long := strings.Repeat("é", 90)
+	for data, want := range map[string]string{
+		"a = 1\nb = two words # really\n": `x:2: not TOML: expected keyword "true": put quotes around the value, b = "two words"`,
+		"a = 1\n\na = 2\n":                "x:3: not TOML: key a is already defined, in: a = 2",
+		"[a]\n[b\n" + long:                "x:2: not TOML: expected ']' to close table name, in: [b",
+		"'" + long:                        "x:1: not TOML: unterminated literal string, in: '" + strings.Repeat("é", 79) + "…",
+	} {
+		_, problems := Parse("x", []byte(data))
+		if len(problems) != 1 || problems[0].String() != want {
+			t.Errorf("%q:\ngot  %v\nwant %s", data, problems, want)
+		}
+	}
+}
+
+type sample struct {
+	Top string
+	May []string `toml:",empty"`
+	One struct {
+		Line  Line
+		Flag  bool
+		Count int
+		Raw   Value
+		Other map[string]string
+		Lists map[kindOfWord][]string
+	}
+	Many []struct {
+		common
+		Line     Line
+		Words    []Text
+		Examples []example `toml:"example_list"`
+	}
+}
+
+type kindOfWord string
+
+type common struct{ Name Text }
+
+type example struct {
+	Line Line
+	Text string
+}
+
+func (e *example) FromText(t Text) { *e = example{Line(t.Line), t.S} }
+func (e *example) Form() string    { return `"…" or { text = "…" }` }
+
+func TestDecode(t *testing.T) {
+	var got sample
+	problems := Decode("x", []byte(`top = "a"
+[one]
+flag = true
+count = 0x10
+raw = 1.5
+other = { "a.b" = "c" }
+[one.lists]
+odd = ["x", "y"]
+even = "z"
+[[many]]
+name = "n"
+words = "w"
+example_list = ["p", { text = "q" }]
+[[many]]
+`), &got)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var want sample
+	want.Top = "a"
+	want.One.Line, want.One.Flag, want.One.Count = 2, true, 16
+	want.One.Raw = Value{Kind: Float, Line: 5, Text: "1.5"}
+	want.One.Other = map[string]string{"a.b": "c"}
+	want.One.Lists = map[kindOfWord][]string{"odd": {"x", "y"}, "even": {"z"}}
+	want.Many = append(want.Many, want.Many...)
+	want.Many = make([]struct {
+		common
+		Line     Line
+		Words    []Text
+		Examples []example `toml:"example_list"`
+	}, 2)
+	want.Many[0].Line, want.Many[0].Name, want.Many[0].Words = 10, Text{"n", 11}, []Text{{"w", 12}}
+	want.Many[0].Examples = []example{{13, "p"}, {13, "q"}}
+	want.Many[1].Line = 14
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestDecodeProblems(t *testing.T) {
+	const data = `tip = "a"
+Top = ""
+[one]
+flog = true
+flag = "yes"
+count = 1.0
+other = "x"
+lists.odd = [1]
+[[many]]
+nam = "n"
+words = [true, ""]
+example_list = [5, { txt = "q" }]
+[[many]]
+name = 1
+words = []
+[[few]]
+[many_more]
+`
+	const want = `x:1: unknown key "tip": did you mean "top"?
+x:2: unknown key "Top": did you mean "top"?
+x:4: unknown key "flog" in [one]: did you mean "flag"?
+x:5: flag must be true or false
+x:6: count must be a whole number
+x:7: other is a table: write its keys below a line [one.other]
+x:8: odd must hold strings only
+x:10: unknown key "nam" in [[many]]: did you mean "name"?
+x:11: words must hold strings only
+x:11: words holds an empty string
+x:12: example_list: write "…" or { text = "…" }
+x:12: unknown key "txt" in [[many.example_list]]: did you mean "text"?
+x:14: name must be a string in quotes
+x:15: words is an empty list: leave the key out
+x:16: unknown section [[few]]: there are [one], [[many]]
+x:17: unknown section [many_more]: there are [one], [[many]]`
+	var s sample
+	if got := Decode("x", []byte(data), &s).Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for data, want := range map[string]string{
+		"[[one]]":                      "x:1: [[one]] is one table: write [one]",
+		"[many]":                       "x:1: [many] is one of many: write [[many]]",
+		"many = [1]":                   "x:1: many is a list of tables: write [[many]]",
+		"top = ''":                     "x:1: top is empty",
+		"[[many]]\nwords=1":            "x:2: words must be a string or a list of strings",
+		"may = []\n[one]\nflag = true": "",
+	} {
+		if got := Decode("x", []byte(data), &s).Error(); got != want {
+			t.Errorf("%q: got %s, want %s", data, got, want)
+		}
+	}
+	var only struct{ Many []example }
+	if got := Decode("x", []byte("stray = 1"), &only).Error(); got != `x:1: "stray" stands outside of any section: there is only [[many]]` {
+		t.Error(got)
+	}
+}
+
+func TestProblem(t *testing.T) {
+	for want, p := range map[string]Problem{
+		"m":           {Message: "m"},
+		"k: m":        {Key: "k", Message: "m"},
+		"f: k: m":     {File: "f", Key: "k[1]", Message: "m"},
+		"f:2: k.l: m": {File: "f", Line: 2, Key: "k.l", Message: "m"},
+	} {
+		if got := p.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	ps := Problems{{File: "b", Line: 1}, {File: "a", Line: 2}, {File: "a", Line: 1}}
+	ps.Sort()
+	if ps.Error() != "a:1: \na:2: \nb:1: " || ps.Err() == nil || Problems(nil).Err() != nil {
+		t.Errorf("%v", ps)
+	}
+}
 
 func TestNearest(t *testing.T) {
 	words := []string{"listen", "mode", "log", "limits", "header_prefix"}
 	for in, want := range map[string]string{
 		"lisen": "listen", "lsiten": "listen", "Listen": "listen", "listens": "listen", "mod": "mode",
 		"header-prefix": "header_prefix", "headerprefix": "header_prefix", "limit": "limits", "action": "", "x": "",
+		strings.Repeat("x", 1<<20): "",
 	} {
 		if got := Nearest(in, words); got != want {
 			t.Errorf("nearest to %q is %q, want %q", in, got, want)
 		}
 	}
+	for in, want := range map[string]string{"moed": `: did you mean "mode"?`, "xyz": ": there are listen, mode, log, limits, header_prefix"} {
+		if got := DidYouMean(in, words); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+	if got := DidYouMean("x", make([]string, maxListed+1)); got != "" {
+		t.Errorf("too many are listed: %s", got)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	for got, want := range map[string]string{
+		Quote("a\"\\\n\x7f"): `"a\"\\\u000A\u007F"`, Duration(2 * time.Hour): `"2h"`, Duration(90 * time.Minute): `"1h30m"`,
+		Duration(time.Millisecond): `"1ms"`, Duration(0): `"0s"`, Size(1 << 20): `"1MiB"`, Size(1000): "1000", Size(0): "0",
+		OneOf([]string{"a"}): `"a"`, OneOf([]string{"a", "b", "c"}): `"a", "b" or "c"`,
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for in, want := range map[string]int64{"1": 1, "1K": 1024, "2 KB": 2048, "3KiB": 3072, "1G": 1 << 30} {
+		if n, ok := ParseSize(in); !ok || n != want {
+			t.Errorf("%q is read as %d", in, n)
+		}
+	}
+	for _, in := range []string{"", "-1", "x", "1T", "K", "9223372036854775807K"} {
+		if n, ok := ParseSize(in); ok {
+			t.Errorf("%q is read as %d", in, n)
+		}
+	}
+}
+
+// FuzzDecode: nothing makes the reader panic, and every problem has its place.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("top = 'a'\n[one]\nflag = true\n[[many]]\nexample_list = ['x', {}]\n[many.sub]\n"))
+	f.Add([]byte("a.b.c = { d = [[1, {}], 2026-01-01] }\n[one.lists]\n'' = []\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s sample
+		for _, p := range Decode("x", data, &s) {
+			if p.File != "x" || p.Line < 1 || p.Message == "" {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
 }

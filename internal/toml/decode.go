@@ -1,0 +1,273 @@
+package toml
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Text is a string and the line it stands in.
+type Text struct {
+	S    string
+	Line int
+}
+
+// Line, as the type of a field, gets the line in which the table begins.
+type Line int
+
+// Short is a table that may be written as a string alone.
+type Short interface {
+	// FromText takes the string.
+	FromText(Text)
+	// Form names both ways to write it, for who wrote neither.
+	Form() string
+}
+
+// Decode reads a file into the struct that into points to. A key bears the name
+// of its field in lower case, or that of the field's tag `toml`; an embedded
+// struct has its keys among those of the one around it. Fields are strings,
+// [Text], integers, booleans, [Value], structs, maps, and lists of these, where
+// one value stands for a list of one. A list may be empty if its tag says so
+// behind the name: `toml:"want,empty"`.
+//
+// Everything that is wrong is returned: keys that nothing reads, with the one
+// that was likely meant, values of another kind, strings and lists that are
+// empty. What could be read of such a file is in into all the same.
+func Decode(name string, data []byte, into any) Problems {
+	t, problems := Parse(name, data)
+	if len(problems) > 0 {
+		return problems
+	}
+	return t.Decode(name, into)
+}
+
+// Decode reads a file's table into the struct that into points to.
+func (t *Table) Decode(name string, into any) Problems {
+	d := decoder{file: name, schemas: map[reflect.Type]*schema{}}
+	d.table(t, "", reflect.ValueOf(into).Elem())
+	d.problems.Sort()
+	return d.problems
+}
+
+type decoder struct {
+	file     string
+	problems Problems
+	schemas  map[reflect.Type]*schema
+}
+
+func (d *decoder) complain(line int, format string, args ...any) {
+	d.problems = append(d.problems, Problem{File: d.file, Line: line, Message: fmt.Sprintf(format, args...)})
+}
+
+var (
+	textType  = reflect.TypeFor[Text]()
+	lineType  = reflect.TypeFor[Line]()
+	valueType = reflect.TypeFor[Value]()
+)
+
+// schema is what may stand in a table: the keys in order, with their fields.
+type schema struct {
+	keys  []string
+	field map[string]reflect.StructField
+	empty map[string]bool // lists that may be empty
+	line  []int           // index of the field of type Line, nil where there is none
+}
+
+func (d *decoder) schemaOf(t reflect.Type) *schema {
+	if s := d.schemas[t]; s != nil {
+		return s
+	}
+	s := &schema{field: map[string]reflect.StructField{}, empty: map[string]bool{}}
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Type == lineType {
+			s.line = f.Index
+		} else if !f.Anonymous && f.IsExported() {
+			key, option, _ := strings.Cut(f.Tag.Get("toml"), ",")
+			if key == "" {
+				key = strings.ToLower(f.Name)
+			}
+			s.keys = append(s.keys, key)
+			s.field[key], s.empty[key] = f, option == "empty"
+		}
+	}
+	d.schemas[t] = s
+	return s
+}
+
+// isSection reports whether a field is written below a header: a struct, a map,
+// or a list of them.
+func isSection(t reflect.Type) (section, many bool) {
+	if t.Kind() == reflect.Slice {
+		t, many = t.Elem(), true
+	}
+	return t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t != textType && t != valueType, many
+}
+
+func header(key string, many bool) string {
+	if many {
+		return "[[" + key + "]]"
+	}
+	return "[" + key + "]"
+}
+
+// table reads a table; at is its name, "" for the file's own.
+func (d *decoder) table(t *Table, at string, into reflect.Value) {
+	if into.Kind() == reflect.Map {
+		d.entries(t, at, into)
+		return
+	}
+	s := d.schemaOf(into.Type())
+	if s.line != nil {
+		into.FieldByIndex(s.line).SetInt(int64(t.Line))
+	}
+	for _, f := range t.Fields {
+		field, ok := s.field[f.Key]
+		if !ok {
+			d.unknown(f, at, s)
+			continue
+		}
+		if s.empty[f.Key] && f.Value.Kind == List && len(f.Value.List) == 0 {
+			continue
+		}
+		d.value(f.Key, at, f.Value, into.FieldByIndex(field.Index))
+	}
+}
+
+// entries reads a table whose keys are data.
+func (d *decoder) entries(t *Table, at string, into reflect.Value) {
+	if into.IsNil() {
+		into.Set(reflect.MakeMap(into.Type()))
+	}
+	for _, f := range t.Fields {
+		v := reflect.New(into.Type().Elem()).Elem()
+		d.value(f.Key, at, f.Value, v)
+		into.SetMapIndex(reflect.ValueOf(f.Key).Convert(into.Type().Key()), v)
+	}
+}
+
+// unknown complains about a key that nothing reads.
+func (d *decoder) unknown(f Field, at string, s *schema) {
+	var sections, keys []string
+	for _, k := range s.keys {
+		if is, many := isSection(s.field[k].Type); is {
+			sections = append(sections, header(k, many))
+		} else {
+			keys = append(keys, k)
+		}
+	}
+	switch {
+	case f.Value.Headed && at == "":
+		name := header(f.Key, f.Value.Kind == List)
+		d.complain(f.Line, "unknown section %s%s", name, DidYouMean(name, sections))
+	case at == "" && len(keys) == 0:
+		d.complain(f.Line, "%q stands outside of any section%s", f.Key, thereAre(sections))
+	case at == "":
+		d.complain(f.Line, "unknown key %q%s", f.Key, DidYouMean(f.Key, keys))
+	default:
+		d.complain(f.Line, "unknown key %q in %s%s", f.Key, at, DidYouMean(f.Key, s.keys))
+	}
+}
+
+// value reads the value of a key.
+func (d *decoder) value(key, at string, v Value, into reflect.Value) {
+	t := into.Type()
+	section, many := isSection(t)
+	name := header(strings.TrimPrefix(strings.Trim(at, "[]")+"."+key, "."), many)
+	switch {
+	case t == valueType:
+		into.Set(reflect.ValueOf(v))
+	case many:
+		d.list(key, name, v, into)
+	case section:
+		if v.Kind == Tables {
+			d.table(v.Table, name, into)
+		} else if v.Headed {
+			d.complain(v.Line, "[[%s]] is one table: write [%[1]s]", key)
+		} else {
+			d.complain(v.Line, "%s is a table: write its keys below a line %s", key, name)
+		}
+	default:
+		d.scalar(key, v, into)
+	}
+}
+
+// list reads a list, or one value that stands for a list of one.
+func (d *decoder) list(key, name string, v Value, into reflect.Value) {
+	of := into.Type().Elem()
+	section, _ := isSection(into.Type())
+	items := v.List
+	switch {
+	case v.Kind != List:
+		items = []Value{v}
+	case len(items) == 0:
+		d.complain(v.Line, "%s is an empty list: leave the key out", key)
+	}
+	if v.Kind == Tables && v.Headed {
+		d.complain(v.Line, "[%s] is one of many: write [[%[1]s]]", key)
+		return
+	}
+	for _, item := range items {
+		one := reflect.New(of)
+		short, isShort := one.Interface().(Short)
+		switch {
+		case section && item.Kind == Tables:
+			d.table(item.Table, name, one.Elem())
+		case isShort && item.Kind == String:
+			short.FromText(Text{item.Text, item.Line})
+		case isShort:
+			d.complain(item.Line, "%s: write %s", key, short.Form())
+			continue
+		case section:
+			d.complain(item.Line, "%s is a list of tables: write %s", key, name)
+			continue
+		case v.Kind != List && item.Kind != String:
+			d.complain(item.Line, "%s must be a string or a list of strings", key)
+			continue
+		case item.Kind != String:
+			d.complain(item.Line, "%s must hold strings only", key)
+			continue
+		case item.Text == "":
+			d.complain(item.Line, "%s holds an empty string", key)
+			continue
+		default:
+			d.scalar(key, item, one.Elem())
+		}
+		into.Set(reflect.Append(into, one.Elem()))
+	}
+}
+
+// scalar reads a string, a number or a boolean.
+func (d *decoder) scalar(key string, v Value, into reflect.Value) {
+	kind, wants := String, "a string in quotes"
+	switch into.Kind() {
+	case reflect.Bool:
+		kind, wants = Bool, "true or false"
+	case reflect.Int:
+		kind, wants = Integer, "a whole number"
+	}
+	if v.Kind != kind {
+		d.complain(v.Line, "%s must be %s", key, wants)
+		return
+	}
+	switch {
+	case kind == Bool:
+		into.SetBool(v.Text == "true")
+	case kind == Integer:
+		into.SetInt(v.Int())
+	case v.Text == "":
+		d.complain(v.Line, "%s is empty", key)
+	case into.Type() == textType:
+		into.Set(reflect.ValueOf(Text{v.Text, v.Line}))
+	default:
+		into.SetString(v.Text)
+	}
+}
+
+// Strings returns the strings without their lines.
+func Strings(ts []Text) []string {
+	var list []string
+	for _, t := range ts {
+		list = append(list, t.S)
+	}
+	return list
+}
