@@ -217,8 +217,8 @@ func (q *inquest) codes(inner, whole reply.Reply) {
 	if q.code == 0 {
 		q.code = ev.SMTPCode
 	}
-	if q.code == 0 {
-		q.code = bareCode(q.reply.norm)
+	if norm := q.reply.norm; q.code == 0 && len(norm) == len(" 550 ") {
+		q.code = reply.AnyCode(norm[1:4]) // the published table holds some that no server should send
 	}
 	q.status = inner.Status
 	switch {
@@ -238,25 +238,6 @@ func (q *inquest) codes(inner, whole reply.Reply) {
 	default:
 		q.class = 0
 	}
-}
-
-// bareCode reads a text that is nothing but a number of three digits, also one
-// that no server should send; the published table holds some.
-func bareCode(norm []byte) int {
-	if len(norm) != 5 {
-		return 0
-	}
-	n := 0
-	for _, c := range norm[1:4] {
-		if c < '0' || c > '9' {
-			return 0
-		}
-		n = n*10 + int(c-'0')
-	}
-	if n < 200 {
-		return 0
-	}
-	return n
 }
 
 // permanent reports whether the final reply refuses for good: by its SMTP

@@ -3,6 +3,7 @@ package classify
 import (
 	"bytes"
 
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -60,14 +61,6 @@ const maxQuotes = 8
 // maxMarker bounds the octets that are hidden as a wrapper's own words.
 const maxMarker = 100
 
-// startsWithCode reports whether b begins with an SMTP reply code.
-func startsWithCode(b []byte) bool {
-	if len(b) < 4 || b[0] != '4' && b[0] != '5' || b[1] < '0' || b[1] > '9' || b[2] < '0' || b[2] > '9' {
-		return false
-	}
-	switch b[3] {
-	case ' ', '-', ',', ':':
-		return true
-	}
-	return false
-}
+// startsWithCode reports whether b begins with a reply code that refuses, and
+// something behind it.
+func startsWithCode(b []byte) bool { return len(b) > 3 && reply.LeadingCode(b) >= 400 }

@@ -74,7 +74,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	}
 	comment := ""
 	if rcpt.Diagnostic == "" {
-		if comment = statusWords(r.decode(g.field[fieldStatus])); leadingCode(comment) >= 400 {
+		if comment = statusWords(r.decode(g.field[fieldStatus])); reply.LeadingCode(comment) >= 400 {
 			rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", comment
 		}
 	}

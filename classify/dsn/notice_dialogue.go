@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // exchange is a reply in an SMTP dialogue, or a line that looks like one.
@@ -120,7 +122,7 @@ func (d *dialogueReader) answered(line int, addr *noticeAddr) {
 		from++
 	}
 	text := n.words(from, l.end)
-	code := leadingCode(text)
+	code := reply.LeadingCode(text)
 	if e := d.unfinished(line, code); e != nil {
 		e.lines = append(append(e.lines, '\n'), text...)
 		return
@@ -171,7 +173,7 @@ func (d *dialogueReader) reported(line int, addr *noticeAddr) {
 	}
 	d.until = n.replyEnd(from, end)
 	e.reply = n.words(from, d.until)
-	e.code = leadingCode(e.reply)
+	e.code = reply.LeadingCode(e.reply)
 	if d.note >= 0 && addr != nil {
 		e.note = n.words(d.note, l.start)
 	}
@@ -243,7 +245,7 @@ func (n *notice) inDialogue(line int) bool {
 // code: "<<< Network is down".
 func isRemoteLine(low []byte) bool {
 	rest, ok := bytes.CutPrefix(low, []byte("<<<"))
-	return ok && leadingCode(string(cutBytes(bytes.TrimLeft(rest, " "), 4))) != 0
+	return ok && reply.LeadingCode(bytes.TrimLeft(rest, " ")) != 0
 }
 
 // isDialogueLine reports whether a line is one of an SMTP dialogue or leads to one.

@@ -3,6 +3,8 @@ package dsn
 import (
 	"bytes"
 	"sort"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // wrappedLine is how many octets a line has at least that a program broke because
@@ -31,9 +33,10 @@ func (n *notice) replyEnd(at, to int) int {
 		l := &n.lines[next]
 		low := n.low[l.start:l.end]
 		folded := at > first.word && l.indent > first.indent
-		if many && leadsWithCode(low) && bytes.HasPrefix(low, code) {
-			many = low[3] == '-'
-		} else if l.para || n.isDialogueLine(low) || !folded && (leadsWithCode(low) || n.hostBegins(next)) {
+		begins := reply.LeadingCode(low) != 0
+		if many && begins && bytes.HasPrefix(low, code) {
+			many = len(low) > 3 && low[3] == '-'
+		} else if l.para || n.isDialogueLine(low) || !folded && (begins || n.hostBegins(next)) {
 			break
 		}
 		end = min(l.end, to)

@@ -108,45 +108,11 @@ func (n *notice) hostBegins(line int) bool {
 }
 
 // startsWithCode reports whether b begins with a reply code that refuses.
-func startsWithCode(b []byte) bool {
-	if len(b) < 3 || b[0] != '4' && b[0] != '5' || !isDigit(b[1]) || !isDigit(b[2]) {
-		return false
-	}
-	if len(b) == 3 {
-		return true
-	}
-	switch b[3] {
-	case '-':
-		return len(b) == 4 || !isDigit(b[4]) || len(b) > 5 && b[5] == '.'
-	case ' ', ',', ':', ';', '<', '[', '#':
-		return true
-	}
-	return false
-}
-
-// leadsWithCode reports whether b begins with any reply code.
-func leadsWithCode(b []byte) bool {
-	return len(b) > 3 && reply.ParseCode(string(b[:3])) != 0 && (b[3] == ' ' || b[3] == '-')
-}
+func startsWithCode(b []byte) bool { return reply.LeadingCode(b) >= 400 }
 
 // startsWithStatus reports whether b begins with an enhanced code that refuses.
 func startsWithStatus(b []byte) bool {
-	if len(b) < 5 || b[0] != '4' && b[0] != '5' || b[1] != '.' {
-		return false
-	}
-	i := 0
-	for i < len(b) && i < 10 && (isDigit(b[i]) || b[i] == '.') {
-		i++
-	}
-	return reply.ParseStatus(string(bytes.TrimRight(b[:i], "."))).Class != 0 && (i == len(b) || !isAlnum(b[i]))
-}
-
-// leadingCode returns the reply code that s begins with, 0 if none.
-func leadingCode(s string) int {
-	if len(s) < 3 || !isDigit(s[0]) || !isDigit(s[1]) || !isDigit(s[2]) || len(s) > 3 && isDigit(s[3]) {
-		return 0
-	}
-	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+	return len(b) > 1 && b[1] == '.' && reply.LeadingStatus(string(cutBytes(b, 16))).Class >= 4
 }
 
 func firstWord(b []byte) string {

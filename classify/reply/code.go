@@ -2,40 +2,73 @@ package reply
 
 import "strings"
 
-// ParseCode reads a reply code and nothing else: 4yz, 5yz, and those 2yz that a
-// server may send (RFC 5321 section 4.2.3). 0 stands for anything else.
-func ParseCode(s string) int {
-	if !isCode(s) {
+// A text is what may hold a code: most are strings, a notice is octets.
+type text interface{ ~string | ~[]byte }
+
+// ParseCode reads a reply code and nothing else: 4yz, 5yz, and those 2yz that
+// servers send (RFC 5321 section 4.2.3). 0 stands for anything else.
+func ParseCode[T text](s T) int {
+	if len(s) != 3 || !isCode(s) {
 		return 0
 	}
 	return number(s)
 }
 
-// number reads three digits.
-func number(s string) int {
+// LeadingCode returns the reply code that s begins with, 0 where it begins with
+// none. Beside those of [ParseCode] that may be 334 or 354, which a dialogue shows.
+//
+// What ends a code is the same wherever one may stand. A hyphen does not in
+// front of digits alone, as in "550-599" or "550-1234567": a range or a part of a
+// number, more likely than the first line of a reply whose words are a number.
+func LeadingCode[T text](s T) int {
+	if len(s) < 3 || !isCode(s) && !isPrompt(s) || !endsCode(s, 3) {
+		return 0
+	}
+	return number(s)
+}
+
+// AnyCode reads a number of three digits from 200 and nothing else, also one that
+// no server should send: published tables hold some. 0 stands for anything else.
+func AnyCode[T text](s T) int {
+	if len(s) != 3 || s[0] < '2' || !areDigits(s) {
+		return 0
+	}
+	return number(s)
+}
+
+// number reads the three digits that s begins with.
+func number[T text](s T) int {
 	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
 }
 
-// isCode reports whether three digits may be a reply code: of success, of
-// transient or of permanent failure (RFC 5321 section 4.2.1).
-func isCode(t string) bool {
-	if len(t) != 3 || !isDigit(t[1]) || !isDigit(t[2]) {
+// areDigits reports whether s begins with three digits.
+func areDigits[T text](s T) bool { return isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2]) }
+
+// isCode reports whether the three octets that s begins with may be a reply code:
+// of success, of transient or of permanent failure (RFC 5321 section 4.2.1).
+func isCode[T text](s T) bool {
+	if !areDigits(s) {
 		return false
 	}
-	switch t[0] {
+	switch s[0] {
 	case '4', '5':
 		return true
 	case '2':
-		switch t {
-		case "211", "214", "220", "221", "235", "250", "251", "252", "253":
+		switch number(s) {
+		case 211, 214, 220, 221, 235, 250, 251, 252, 253:
 			return true
 		}
 	}
 	return false
 }
 
+// isPrompt reports whether s begins with a code by which a server asks to go on.
+func isPrompt[T text](s T) bool {
+	return areDigits(s) && (number(s) == 334 || number(s) == 354)
+}
+
 // endsCode reports whether a reply code may end before s[i].
-func endsCode(s string, i int) bool {
+func endsCode[T text](s T, i int) bool {
 	if i >= len(s) {
 		return true
 	}
@@ -46,7 +79,7 @@ func endsCode(s string, i int) bool {
 		}
 		return n == i+1 || n < len(s) && s[n] == '.'
 	}
-	return strings.IndexByte(" \t\r\n,;:.\"')]}>#(<_*!|", s[i]) >= 0
+	return strings.IndexByte(" \t\r\n,;:.\"')]}>#(<[_*!|", s[i]) >= 0
 }
 
 // codePlace reports whether a reply code may stand at s[at], and whether that

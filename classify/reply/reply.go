@@ -61,7 +61,7 @@ func (sc *scan) text() string {
 	if sc.multi >= 0 {
 		from, code = sc.multi, sc.s[sc.multi:sc.multi+3]
 		status = statusAt(strings.TrimLeft(sc.s[from+4:], " "))
-	} else if len(s) > 4 && isCode(s[:3]) && s[3] == ' ' {
+	} else if len(s) > 4 && isCode(s) && s[3] == ' ' {
 		from, code, status = 0, s[:3], statusAt(strings.TrimLeft(s[4:], " "))
 		if sc.s[0] != s[0] {
 			from = strings.Index(sc.s, s)

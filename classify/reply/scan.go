@@ -59,7 +59,7 @@ func (sc *scan) run() {
 			tok = tok[:len(tok)-1]
 		}
 		switch after := i + len(tok); {
-		case isCode(tok) && endsCode(s, after):
+		case len(tok) == 3 && isCode(tok) && endsCode(s, after):
 			sc.code(tok, i, after)
 		default:
 			if st := ParseStatus(tok); st.Class != 0 && endsStatus(s, after) {

@@ -143,29 +143,35 @@ func FindStatus(s string) Status {
 		if !isDigit(s[i]) || i > 0 && (isDigit(s[i-1]) || s[i-1] == '.') {
 			continue
 		}
-		if t := numbersAt(s[i:]); endsStatus(s, i+len(t)) {
-			if st := ParseStatus(t); st.Class != 0 {
-				return st
-			}
+		if t := statusAt(s[i:]); t != "" && endsStatus(s, i+len(t)) {
+			return ParseStatus(t)
 		}
 	}
 	return Status{}
 }
 
-// statusAt returns the enhanced code that s begins with as it is written, "" if
-// it does not.
-func statusAt(s string) string {
-	if t := numbersAt(s); ParseStatus(t).Class != 0 {
-		return t
+// LeadingStatus returns the enhanced code that s begins with, the zero Status
+// where it begins with none.
+func LeadingStatus(s string) Status {
+	t := statusAt(s)
+	if t == "" || !endsStatus(s, len(t)) {
+		return Status{}
 	}
-	return ""
+	return ParseStatus(t)
 }
 
-// numbersAt returns the digits and dots that s begins with.
-func numbersAt(s string) string {
+// statusAt returns the enhanced code that s begins with as it is written, "" if
+// it does not. The end of a sentence is none of it.
+func statusAt(s string) string {
 	i := 0
 	for i < len(s) && (isDigit(s[i]) || s[i] == '.') {
 		i++
+	}
+	for i > 0 && s[i-1] == '.' {
+		i--
+	}
+	if ParseStatus(s[:i]).Class == 0 {
+		return ""
 	}
 	return s[:i]
 }

@@ -124,7 +124,7 @@ func (b codesBuilder) addSeed(t table) {
 	}
 	gists := map[gistKey]int{}
 	for _, r := range t.rows {
-		k := pairKey{code: codeNumber(r.cell[1])}
+		k := pairKey{code: reply.AnyCode(r.cell[1])}
 		name := r.cell[1]
 		if r.cell[2] != "-" {
 			k.status = reply.ParseStatus(r.cell[2])
@@ -198,7 +198,7 @@ func (b codesBuilder) addStatuses(t table) {
 
 func (b codesBuilder) addSMTP(t table) {
 	for _, r := range t.rows {
-		n := codeNumber(r.cell[0])
+		n := reply.AnyCode(r.cell[0])
 		if n == 0 {
 			b.complain(t.file, r.line, "not an SMTP code: "+r.cell[0])
 			continue

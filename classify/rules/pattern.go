@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
@@ -46,9 +45,10 @@ func (p CodePattern) Class() int {
 	return 0
 }
 
-// number reads one to three digits, -1 for anything else.
+// number reads one to three digits without a needless zero before them (RFC 3463
+// section 2), -1 for anything else.
 func number(s string) int {
-	if len(s) == 0 || len(s) > 3 {
+	if len(s) == 0 || len(s) > 3 || s[0] == '0' && len(s) > 1 {
 		return -1
 	}
 	n := 0
@@ -121,13 +121,4 @@ func validID(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 64
-}
-
-// codeNumber reads a three-digit SMTP code, 0 for anything else.
-func codeNumber(s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 100 || n > 999 {
-		return 0
-	}
-	return n
 }

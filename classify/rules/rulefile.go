@@ -270,7 +270,7 @@ func (b *builder) example(v value, r reader) Example {
 			}
 		case "code":
 			if f.value.kind == unstable.String {
-				e.Code = codeNumber(f.value.text)
+				e.Code = reply.AnyCode(f.value.text)
 			} else {
 				e.Code = r.integer(f)
 			}

@@ -27,6 +27,9 @@ func TestStatusPattern(t *testing.T) {
 		{pattern: "5.1.9-3", malformed: true},
 		{pattern: "5.1.a", malformed: true},
 		{pattern: "5..1", malformed: true},
+		{pattern: "3.1.1", malformed: true},
+		{pattern: "5.01.1", malformed: true},
+		{pattern: "5.7.00-9", malformed: true},
 	} {
 		p, err := parseStatusPattern(c.pattern)
 		if c.malformed != (err != nil) {
