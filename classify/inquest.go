@@ -106,7 +106,10 @@ func (q *inquest) readReply() {
 		text = ""
 	}
 	q.witness, q.words = 0, q.unread
-	r := reply.Parse(spaced(bounded(text)))
+	r := q.ev.parsed
+	if text = spaced(bounded(text)); r.Text != text {
+		r = reply.Parse(text)
+	}
 	q.find(&q.reply, r.Text, true)
 	inner := r
 	if q.reply.inner > 0 {

@@ -1,7 +1,10 @@
 package classify
 
 import (
+	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -162,4 +165,30 @@ func FuzzJudge(f *testing.F) {
 			t.Fatalf("a delay is %s", v.Type)
 		}
 	})
+}
+
+// TestReplyIsParsedOnce judges a reply as the reading of a message hands it on, and
+// as it is parsed from its text: the verdict is the same.
+func TestReplyIsParsedOnce(t *testing.T) {
+	e := builtIn(t)
+	paths, err := filepath.Glob("dsn/testdata/*/*.eml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no messages: %v", err)
+	}
+	for _, p := range paths {
+		raw, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.message(context.Background(), raw, func(ev Evidence, _ bool) {
+			if ev.parsed.Text != ev.Reply {
+				t.Errorf("%s: the reply %q is not handed on, but %q", p, ev.Reply, ev.parsed.Text)
+			}
+			handed := e.Judge(&ev)
+			ev.parsed = reply.Reply{}
+			if again := e.Judge(&ev); again != handed {
+				t.Errorf("%s: %+v, but %+v parsed from %q", p, handed, again, ev.Reply)
+			}
+		})
+	}
 }

@@ -112,6 +112,8 @@ type Evidence struct {
 	Recipient    string // whom the message was for, "" where that is not known
 	Sender       string // who sent it by its envelope, "" likewise
 	Author       string // who sent it by its header, "" likewise
+
+	parsed reply.Reply // Reply, where the reading of a message has parsed it already
 }
 
 // Verdict is what a piece of evidence means.

@@ -87,7 +87,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 
 	unfinished := isUnfinished(rcpt.Diagnostic)
 	said := reply.Parse(rcpt.Diagnostic)
-	rcpt.Diagnostic = said.Text
+	rcpt.quote(said)
 	if rcpt.DiagnosticType != "x-unix" { // the exit code of a program
 		rcpt.SMTPCode = said.Code
 	}
@@ -201,13 +201,14 @@ func (r *reader) askNotice(rcpt *Recipient) {
 	if found.Diagnostic == "" {
 		return
 	}
-	said := reply.Parse(found.Diagnostic)
+	said := found.Reply()
 	if rcpt.SMTPCode == 0 {
 		rcpt.SMTPCode = said.Code
 	}
 	rcpt.Status = betterStatus(said.Status, rcpt.Status)
 	if rcpt.Diagnostic == "" {
-		rcpt.Diagnostic, rcpt.DiagnosticType = said.Text, "smtp"
+		rcpt.quote(said)
+		rcpt.DiagnosticType = "smtp"
 	} else if rcpt.Notice == "" && said.Text != rcpt.Diagnostic {
 		rcpt.Notice = said.Text
 	}

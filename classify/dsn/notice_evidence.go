@@ -96,7 +96,7 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	if e := f.said; e != nil && !e.remote && e.code == said.Code && (len(n.found) <= 1 || e.sure) {
 		r.transcript = n.parse(e.reply).Text
 	}
-	r.SMTPCode, r.Status = said.Code, said.Status
+	r.SMTPCode, r.Status, r.said = said.Code, said.Status, said
 	if said.Status.Class == 0 || said.Code == 0 && r.Diagnostic == "" {
 		words := g.codes
 		if !g.own {

@@ -171,6 +171,7 @@ func (w *reportWriter) diagnostic(b *strings.Builder, want *Recipient, class str
 			want.Diagnostic = fmt.Sprintf("%d %s %s", want.SMTPCode, said, words)
 		}
 	}
+	want.said = reply.Parse(want.Diagnostic)
 	w.field(b, "Diagnostic-Code", want.DiagnosticType+"; "+want.Diagnostic)
 }
 

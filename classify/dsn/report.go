@@ -106,6 +106,9 @@ type Recipient struct {
 	Diagnostic     string
 	DiagnosticType string // "smtp", "x-postfix", "x-unix" ..., lower case
 
+	// said is the reply of which Diagnostic is the text, see Reply.
+	said reply.Reply
+
 	// Notice holds the notice's words about this recipient, unfolded, "" where
 	// they say nothing beyond Diagnostic.
 	Notice string
@@ -124,6 +127,17 @@ type Recipient struct {
 	WillRetryUntil string
 	Extensions     []Field
 }
+
+// Reply returns Diagnostic as it was parsed when the report was read.
+func (r *Recipient) Reply() reply.Reply {
+	if r.said.Text != r.Diagnostic {
+		return reply.Parse(r.Diagnostic)
+	}
+	return r.said
+}
+
+// quote notes what the remote server said.
+func (r *Recipient) quote(said reply.Reply) { r.said, r.Diagnostic = said, said.Text }
 
 // Field is a header-like field as it stands: name as written, value unfolded.
 type Field struct{ Name, Value string }

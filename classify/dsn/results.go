@@ -70,7 +70,7 @@ func (r *Recipient) sameAs(other *Recipient) bool {
 // merge adds what a second group says of the same result.
 func merge(to, from *Recipient) {
 	if to.Diagnostic == "" {
-		to.Diagnostic, to.DiagnosticType = from.Diagnostic, from.DiagnosticType
+		to.Diagnostic, to.DiagnosticType, to.said = from.Diagnostic, from.DiagnosticType, from.said
 	}
 	if from.Status.TellsMore(to.Status) {
 		to.Status = from.Status
@@ -100,11 +100,12 @@ func (r *reader) complete(rcpt *Recipient, unfinished bool) {
 		return
 	}
 	found := r.evidence(rcpt.Address)
-	said := reply.Parse(found.Diagnostic)
+	said := found.Reply()
 	switch {
 	case said.Code != rcpt.SMTPCode:
 	case unfinished && strings.HasPrefix(said.Text, rcpt.Diagnostic):
-		rcpt.Diagnostic, rcpt.Status = said.Text, betterStatus(said.Status, rcpt.Status)
+		rcpt.quote(said)
+		rcpt.Status = betterStatus(said.Status, rcpt.Status)
 	case unfinished || rcpt.Notice != "":
 	case found.transcript != "" && !strings.HasPrefix(found.transcript, rcpt.Diagnostic):
 		rcpt.Notice = found.transcript

@@ -49,7 +49,8 @@ func (r *reader) notification(text string) (kind Kind, ok bool) {
 		}
 		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(clean(b.DiagnosticCode, false))
 		said := reply.Parse(rcpt.Diagnostic)
-		rcpt.Diagnostic, rcpt.SMTPCode = said.Text, said.Code
+		rcpt.quote(said)
+		rcpt.SMTPCode = said.Code
 		rcpt.Status = betterStatus(said.Status, rcpt.StatusField)
 		if n.Bounce.Type != "" {
 			rcpt.Notice = strings.TrimSpace(clean(n.Bounce.Type+" "+n.Bounce.SubType, false))
