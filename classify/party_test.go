@@ -19,6 +19,17 @@ func TestNeverHard(t *testing.T) {
 		{Reply: "550 mailbox unavailable: hostblocked"},
 		{Reply: "550 A valid address is required in the From header"},
 		{Reply: "550 5.7.1 sender not a member of domain example.com"},
+		{Reply: "554 5.5.1 Error: no valid recipients"},
+		{Reply: "550 The message to the user was not found in the expected form"},
+		{Reply: "550 Mailbox cache not found, will be built again"},
+		{Reply: "550 You're not known to this user"},
+		{Reply: "550 The mailbox is being moved to another machine"},
+		{Reply: "550 5.7.1 unknown users were written to from your network before"},
+		{Reply: "550 Der Empfänger hat Ihre Adresse nicht in seinem Adressbuch gefunden"},
+		{Reply: "550 Le message a été supprimé par un filtre du destinataire"},
+		{Reply: "550 Usuario o contraseña inválidos"},
+		{Reply: "550 Недействительный адрес в заголовке To"},
+		{Reply: "550 用户配置错误"},
 	} {
 		if v := e.Judge(&ev); v.Type == Hard {
 			t.Errorf("%q is hard: %s by %s", ev.Reply, v.Reason, v.Rule)
@@ -27,6 +38,33 @@ func TestNeverHard(t *testing.T) {
 	// A host that takes no mail says so in its greeting (RFC 7504 section 3).
 	if v := e.Judge(&Evidence{Reply: "host mx.example.com[192.0.2.9] refused to talk to me: 521 example.com does not accept mail"}); v.Reason != "no-mailbox" || v.Type != Hard {
 		t.Errorf("a host without mailboxes is %s, %s", v.Reason, v.Type)
+	}
+}
+
+// TestGreeting judges replies that address the reader as a sender.
+func TestGreeting(t *testing.T) {
+	e := builtIn(t)
+	for reply, want := range map[string]string{
+		"550 5.1.1 Sorry sender, the user you wrote to does not exist": "unknown-recipient",
+		"550 Dear sender, our server takes no letters on Sundays":      "unknown",
+		"550 The sender was refused":                                   "sender-rejected",
+	} {
+		if v := e.Judge(&Evidence{Reply: reply}); v.Reason != want {
+			t.Errorf("%q is %s by %s, want %s", reply, v.Reason, v.Rule, want)
+		}
+	}
+}
+
+// TestHostOfNotice judges notices by whether the host in them is the recipient's domain.
+func TestHostOfNotice(t *testing.T) {
+	e := builtIn(t)
+	for notice, want := range map[string]string{
+		"u@example.com: lookup mx7.example.com.: no such host": "mx-unreachable",
+		"u@example.com: lookup example.com.: no such host":     "unknown-domain",
+	} {
+		if v := e.Judge(&Evidence{Notice: notice, Recipient: "u@example.com", Action: "failed"}); v.Reason != want {
+			t.Errorf("%q is %s by %s, want %s", notice, v.Reason, v.Rule, want)
+		}
 	}
 }
 
