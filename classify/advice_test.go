@@ -120,9 +120,9 @@ advice = "a"
 	}
 	for _, c := range []struct{ data, problem string }{
 		{"", "advice.toml: advice needs hard, soft and block of [address]"},
-		{"[adress]\n", "advice.toml:1: unknown section [adress]; sections here are [address], [doubted], [bare], [unread]"},
-		{"[address]\nhart = \"x\"\n", `advice.toml:2: unknown key "hart" in [address]; did you mean "hard"?`},
-		{"[bare]\nadvise = \"x\"\n", `advice.toml:2: unknown key "advise" in [bare]; did you mean "advice"?`},
+		{"[adress]\n", "advice.toml:1: unknown section [adress]: did you mean [address]?"},
+		{"[address]\nhart = \"x\"\n", `advice.toml:2: unknown key "hart" in [address]: did you mean "hard"?`},
+		{"[bare]\nadvise = \"x\"\n", `advice.toml:2: unknown key "advise" in [bare]: did you mean "advice"?`},
 	} {
 		_, problems := rules.Build(overlay(t, "advice.toml", c.data), nil)
 		if !strings.Contains(problems.Error(), c.problem) {

@@ -80,7 +80,7 @@ func TestNewListsProblems(t *testing.T) {
 	if err == nil {
 		t.Fatal("an engine was made of broken rules")
 	}
-	for _, want := range []string{"20-bad.toml:3: unknown key \"resaon\" in [[rule]]; did you mean \"reason\"?",
+	for _, want := range []string{"20-bad.toml:3: unknown key \"resaon\" in [[rule]]: did you mean \"reason\"?",
 		"20-bad.toml:1: rule \"bad\" has no example", "30-worse.toml:1: "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,10 @@ type Problem = rules.Problem
 // one says, and no phrase may be one that no text can hold.
 func Check(rulesDir string, files []string) []Problem {
 	set, problems := rules.Load(rulesDir, files...)
+	var data rules.Problems
+	if errors.As(dsn.Load(), &data) {
+		problems = append(problems, data...)
+	}
 	// What was read of a broken file is checked all the same, so that one
 	// run shows everything.
 	if slices.ContainsFunc(set.Rules, func(r *rules.Rule) bool { return r.Admin }) {

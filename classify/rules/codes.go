@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // Choice is one category that the seed table gives a pair of codes.
@@ -75,13 +76,13 @@ type row struct {
 	cell []string
 }
 
-func parseTable(file, data string, columns int, problems *[]Problem) table {
+func parseTable(file, data string, columns int, problems *Problems) table {
 	t := table{file: file}
 	for i, l := range strings.Split(strings.TrimRight(data, "\n"), "\n") {
 		cell := strings.Split(strings.TrimRight(l, "\r"), "\t")
 		if len(cell) != columns {
-			*problems = append(*problems, Problem{file, i + 1,
-				"row of " + strconv.Itoa(len(cell)) + " columns in a table of " + strconv.Itoa(columns)})
+			*problems = append(*problems, Problem{File: file, Line: i + 1,
+				Message: "row of " + strconv.Itoa(len(cell)) + " columns in a table of " + strconv.Itoa(columns)})
 			continue
 		}
 		if i > 0 {
@@ -96,11 +97,11 @@ type codesBuilder struct {
 	*Codes
 	gists    map[string]string
 	reasons  map[string]Reason
-	problems *[]Problem
+	problems *Problems
 }
 
 func (b codesBuilder) complain(file string, line int, msg string) {
-	*b.problems = append(*b.problems, Problem{file, line, msg})
+	*b.problems = append(*b.problems, Problem{File: file, Line: line, Message: msg})
 }
 
 // reason checks a reason's name.
@@ -109,7 +110,7 @@ func (b codesBuilder) reason(file string, line int, name string) string {
 		name = r
 	}
 	if _, ok := b.reasons[name]; !ok {
-		b.complain(file, line, "unknown reason "+strconv.Quote(name)+didYouMean(name, reasonIDs(b.reasons)))
+		b.complain(file, line, "unknown reason "+strconv.Quote(name)+toml.DidYouMean(name, reasonIDs(b.reasons)))
 	}
 	return name
 }

@@ -30,7 +30,7 @@ type File struct {
 	Data  []byte
 	Admin bool
 
-	parse func() (*document, []Problem) // parses Data, once
+	parse func() (*ruleFile, Problems) // parses Data, once
 }
 
 // Load reads the embedded data and, unless adminDir is "", the rule files
@@ -145,7 +145,7 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	// Parsing takes most of the time: what comes later is parsed meanwhile.
 	for i := range files {
 		f := &files[i]
-		f.parse = sync.OnceValues(func() (*document, []Problem) { return parseDocument(f.Name, f.Data) })
+		f.parse = sync.OnceValues(f.decode)
 		go f.parse()
 	}
 	for _, f := range files {
@@ -169,7 +169,7 @@ func (b *builder) read(fsys fs.FS, name string) File {
 
 func (b *builder) codes(fsys fs.FS) {
 	c := &Codes{pairs: map[pairKey]*Pair{}, statuses: map[reply.Status]*Meaning{}, smtp: map[int]*Meaning{}}
-	cb := codesBuilder{Codes: c, gists: map[string]string{}, reasons: b.reasonByID, problems: (*[]Problem)(&b.problems)}
+	cb := codesBuilder{Codes: c, gists: map[string]string{}, reasons: b.reasonByID, problems: &b.problems}
 	tsv := func(name string, columns int) table {
 		f := b.read(fsys, "codes/"+name)
 		return parseTable(name, string(f.Data), columns, cb.problems)

@@ -1,209 +1,200 @@
 package rules
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
-	"github.com/pelletier/go-toml/v2/unstable"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-var ruleKeys = []string{"id", "reason", "type", "provider", "code", "status", "any", "all", "none", "near", "token",
-	"regex", "about", "frame", "last", "shadow", "examples"}
+// ruleFile is the form of a file of rules.
+type ruleFile struct {
+	Rule     []ruleText
+	Override []struct {
+		Line     toml.Line
+		ID       toml.Text
+		Disabled bool
+	}
+	// Language is what is said of the language of all rules that follow in the
+	// file: whether it makes one word of many, so that a phrase may begin
+	// within one.
+	Language struct {
+		Line      toml.Line
+		Compounds bool
+	}
+}
 
-var exampleKeys = []string{"reply", "notice", "sender", "recipient", "remote_mta", "reporting_mta", "provider", "status", "code", "action"}
+// ruleText is a rule as it is written.
+type ruleText struct {
+	Line                        toml.Line
+	ID, Reason, Type            toml.Text
+	Provider, Code, Status      []toml.Text
+	Any, All, None, Near, Token []toml.Text
+	Regex, About                toml.Text
+	Frame, Last, Shadow         bool
+	Examples                    []exampleText
+}
+
+// exampleText is an example as it is written: as a table, or as its reply alone.
+type exampleText struct {
+	Line                             toml.Line
+	Reply, Notice, Sender, Recipient string
+	RemoteMTA                        string `toml:"remote_mta"`
+	ReportingMTA                     string `toml:"reporting_mta"`
+	Provider, Status, Action         toml.Text
+	Code                             toml.Value // a number, or a string
+}
+
+// FromText implements [toml.Short].
+func (e *exampleText) FromText(t toml.Text) { *e = exampleText{Line: toml.Line(t.Line), Reply: t.S} }
+
+// Form implements [toml.Short].
+func (e *exampleText) Form() string { return "a reply in quotes, or a table { reply = \"…\", … }" }
 
 var abouts = []string{AboutSender, AboutSenderDomain, AboutLocal, AboutOtherHost}
 
 var actions = []string{"failed", "delayed"}
+
+// decode parses a rule file.
+func (f *File) decode() (*ruleFile, Problems) {
+	var data ruleFile
+	problems := toml.Decode(f.Name, f.Data, &data)
+	return &data, problems
+}
 
 // rules reads one rule file.
 func (b *builder) rules(f File) {
 	if b.ruleByID == nil {
 		b.ruleByID = map[string]*Rule{}
 	}
-	names := []string{"[[rule]]"}
-	if f.Admin {
-		names = append(names, "[[override]]")
+	b.reasonNames, b.providerNames = reasonIDs(b.reasonByID), providerNames(b.set.Providers)
+	parse := f.parse
+	if parse == nil {
+		parse = f.decode
 	}
-	names = append(names, "[language]")
-	within := false
-	b.sections(f, names, func(s *section, r reader) {
-		switch s.name {
-		case "override":
-			b.override(s, r)
-			return
-		case "language":
-			within = language(s, r)
-			return
+	data, problems := parse()
+	b.problems = append(b.problems, problems...)
+	for i, t := range data.Rule {
+		// What is wrong from here to the next rule makes this one broken.
+		end := 1 << 62
+		if i+1 < len(data.Rule) {
+			end = int(data.Rule[i+1].Line)
 		}
 		before := len(b.problems)
-		v := &Rule{File: f.Name, Line: s.line, Admin: f.Admin, Within: within, PhraseLines: map[string]int{}}
-		for _, f := range s.fields {
-			b.ruleField(v, f, r)
-		}
-		b.checkRule(v, s, r)
-		v.Broken = len(b.problems) > before
-	})
-}
-
-// language reads what is said of the language of all rules that follow in a
-// file: whether it makes one word of many, so that a phrase may begin within
-// one.
-func language(s *section, r reader) (compounds bool) {
-	for _, f := range s.fields {
-		if f.key != "compounds" {
-			r.unknown(f, "compounds")
+		v := b.rule(f, t)
+		v.Within = data.Language.Compounds && data.Language.Line < t.Line
+		v.Broken = len(b.problems) > before || slices.ContainsFunc(problems, func(p Problem) bool { return p.Line >= v.Line && p.Line < end })
+	}
+	for _, o := range data.Override {
+		if !f.Admin {
+			b.complain(f.Name, int(o.Line), "[[override]] is for administrator's rules only")
 			continue
 		}
-		compounds = r.boolean(f)
+		b.override(f, override{id: o.ID.S, disabled: o.Disabled, file: f.Name, line: int(o.Line)})
 	}
-	return compounds
 }
 
-// ruleField reads one key of a rule.
-func (b *builder) ruleField(v *Rule, f field, r reader) {
-	switch f.key {
-	case "id":
-		if v.ID = r.str(f); !validID(v.ID) {
-			r.complain(f.line, "id %q must be of lower-case letters, digits and dashes, 64 at most", v.ID)
+// rule reads a rule, checks what only the whole of it shows, and files it.
+func (b *builder) rule(f File, t ruleText) *Rule {
+	v := &Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin, PhraseLines: map[string]int{},
+		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
+		Regex: t.Regex.S, About: t.About.S, Frame: t.Frame, Last: t.Last, Shadow: t.Shadow}
+	if t.ID.Line > 0 && !validID(v.ID) {
+		b.complain(f.Name, t.ID.Line, "id %q must be of lower-case letters, digits and dashes, 64 at most", v.ID)
+	}
+	b.oneOf(f, "reason", t.Reason, b.reasonNames)
+	b.oneOf(f, "type", t.Type, types)
+	b.oneOf(f, "about", t.About, abouts)
+	for _, p := range t.Provider {
+		b.oneOf(f, "provider", p, b.providerNames)
+	}
+	for _, c := range t.Code {
+		p, err := parseCode(c.S)
+		if err != nil {
+			b.complain(f.Name, c.Line, "%v", err)
+			continue
 		}
-	case "reason":
-		v.Reason = r.str(f)
-		if _, ok := b.reasonByID[v.Reason]; !ok {
-			r.complain(f.line, "unknown reason %q%s", v.Reason, didYouMean(v.Reason, reasonIDs(b.reasonByID)))
+		v.Codes, v.CodeMatch = append(v.Codes, c.S), append(v.CodeMatch, p)
+	}
+	for _, c := range t.Status {
+		p, err := parseStatusPattern(c.S)
+		if err != nil {
+			b.complain(f.Name, c.Line, "%v", err)
+			continue
 		}
-	case "type":
-		if v.Type = r.str(f); !slices.Contains(types, v.Type) {
-			r.complain(f.line, "unknown type %q%s", v.Type, didYouMean(v.Type, types))
-		}
-	case "provider":
-		v.Providers = plainTexts(r.texts(f))
-		names := b.providerNames()
-		for _, p := range v.Providers {
-			if !slices.Contains(names, p) {
-				r.complain(f.line, "unknown provider %q%s", p, didYouMean(p, names))
-			}
-		}
-	case "code":
-		for _, t := range r.texts(f) {
-			p, err := parseCode(t.s)
-			if err != nil {
-				r.complain(t.line, "%v", err)
-				continue
-			}
-			v.Codes, v.CodeMatch = append(v.Codes, t.s), append(v.CodeMatch, p)
-		}
-	case "status":
-		for _, t := range r.texts(f) {
-			p, err := parseStatusPattern(t.s)
-			if err != nil {
-				r.complain(t.line, "%v", err)
-				continue
-			}
-			v.Statuses, v.StatusMatch = append(v.Statuses, t.s), append(v.StatusMatch, p)
-		}
-	case "any":
-		v.Any = v.phrases(f, r)
-	case "all":
-		v.All = v.phrases(f, r)
-	case "none":
-		v.None = v.phrases(f, r)
-	case "near":
-		v.Near = v.nearWords(f, r)
-	case "token":
-		v.Tokens = v.phrases(f, r)
-	case "regex":
-		v.Regex = r.str(f)
+		v.Statuses, v.StatusMatch = append(v.Statuses, c.S), append(v.StatusMatch, p)
+	}
+	v.Any = b.phrases(v, "any", t.Any)
+	v.All = b.phrases(v, "all", t.All)
+	v.None = b.phrases(v, "none", t.None)
+	v.Near = b.phrases(v, "near", t.Near)
+	v.Tokens = b.phrases(v, "token", t.Token)
+	if v.Regex != "" {
 		p, err := regexp.Compile(v.Regex)
 		if err != nil {
-			r.complain(f.line, "regex: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+			b.complain(f.Name, t.Regex.Line, "regex: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		}
 		v.Pattern = p
-	case "about":
-		if v.About = r.str(f); !slices.Contains(abouts, v.About) {
-			r.complain(f.line, "unknown about %q%s", v.About, didYouMean(v.About, abouts))
-		}
-	case "frame":
-		v.Frame = r.boolean(f)
-	case "last":
-		v.Last = r.boolean(f)
-	case "shadow":
-		v.Shadow = r.boolean(f)
-		if !v.Admin {
-			r.complain(f.line, "shadow is for administrator's rules only")
-		}
-	case "examples":
-		v.Examples = b.examples(f, r)
-	default:
-		r.unknown(f, ruleKeys...)
 	}
+	for _, e := range t.Examples {
+		v.Examples = append(v.Examples, b.example(f, e))
+	}
+	b.checkRule(v)
+	return v
 }
 
-// phrases reads a list of phrases or tokens.
-func (v *Rule) phrases(f field, r reader) []string {
+// phrases reads a list of phrases or tokens; "@" of near stands for an address.
+func (b *builder) phrases(v *Rule, key string, list []toml.Text) []string {
 	var out []string
-	for _, t := range r.texts(f) {
+	for _, t := range list {
 		switch {
-		case len(t.s) > maxPhrase:
-			r.complain(t.line, "%s holds a phrase of %d octets, %d are the most", f.key, len(t.s), maxPhrase)
+		case key == "near" && t.S == NearAddress:
+		case len(t.S) > maxPhrase:
+			b.complain(v.File, t.Line, "%s holds a phrase of %d octets, %d are the most", key, len(t.S), maxPhrase)
 			continue
-		case len(strings.TrimSpace(t.s)) < 2:
-			r.complain(t.line, "%s holds %q, which is too short to say anything", f.key, t.s)
-			continue
-		case slices.Contains(out, t.s):
-			r.complain(t.line, "%s holds %q twice", f.key, t.s)
+		case len(strings.TrimSpace(t.S)) < 2:
+			b.complain(v.File, t.Line, "%s holds %q, which is too short to say anything", key, t.S)
 			continue
 		}
-		out = append(out, t.s)
-		v.PhraseLines[t.s] = t.line
-	}
-	return out
-}
-
-// nearWords reads a list of phrases of which one must be near; "@" stands for an
-// address.
-func (v *Rule) nearWords(f field, r reader) []string {
-	address := false
-	vals := f.value.list
-	f.value.list = slices.DeleteFunc(slices.Clone(vals), func(t value) bool {
-		is := t.text == NearAddress
-		address = address || is
-		return is
-	})
-	if f.value.kind == unstable.Array && address && len(f.value.list) == 0 {
-		return []string{NearAddress}
-	}
-	out := v.phrases(f, r)
-	if address {
-		out = append(out, NearAddress)
+		if slices.Contains(out, t.S) {
+			b.complain(v.File, t.Line, "%s holds %q twice", key, t.S)
+			continue
+		}
+		out = append(out, t.S)
+		v.PhraseLines[t.S] = t.Line
 	}
 	return out
 }
 
 // checkRule checks what only the whole rule shows, and files it.
-func (b *builder) checkRule(v *Rule, s *section, r reader) {
+func (b *builder) checkRule(v *Rule) {
+	bad := func(format string, args ...any) { b.complain(v.File, v.Line, format, args...) }
 	if v.ID == "" {
-		r.complain(s.line, "a rule needs an id")
+		bad("a rule needs an id")
 		return
 	}
 	if v.Reason == "" {
-		r.complain(s.line, "rule %q needs a reason", v.ID)
+		bad("rule %q needs a reason", v.ID)
 	}
 	if len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Statuses) == 0 && len(v.Codes) == 0 {
-		r.complain(s.line, "rule %q has no condition: give it any, all, token or regex", v.ID)
+		bad("rule %q has no condition: give it any, all, token or regex", v.ID)
 	} else if !v.Admin && len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Providers) == 0 {
-		r.complain(s.line, "rule %q has no words: codes alone belong into the code tables unless a provider is named", v.ID)
+		bad("rule %q has no words: codes alone belong into the code tables unless a provider is named", v.ID)
 	}
 	if len(v.Near) > 0 && len(v.Any) == 0 {
-		r.complain(s.line, "rule %q has near and no any: what shall be near?", v.ID)
+		bad("rule %q has near and no any: what shall be near?", v.ID)
 	}
 	if v.Last && !v.Frame {
-		r.complain(s.line, "rule %q is last, but no frame: only frames can be last", v.ID)
+		bad("rule %q is last, but no frame: only frames can be last", v.ID)
+	}
+	if v.Shadow && !v.Admin {
+		bad("rule %q: shadow is for administrator's rules only", v.ID)
 	}
 	if len(v.Examples) == 0 {
-		r.complain(s.line, "rule %q has no example", v.ID)
+		bad("rule %q has no example", v.ID)
 	}
 	old := b.ruleByID[v.ID]
 	switch {
@@ -211,106 +202,42 @@ func (b *builder) checkRule(v *Rule, s *section, r reader) {
 	case v.Admin && !old.Admin:
 		b.overrides = append(b.overrides, override{id: v.ID, disabled: true, file: v.File, line: v.Line})
 	default:
-		r.complain(s.line, "rule %q is there twice, first at %s:%d", v.ID, old.File, old.Line)
+		bad("rule %q is there twice, first at %s:%d", v.ID, old.File, old.Line)
 		return
 	}
 	b.ruleByID[v.ID] = v
 	b.set.Rules = append(b.set.Rules, v)
 }
 
-// examples reads the example replies, strings or tables.
-func (b *builder) examples(f field, r reader) []Example {
-	vals := f.value.list
-	if f.value.kind != unstable.Array {
-		vals = []value{f.value}
+func (b *builder) example(f File, t exampleText) Example {
+	e := Example{Line: int(t.Line), Reply: t.Reply, Notice: t.Notice, Sender: t.Sender, Recipient: t.Recipient,
+		RemoteMTA: t.RemoteMTA, ReportingMTA: t.ReportingMTA, Provider: t.Provider.S, Status: t.Status.S, Action: t.Action.S}
+	b.oneOf(f, "provider", t.Provider, b.providerNames)
+	b.oneOf(f, "action", t.Action, actions)
+	if e.Status != "" && reply.ParseStatus(e.Status) == (reply.Status{}) {
+		b.complain(f.Name, t.Status.Line, "status %q is no enhanced code", e.Status)
 	}
-	var out []Example
-	for _, v := range vals {
-		switch v.kind {
-		case unstable.String:
-			out = append(out, Example{Reply: v.text, Line: v.line})
-		case unstable.InlineTable:
-			out = append(out, b.example(v, r))
-		default:
-			r.complain(v.line, "an example is a reply in quotes or a table { reply = \"…\", … }")
-			continue
-		}
-		if e := out[len(out)-1]; e.Reply == "" && e.Notice == "" {
-			r.complain(v.line, "an example needs a reply")
+	if c := t.Code; c.Line > 0 {
+		if e.Code = reply.AnyCode(c.Text); e.Code == 0 {
+			b.complain(f.Name, c.Line, "code is not an SMTP code: write three digits")
 		}
 	}
-	return out
-}
-
-func (b *builder) example(v value, r reader) Example {
-	e := Example{Line: v.line}
-	r.what = "an example"
-	for _, f := range v.table {
-		switch f.key {
-		case "reply":
-			e.Reply = r.str(f)
-		case "notice":
-			e.Notice = r.str(f)
-		case "sender":
-			e.Sender = r.str(f)
-		case "recipient":
-			e.Recipient = r.str(f)
-		case "remote_mta":
-			e.RemoteMTA = r.str(f)
-		case "reporting_mta":
-			e.ReportingMTA = r.str(f)
-		case "provider":
-			e.Provider = r.str(f)
-			if names := b.providerNames(); !slices.Contains(names, e.Provider) {
-				r.complain(f.line, "unknown provider %q%s", e.Provider, didYouMean(e.Provider, names))
-			}
-		case "status":
-			if e.Status = r.str(f); reply.ParseStatus(e.Status) == (reply.Status{}) {
-				r.complain(f.line, "status %q is no enhanced code", e.Status)
-			}
-		case "code":
-			if f.value.kind == unstable.String {
-				e.Code = reply.AnyCode(f.value.text)
-			} else {
-				e.Code = r.integer(f)
-			}
-		case "action":
-			if e.Action = r.str(f); !slices.Contains(actions, e.Action) {
-				r.complain(f.line, "unknown action %q%s", e.Action, didYouMean(e.Action, actions))
-			}
-		default:
-			r.unknown(f, exampleKeys...)
-		}
+	if e.Reply == "" && e.Notice == "" {
+		b.complain(f.Name, e.Line, "an example needs a reply")
 	}
 	return e
 }
 
 // override reads an administrator's word about a built-in rule.
-func (b *builder) override(s *section, r reader) {
-	o := override{file: r.file, line: s.line}
-	for _, f := range s.fields {
-		switch f.key {
-		case "id":
-			o.id = r.str(f)
-		case "disabled":
-			o.disabled = r.boolean(f)
-		default:
-			r.unknown(f, "id", "disabled")
-		}
-	}
+func (b *builder) override(f File, o override) {
 	old := b.ruleByID[o.id]
 	switch {
 	case o.id == "":
-		r.complain(s.line, "an override needs the id of a built-in rule")
+		b.complain(f.Name, o.line, "an override needs the id of a built-in rule")
 	case old == nil:
-		ids := make([]string, 0, len(b.ruleByID))
-		for id := range b.ruleByID {
-			ids = append(ids, id)
-		}
-		slices.Sort(ids)
-		r.complain(s.line, "override of %q: there is no such rule%s", o.id, didYouMean(o.id, ids))
+		b.complain(f.Name, o.line, "override of %q: there is no such rule%s", o.id, toml.DidYouMean(o.id, slices.Sorted(maps.Keys(b.ruleByID))))
 	case !o.disabled:
-		r.complain(s.line, "override of %q does nothing: say disabled = true, or write a [[rule]] with this id", o.id)
+		b.complain(f.Name, o.line, "override of %q does nothing: say disabled = true, or write a [[rule]] with this id", o.id)
 	default:
 		b.overrides = append(b.overrides, o)
 	}

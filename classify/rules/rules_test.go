@@ -85,39 +85,6 @@ func TestCodePattern(t *testing.T) {
 	}
 }
 
-// TestDocumentLines: every value knows its line, however the file is laid out.
-func TestDocumentLines(t *testing.T) {
-	doc, problems := parseDocument("x.toml", []byte("# first\n\n[[rule]]\r\nid = \"a\"\nany = [\n  \"one\", # two\n\n  '''three''',\n]\n  [rule.sub]\nk = { a = 1,\n b = [ true ] }\n"))
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	r := doc.sections[1]
-	if r.what() != "[[rule]]" || r.line != 3 || r.fields[0].line != 4 || r.fields[1].line != 5 {
-		t.Errorf("%+v", r)
-	}
-	list := r.fields[1].value.list
-	if len(list) != 2 || list[0].line != 6 || list[1].line != 8 || list[1].text != "three" {
-		t.Errorf("%+v", list)
-	}
-	sub := doc.sections[2]
-	if sub.name != "rule.sub" || sub.line != 10 || sub.fields[0].value.table[1].line != 12 {
-		t.Errorf("%+v", sub)
-	}
-}
-
-func TestDidYouMean(t *testing.T) {
-	known := []string{"mailbox-full", "rate-limited", "policy"}
-	for got, want := range map[string]string{
-		"mailbox-ful": `; did you mean "mailbox-full"?`,
-		"Policy":      `; did you mean "policy"?`,
-		"xyz":         "; known are mailbox-full, rate-limited, policy",
-	} {
-		if s := didYouMean(got, known); s != want {
-			t.Errorf("%s: %s, want %s", got, s, want)
-		}
-	}
-}
-
 // TestAdminFiles: what cannot be read is a problem, what is too much as well.
 func TestAdminFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -172,7 +172,10 @@ func (d *decoder) unknown(f Field, at string, s *schema) {
 func (d *decoder) value(key, at string, v Value, into reflect.Value) {
 	t := into.Type()
 	section, many := isSection(t)
-	name := header(strings.TrimPrefix(strings.Trim(at, "[]")+"."+key, "."), many)
+	name := ""
+	if section {
+		name = header(strings.TrimPrefix(strings.Trim(at, "[]")+"."+key, "."), many)
+	}
 	switch {
 	case t == valueType:
 		into.Set(reflect.ValueOf(v))
@@ -193,7 +196,6 @@ func (d *decoder) value(key, at string, v Value, into reflect.Value) {
 
 // list reads a list, or one value that stands for a list of one.
 func (d *decoder) list(key, name string, v Value, into reflect.Value) {
-	of := into.Type().Elem()
 	section, _ := isSection(into.Type())
 	items := v.List
 	switch {
@@ -206,12 +208,18 @@ func (d *decoder) list(key, name string, v Value, into reflect.Value) {
 		d.complain(v.Line, "[%s] is one of many: write [[%[1]s]]", key)
 		return
 	}
+	list := reflect.MakeSlice(into.Type(), len(items), len(items))
+	n := 0
 	for _, item := range items {
-		one := reflect.New(of)
-		short, isShort := one.Interface().(Short)
+		one := list.Index(n)
+		var short Short
+		isShort := false
+		if section {
+			short, isShort = one.Addr().Interface().(Short)
+		}
 		switch {
 		case section && item.Kind == Tables:
-			d.table(item.Table, name, one.Elem())
+			d.table(item.Table, name, one)
 		case isShort && item.Kind == String:
 			short.FromText(Text{item.Text, item.Line})
 		case isShort:
@@ -230,9 +238,12 @@ func (d *decoder) list(key, name string, v Value, into reflect.Value) {
 			d.complain(item.Line, "%s holds an empty string", key)
 			continue
 		default:
-			d.scalar(key, item, one.Elem())
+			d.scalar(key, item, one)
 		}
-		into.Set(reflect.Append(into, one.Elem()))
+		n++
+	}
+	if n > 0 {
+		into.Set(list.Slice(0, n))
 	}
 }
 
@@ -257,7 +268,7 @@ func (d *decoder) scalar(key string, v Value, into reflect.Value) {
 	case v.Text == "":
 		d.complain(v.Line, "%s is empty", key)
 	case into.Type() == textType:
-		into.Set(reflect.ValueOf(Text{v.Text, v.Line}))
+		*into.Addr().Interface().(*Text) = Text{v.Text, v.Line}
 	default:
 		into.SetString(v.Text)
 	}
