@@ -3,8 +3,10 @@ package dsn
 import (
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // readAddress reads the value of a field "type; address" (RFC 3464 section
@@ -14,9 +16,9 @@ func readAddress(value string) string {
 	kind, addr := splitType(value)
 	switch kind {
 	case "utf-8":
-		return bareAddress(decodeUTF8Address(addr))
+		return address.Bare(decodeUTF8Address(addr))
 	case "rfc822", "":
-		addr = bareAddress(addr)
+		addr = address.Bare(addr)
 		if strings.Contains(addr, `\x{`) {
 			// QUIRK: Exchange writes utf-8-addr-xtext under the type rfc822.
 			addr = decodeUTF8Address(addr)
@@ -42,11 +44,11 @@ func splitType(s string) (kind, value string) {
 		return "", strings.TrimSpace(s[i+1:])
 	}
 	for j := 0; j < len(kind); j++ {
-		if c := kind[j]; !isAlnum(c) && c != '-' && c != '_' && c != '/' {
+		if c := kind[j]; !ascii.IsAlnum(c) && c != '-' && c != '_' && c != '/' {
 			return "", s // a value that has a semicolon of its own
 		}
 	}
-	if isDigit(kind[0]) {
+	if ascii.IsDigit(kind[0]) {
 		return "", s
 	}
 	value = strings.TrimSpace(s[i+1:])
@@ -59,114 +61,7 @@ func splitType(s string) (kind, value string) {
 
 // Address returns the bare address of a field such as From that holds one, ""
 // if it holds none or several.
-func Address(field string) string {
-	a := bareAddress(field)
-	if !isMailbox(a) {
-		return ""
-	}
-	for _, other := range addressesIn([]byte(field), nil) {
-		if !strings.EqualFold(field[other.start:other.end], a) {
-			return ""
-		}
-	}
-	return a
-}
-
-// bareAddress takes comments, angle brackets, a display name, a source route
-// and quotation marks off an address (RFC 5322 section 3.4, RFC 5321 section
-// 4.1.2). What is no mailbox is returned without the trimmings only, and what is
-// one stays one: what looks like a trimming may be a part of it.
-func bareAddress(s string) string {
-	s = strings.TrimSpace(s)
-	if t := trimAddress(s); isMailbox(t) || !isMailbox(s) {
-		return t
-	}
-	return s
-}
-
-func trimAddress(s string) string {
-	if i := strings.LastIndexByte(s, '<'); i >= 0 && (s[0] != '"' || strings.HasSuffix(s, ">")) {
-		// QUIRK: "<user@example.com>" in a field that wants the bare form:
-		// McAfee, Bigfoot, Sendmail 8.8.
-		s = s[i+1:]
-		if j := strings.IndexByte(s, '>'); j >= 0 {
-			s = s[:j]
-		}
-	}
-	s = strings.TrimSpace(stripComments(s))
-	s = strings.TrimSuffix(s, ">")
-	// QUIRK: Exchange's and web forms' own prefixes, "SMTP:u@example.com".
-	for _, prefix := range []string{"mailto:", "smtp:"} {
-		if len(s) > len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
-			s = s[len(prefix):]
-		}
-	}
-	if len(s) > 2 && s[0] == '\'' && s[len(s)-1] == '\'' {
-		s = s[1 : len(s)-1]
-	}
-	// A source route, "@relay:user@host" (RFC 5321 appendix C).
-	// QUIRK: Sun Java Messaging Server leaves it in Final-Recipient.
-	if strings.HasPrefix(s, "@") {
-		if i := strings.IndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i+1:], '@') > 0 {
-			s = s[i+1:]
-		}
-	}
-	s = strings.TrimRight(s, " ,;")
-	if i := strings.IndexAny(s, " \t"); i > 0 && s[0] != '"' && strings.IndexByte(s[:i], '@') > 0 {
-		s = s[:i] // "user@example.com (text" or "user@example.com text"
-	}
-	return s
-}
-
-// stripComments takes comments (RFC 5322 section 3.2.2) out. A quoted string
-// keeps its parentheses, an unbalanced comment ends with the text.
-func stripComments(s string) string {
-	if strings.IndexByte(s, '(') < 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	depth, quoted := 0, false
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '\\' && i+1 < len(s):
-			if depth == 0 {
-				b = append(b, c, s[i+1])
-			}
-			i++
-			continue
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case c == '(' && !quoted:
-			depth++
-			continue
-		case c == ')' && !quoted && depth > 0:
-			depth--
-			continue
-		}
-		if depth == 0 {
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
-
-// isMailbox reports whether s has the form local@domain. The domain need not
-// have a dot: hosts without one bounce as well.
-func isMailbox(s string) bool {
-	at := strings.LastIndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 || strings.ContainsFunc(s, unicode.IsControl) {
-		return false
-	}
-	local, domain := s[:at], s[at+1:]
-	if strings.ContainsAny(domain, " \t/|<>\"(),;\\") {
-		return false
-	}
-	if local[0] == '"' {
-		return len(local) > 1 && local[len(local)-1] == '"'
-	}
-	return local[0] != '|' && local[0] != '/' && !strings.ContainsAny(local, " \t<>(),;\"")
-}
+func Address(field string) string { return address.Single(field) }
 
 // decodeXtext undoes xtext (RFC 3461 section 4): "+" and two hexadecimal
 // digits, upper case, stand for one octet. If any "+" is followed by something
@@ -207,7 +102,7 @@ func decodeXtextAddress(s string) string {
 	}
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
-		if d := decodeXtext(s); isMailbox(d) {
+		if d := decodeXtext(s); address.IsMailbox(d) {
 			return d
 		}
 		return s

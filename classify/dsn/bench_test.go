@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/emersion/go-message"
-	_ "github.com/emersion/go-message/charset" // decodes every charset, as Read does
+	_ "github.com/emersion/go-message/charset"
 )
 
 // benchMessages are all messages of testdata, with the words-only ones.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
@@ -74,7 +75,7 @@ func decodeWord(label string, r io.Reader) (io.Reader, error) {
 // toUTF8 returns s as valid UTF-8. Octets whose charset nobody named are
 // guessed at; what remains unreadable becomes U+FFFD.
 func toUTF8(s string) string {
-	if isASCII(s) && strings.IndexByte(s, 0x1b) < 0 || utf8.ValidString(s) && strings.IndexByte(s, 0x1b) < 0 {
+	if ascii.Only(s) && strings.IndexByte(s, 0x1b) < 0 || utf8.ValidString(s) && strings.IndexByte(s, 0x1b) < 0 {
 		return s
 	}
 	d, err := guessCharset([]byte(s)).NewDecoder().String(s)
@@ -120,14 +121,4 @@ func looksShiftJIS(b []byte) bool {
 		}
 	}
 	return kana > 0 && kana*4 >= pairs
-}
-
-// isASCII reports whether s has no octet above 0x7f.
-func isASCII[T string | []byte](s T) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -3,6 +3,8 @@ package dsn
 import (
 	"slices"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
 // rejected reads a refusal in the form of a disposition notification and reports
@@ -19,23 +21,23 @@ func (r *reader) rejected(p *part) bool {
 	h := countedHeader{fields, r.work}
 	t := &tables().rejection
 	// RFC 8098 section 3.2.6: "automatic-action/MDN-sent-automatically; deleted/error"
-	_, disposition, _ := strings.Cut(strings.ToLower(h.get("Disposition")), ";")
+	_, disposition, _ := strings.Cut(strings.ToLower(h.Get("Disposition")), ";")
 	disposition, _, _ = strings.Cut(disposition, "/")
 	if !slices.Contains(t.Dispositions, strings.TrimSpace(disposition)) {
 		return false
 	}
 	low := strings.ToLower(r.notice())
-	subject := strings.ToLower(r.fields().get("Subject"))
+	subject := strings.ToLower(r.fields().Get("Subject"))
 	if !r.saysRejected() && !slices.ContainsFunc(t.Says, func(s string) bool { return strings.Contains(low, s) }) &&
 		!slices.ContainsFunc(t.Subject, func(s string) bool { return strings.HasPrefix(subject, s) }) {
 		return false
 	}
-	rcpt := Recipient{Address: readAddress(h.get("Final-Recipient")), Original: readAddress(h.get("Original-Recipient"))}
+	rcpt := Recipient{Address: readAddress(h.Get("Final-Recipient")), Original: readAddress(h.Get("Original-Recipient"))}
 	if rcpt.Address == "" || strings.EqualFold(rcpt.Original, rcpt.Address) {
 		rcpt.Address, rcpt.Original = max(rcpt.Address, rcpt.Original), ""
 	}
 	r.refused(rcpt)
-	r.rep.Returned.MessageID = strings.Trim(h.get("Original-Message-ID"), " <>")
+	r.rep.Returned.MessageID = strings.Trim(h.Get("Original-Message-ID"), " <>")
 	r.returnedAfter(nil, 0)
 	return true
 }
@@ -46,10 +48,10 @@ func (r *reader) rejectedInWords() bool {
 	if !r.saysRejected() {
 		return false
 	}
-	addr := Address(r.fields().get("From"))
-	if rs := r.folded(r.notice()).recipients(nil, r.lim.Recipients); len(rs) == 1 && isMailbox(rs[0].Address) {
+	addr := Address(r.fields().Get("From"))
+	if rs := r.folded(r.notice()).Recipients(r.lim.Recipients); len(rs) == 1 && address.IsMailbox(rs[0].Address) {
 		addr = rs[0].Address
-	} else if r.sender().daemon {
+	} else if r.sender().Daemon {
 		addr = ""
 	}
 	r.refused(Recipient{Address: addr})
@@ -60,7 +62,7 @@ func (r *reader) rejectedInWords() bool {
 // saysRejected reports whether the header says that a filter refused the message
 // (RFC 5429 section 2.1.1 has an example of the comment).
 func (r *reader) saysRejected() bool {
-	submitted := strings.ToLower(r.fields().get("Auto-Submitted"))
+	submitted := strings.ToLower(r.fields().Get("Auto-Submitted"))
 	return slices.ContainsFunc(tables().rejection.Submitted, func(s string) bool { return strings.Contains(submitted, s) })
 }
 

@@ -94,7 +94,7 @@ func cutPieces(raw []byte) []piece {
 
 // headerOf returns the header that b begins with.
 func headerOf(b []byte) header {
-	h, _ := readHeader(nil, cutBytes(b, maxHeader), Limits{HeaderFields: 100, FieldLength: 1000}, false)
+	h, _ := readHeader(nil, b[:min(len(b), maxHeader)], Limits{HeaderFields: 100, FieldLength: 1000}, false)
 	return h
 }
 

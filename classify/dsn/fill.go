@@ -5,7 +5,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // fill makes the report of the fields that were read.
@@ -26,7 +29,7 @@ func (r *reader) fill(sr *statusReader) {
 	rs.list = append(rs.list, r.rep.Recipients...)
 	for i := range sr.groups {
 		g := &sr.groups[i]
-		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(countedHeader{g.extensions, r.work}.get("X-Actual-Recipient")))
+		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(countedHeader{g.extensions, r.work}.Get("X-Actual-Recipient")))
 	}
 	r.rep.Recipients = rs.list
 }
@@ -37,18 +40,21 @@ func (r *reader) fill(sr *statusReader) {
 // QUIRK: Postfix when it lost the queue file ("Delivery report unavailable"),
 // IronPort, and the Netscape Messaging Server.
 func (r *reader) unnamed() bool {
-	rs, _ := r.noticeRecipients(r.notice())
+	rs, _ := r.bounceInWords(r.notice())
 	if len(rs) < 2 { // one is found as it is where its address is missing
 		return false
 	}
-	r.rep.Recipients = rs
+	r.rep.Recipients = noticed(rs)
 	return true
 }
+
+// unitsRecipient is the work of one recipient, see [Report.Work].
+const unitsRecipient = 300
 
 // recipient reads one group of fields (RFC 3464 section 2.3). only is true when
 // the report has no other, so that what the message says elsewhere is about it.
 func (r *reader) recipient(g *statusGroup, only bool) Recipient {
-	if !r.work.Take(3 * unitsRecipient) {
+	if !r.work.Take(unitsRecipient) {
 		return g.inShort()
 	}
 	rcpt := Recipient{
@@ -67,7 +73,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 	if rcpt.Diagnostic == "" {
 		rcpt.DiagnosticType, rcpt.Diagnostic = r.supplementary(g.extensions)
 	}
-	if rcpt.Diagnostic == "" && len(status) > 3 && reply.ParseCode(status[:3]) != 0 && isBlank(rune(status[3])) {
+	if rcpt.Diagnostic == "" && len(status) > 3 && reply.ParseCode(status[:3]) != 0 && ascii.IsBlank(rune(status[3])) {
 		// QUIRK: "Status: 553 Exceeded maximum message size": some mailers of
 		// their own write the reply here.
 		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", r.decode([]byte(status))
@@ -78,7 +84,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 			rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", comment
 		}
 	}
-	if !isMailbox(rcpt.Address) {
+	if !address.IsMailbox(rcpt.Address) {
 		r.findAddress(&rcpt, g, only)
 	}
 	if strings.EqualFold(rcpt.Original, rcpt.Address) {
@@ -98,7 +104,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 		r.complete(&rcpt, unfinished)
 	}
 	if comment != "" && rcpt.Diagnostic == "" && (rcpt.Action == "" || rcpt.Action.Bounced()) {
-		rcpt.Notice = cut(strings.TrimSpace(comment+" "+rcpt.Notice), maxEvidence)
+		rcpt.Notice = cutEvidence(strings.TrimSpace(comment + " " + rcpt.Notice))
 	}
 	if rcpt.SMTPCode == 0 {
 		// QUIRK: "Status: 550": Zoho and Apache James.
@@ -114,7 +120,7 @@ func (r *reader) recipient(g *statusGroup, only bool) Recipient {
 // is spent.
 func (g *statusGroup) inShort() Recipient {
 	value := func(id fieldID) string {
-		return toUTF8(unfold(cutBytes(g.field[id], maxLocalPart+1+maxDomain)))
+		return toUTF8(unfold(g.field[id][:min(len(g.field[id]), address.MaxLocalPart+1+address.MaxDomain)]))
 	}
 	rcpt := Recipient{
 		Address:     readAddress(value(fieldFinal)),
@@ -191,9 +197,9 @@ func (r *reader) askNotice(rcpt *Recipient) {
 		return
 	}
 	found := r.evidence(rcpt.Address)
-	words := found.Notice
+	words := found.Words
 	if rcpt.StatusField.Detailed() {
-		words = found.about // the code tells more than words that may be about anything
+		words = found.About // the code tells more than words that may be about anything
 	}
 	if words != rcpt.Diagnostic {
 		rcpt.Notice = words
@@ -201,7 +207,7 @@ func (r *reader) askNotice(rcpt *Recipient) {
 	if found.Diagnostic == "" {
 		return
 	}
-	said := found.Reply()
+	said := found.Reply
 	if rcpt.SMTPCode == 0 {
 		rcpt.SMTPCode = said.Code
 	}
@@ -220,10 +226,10 @@ const maxAsked = 4
 
 // evidence returns what the notice quotes and says about an address. What it
 // says of the recipients that it lists is read once, for all of them.
-func (r *reader) evidence(addr string) *Recipient {
+func (r *reader) evidence(addr string) *notice.Recipient {
 	if r.said == nil {
-		r.said = map[string]*Recipient{}
-		rs := r.folded(r.notice()).recipients(nil, r.lim.Recipients)
+		r.said = map[string]*notice.Recipient{}
+		rs := r.folded(r.notice()).Recipients(r.lim.Recipients)
 		for i := range rs {
 			if key := strings.ToLower(rs[i].Address); key != "" && r.said[key] == nil {
 				r.said[key] = &rs[i]
@@ -234,9 +240,10 @@ func (r *reader) evidence(addr string) *Recipient {
 		return rcpt
 	}
 	if r.asked++; r.asked > maxAsked {
-		return &Recipient{}
+		return &notice.Recipient{}
 	}
-	return r.folded(r.notice()).about(addr)
+	rcpt := r.folded(r.notice()).About(addr)
+	return &rcpt
 }
 
 // guessAction says what a report without an Action field reports: what the
@@ -254,28 +261,28 @@ func guessAction(rcpt *Recipient) Action {
 // findAddress finds the recipient of a group whose Final-Recipient is missing
 // or no mailbox: a pipe, a file, a route without a user.
 func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
-	if isMailbox(rcpt.Original) {
+	if address.IsMailbox(rcpt.Original) {
 		rcpt.Address, rcpt.Original = rcpt.Original, ""
 		return
 	}
-	if a := readAddress(countedHeader{g.extensions, r.work}.get("X-Actual-Recipient")); isMailbox(a) {
+	if a := readAddress(countedHeader{g.extensions, r.work}.Get("X-Actual-Recipient")); address.IsMailbox(a) {
 		rcpt.Address = a
 		return
 	}
 	if !only {
 		return
 	}
-	if as := failedRecipients(r.fields()); len(as) == 1 {
-		rcpt.Original, rcpt.Address = rcpt.Address, bareAddress(as[0])
+	if as := notice.Failed(r.fields(), r.lim.Recipients); len(as) == 1 {
+		rcpt.Original, rcpt.Address = rcpt.Address, address.Bare(as[0])
 		return
 	}
-	if rs, _ := r.noticeRecipients(r.notice()); len(rs) == 1 && (isMailbox(rs[0].Address) || rs[0].unnamed) {
+	if rs, _ := r.bounceInWords(r.notice()); len(rs) == 1 && (address.IsMailbox(rs[0].Address) || rs[0].Unnamed) {
 		if rs[0].Address != "" {
 			rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
 		}
 		return
 	}
-	if to := bareAddress(r.rep.Returned.To); isMailbox(to) && strings.Count(r.rep.Returned.To, "@") == 1 && rcpt.Address == "" {
+	if to := address.Bare(r.rep.Returned.To); address.IsMailbox(to) && strings.Count(r.rep.Returned.To, "@") == 1 && rcpt.Address == "" {
 		rcpt.Address = to
 	}
 }

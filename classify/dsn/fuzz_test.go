@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
 // FuzzRead reads whatever it is given and checks what every report promises.
@@ -110,8 +112,8 @@ func FuzzAddress(f *testing.F) {
 		if len(a) > len(s)+utf8.UTFMax {
 			t.Errorf("%q became longer: %q", s, a)
 		}
-		if isMailbox(a) {
-			if b := bareAddress(a); !isMailbox(b) {
+		if address.IsMailbox(a) {
+			if b := address.Bare(a); !address.IsMailbox(b) {
 				t.Errorf("%q is a mailbox, %q is none", a, b)
 			}
 		}

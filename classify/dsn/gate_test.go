@@ -81,23 +81,6 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestGateData holds what the gate knows to what it can find.
-func TestGateData(t *testing.T) {
-	d := gates()
-	fields := 0
-	for length, fs := range d.byLength {
-		for _, f := range fs {
-			fields++
-			if len(f.name) != length || len(f.cues) == 0 {
-				t.Errorf("field %+v", f)
-			}
-		}
-	}
-	if fields == 0 || d.wanted <= 0 {
-		t.Errorf("%d fields, %d wanted", fields, d.wanted)
-	}
-}
-
 // ordinaryHeader is what most mail looks like to the gate.
 var ordinaryHeader = func() header {
 	h, _ := readHeader(nil, []byte("Return-Path: <ann@example.org>\n"+strings.Repeat("Received: from a.example (a.example [192.0.2.1])\n\tby b.example; Mon, 1 Jan 2024 00:00:00 +0000\n", 6)+
@@ -107,7 +90,7 @@ var ordinaryHeader = func() header {
 }()
 
 func TestGateAllocatesNothing(t *testing.T) {
-	gates()
+	notices()
 	if n := testing.AllocsPerRun(100, func() {
 		if ordinaryHeader.worthReading() {
 			t.Error("open to ordinary mail")

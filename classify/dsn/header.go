@@ -5,6 +5,7 @@ import (
 	"mime"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -25,19 +26,19 @@ type countedHeader struct {
 	work *work.Budget
 }
 
-// get returns the value of the first field of that name, unfolded and with its
+// Get returns the value of the first field of that name, unfolded and with its
 // encoded words decoded; "" if there is none.
-func (h countedHeader) get(name string) string {
+func (h countedHeader) Get(name string) string {
 	h.work.Take(len(h.header)/4 + 1)
 	return decodeCounted(h.raw(name), h.work)
 }
 
-// values returns the values of all fields of that name, like get.
-func (h countedHeader) values(name string) []string {
+// Values returns the values of all fields of that name, like Get.
+func (h countedHeader) Values(name string) []string {
 	h.work.Take(len(h.header)/4 + 1)
 	var vs []string
 	for i := range h.header {
-		if equalFold(h.header[i].name, name) {
+		if ascii.EqualFold(h.header[i].name, name) {
 			vs = append(vs, decodeCounted(h.header[i].value, h.work))
 		}
 	}
@@ -47,25 +48,11 @@ func (h countedHeader) values(name string) []string {
 // raw returns the first field of that name as it stands, nil if there is none.
 func (h header) raw(name string) []byte {
 	for i := range h {
-		if equalFold(h[i].name, name) {
+		if ascii.EqualFold(h[i].name, name) {
 			return h[i].value
 		}
 	}
 	return nil
-}
-
-// equalFold compares a field's name without regard to case, in ASCII.
-func equalFold(b []byte, name string) bool {
-	if len(b) != len(name) {
-		return false
-	}
-	for i := range b {
-		x, y := b[i], name[i]
-		if x != y && (x|0x20 != y|0x20 || !isAlpha(x)) {
-			return false
-		}
-	}
-	return true
 }
 
 // readHeader reads fields (RFC 5322 section 2.2) up to an empty line, a line
@@ -209,7 +196,7 @@ const wordUnits = 40
 // they are.
 func decodeCounted(b []byte, w *work.Budget) string {
 	units := 2*len(b) + wordUnits*bytes.Count(b, []byte("=?"))
-	if !isASCII(b) {
+	if !ascii.Only(b) {
 		units += 6 * len(b) // whatever is done with it goes by characters
 	}
 	if !w.Take(units) {

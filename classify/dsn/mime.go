@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -177,7 +178,7 @@ func (w *walker) leaf(p part) {
 // isAttachment reports whether a part is a file by its own word.
 func isAttachment(h header) bool {
 	d := bytes.TrimSpace(h.raw("Content-Disposition"))
-	return len(d) >= 10 && equalFold(d[:10], "attachment")
+	return len(d) >= 10 && ascii.EqualFold(d[:10], "attachment")
 }
 
 // nextPart finds the first boundary line of a multipart body and returns what
@@ -273,7 +274,7 @@ func sniffBoundary(body []byte) string {
 		if len(line) < 4 || len(line) > 200 || bytes.IndexByte(line, ' ') >= 0 {
 			continue
 		}
-		if len(next) > 8 && equalFold(next[:8], "content-") {
+		if len(next) > 8 && ascii.EqualFold(next[:8], "content-") {
 			return string(line[2:])
 		}
 	}

@@ -1,6 +1,10 @@
 package dsn
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
+)
 
 // normalize makes a lone CR a line end like the others, takes what an mbox puts
 // before the first field off, and leaves CRLF and LF as they are. Only a
@@ -71,7 +75,7 @@ func mendHeader(h header) header {
 			}
 			at += j
 			start := at - len("content")
-			if start >= 0 && start+len(name) < len(v) && equalFold(v[start:start+len(name)], name) && beginsType(v[start+len(name):]) {
+			if start >= 0 && start+len(name) < len(v) && ascii.EqualFold(v[start:start+len(name)], name) && beginsType(v[start+len(name):]) {
 				h[i].value = v[:start]
 				return append(h, headerField{name: v[start : start+len(name)-1], value: v[start+len(name):]})
 			}
@@ -85,8 +89,8 @@ func mendHeader(h header) header {
 func beginsType(v []byte) bool {
 	v = bytes.TrimLeft(v, " \t")
 	i := 0
-	for i < len(v) && isAlpha(v[i]) {
+	for i < len(v) && ascii.IsAlpha(v[i]) {
 		i++
 	}
-	return i > 0 && i+1 < len(v) && v[i] == '/' && isAlpha(v[i+1])
+	return i > 0 && i+1 < len(v) && v[i] == '/' && ascii.IsAlpha(v[i+1])
 }

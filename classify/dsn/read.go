@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -23,8 +25,8 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	r.work.Take(len(raw) / 4)
 	r.read(normalize(raw))
 	if len(r.rep.Recipients) > 0 {
-		r.rep.Sender = Address(r.fields().get("To"))
-		if from := Address(r.fields().get("From")); r.rep.ReportingMTA == "" && r.sender().machine {
+		r.rep.Sender = Address(r.fields().Get("To"))
+		if from := Address(r.fields().Get("From")); r.rep.ReportingMTA == "" && r.sender().Machine {
 			r.rep.Reporter = from[strings.LastIndexByte(from, '@')+1:]
 		}
 	}
@@ -44,14 +46,13 @@ type reader struct {
 	walker walker // the leaves of the message
 	words  string // see notice
 	known  bool   // words was read
-	head   headScore
+	head   notice.Score
 	scored bool // head was computed, see sender
 
-	text   *notice // made of textOf, see folded
-	textOf string
+	text *notice.Notice // see folded
 
-	said  map[string]*Recipient // what the notice says, by address; see evidence
-	asked int                   // searches of the notice for one address
+	said  map[string]*notice.Recipient // what the notice says, by address; see evidence
+	asked int                          // searches of the notice for one address
 }
 
 // read finds out what the message is and fills the report.
@@ -72,7 +73,7 @@ func (r *reader) read(msg []byte) {
 	}
 	switch {
 	case r.walker.reports != "delivery-status" && r.forwarded():
-		if isAutoReply(r.fields(), r.notice()) {
+		if notices().IsAutoReply(r.fields(), r.notice()) {
 			r.rep.Kind = KindAutoReply
 		}
 	case r.statusParts() || r.statusInWords(body):
@@ -113,7 +114,7 @@ func (r *reader) statusParts() bool {
 				p.kind = mediaType{name: "text/plain", charset: p.kind.charset}
 				continue
 			}
-			if n, _ := fieldName(bytes.TrimLeft(b, "\r\n")); n == 0 && hasWords(string(b[:at])) {
+			if n, _ := fieldName(bytes.TrimLeft(b, "\r\n")); n == 0 && ascii.HasWords(b[:at]) {
 				words, place = append(words, part{kind: mediaType{name: "text/plain", charset: p.kind.charset}, body: b[:at]}), i
 			}
 			found = true
@@ -167,13 +168,13 @@ func (r *reader) inWords() {
 		r.rep.Kind = kind
 	case r.listed(text):
 		r.rep.Kind = KindText
-	case len(r.rep.Recipients) > 0 && r.sender().machine && !autoReplies().answers(r.fields()):
+	case len(r.rep.Recipients) > 0 && r.sender().Machine && !notices().Answers(r.fields()):
 		// It names no one, but only a mail system writes so.
 		if !r.nested() {
 			r.rep.Kind = KindText
 		}
 	case r.rejectedInWords():
-	case isAutoReply(r.fields(), text):
+	case notices().IsAutoReply(r.fields(), text):
 		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
 	case r.nested():
 	case len(r.rep.Recipients) > 0: // a bounce that names no one
@@ -186,8 +187,8 @@ func (r *reader) inWords() {
 // listed reads the recipients of a bounce in words and reports whether it names
 // any. If it is a bounce all the same, the report has one without an address.
 func (r *reader) listed(text string) bool {
-	rs, returned := r.noticeRecipients(text)
-	r.rep.Recipients = rs
+	rs, returned := r.bounceInWords(text)
+	r.rep.Recipients = noticed(rs)
 	if len(rs) == 0 {
 		return false
 	}
@@ -199,6 +200,47 @@ func (r *reader) listed(text string) bool {
 	}
 	return false
 }
+
+// bounceInWords reads the recipients of a bounce in words, see [notice.Notice.Bounce].
+func (r *reader) bounceInWords(text string) (rs []notice.Recipient, returned string) {
+	head := r.sender()
+	if !head.Machine && !head.Robot {
+		return nil, ""
+	}
+	return r.folded(text).Bounce(r.fields(), head, r.lim.Recipients)
+}
+
+// folded returns a text ready to be searched for recipients. The last one is kept,
+// for it is asked for again and again.
+func (r *reader) folded(text string) *notice.Notice {
+	if r.text == nil || r.text.Source() != text {
+		r.text = notices().Read(text, r.work)
+	}
+	return r.text
+}
+
+// noticed makes recipients of a report of those of a notice.
+func noticed(rs []notice.Recipient) []Recipient {
+	if len(rs) == 0 {
+		return nil
+	}
+	all := make([]Recipient, len(rs))
+	for i := range rs {
+		n := &rs[i]
+		all[i] = Recipient{Address: n.Address, Original: n.Original, Action: ActionFailed, Status: n.Status, SMTPCode: n.SMTPCode,
+			Diagnostic: n.Diagnostic, said: n.Reply, Notice: n.Words, RemoteMTA: n.RemoteMTA}
+		if n.Delayed {
+			all[i].Action = ActionDelayed
+		}
+		if n.Reply.Code != 0 || n.Reply.Status.Class != 0 {
+			all[i].DiagnosticType = "smtp"
+		}
+	}
+	return all
+}
+
+// cutEvidence cuts words to what is kept of a notice's.
+func cutEvidence(s string) string { return s[:min(len(s), notice.MaxEvidence)] }
 
 // notice returns the words of the message, without the returned message and
 // attachments: the plain text, of HTML only when there is no other.
@@ -256,24 +298,24 @@ func (r *reader) fields() countedHeader { return countedHeader{r.top, r.work} }
 func (r *reader) returnedHeader(fields header) {
 	h := countedHeader{fields, r.work}
 	r.rep.Returned = Returned{
-		MessageID: strings.Trim(h.get("Message-Id"), " <>"),
-		From:      h.get("From"),
-		To:        h.get("To"),
-		Date:      h.get("Date"),
+		MessageID: strings.Trim(h.Get("Message-Id"), " <>"),
+		From:      h.Get("From"),
+		To:        h.Get("To"),
+		Date:      h.Get("Date"),
 	}
 }
 
 // sender returns what the header says of who wrote the message.
-func (r *reader) sender() headScore {
+func (r *reader) sender() notice.Score {
 	if !r.scored {
-		r.head, r.scored = notices().headerScore(r.fields()), true
+		r.head, r.scored = notices().Score(r.fields()), true
 	}
 	return r.head
 }
 
 // machine reports whether a mail system sent the message, by its header.
 func (r *reader) machine() bool {
-	return r.walker.reports == "delivery-status" || r.sender().machine
+	return r.walker.reports == "delivery-status" || r.sender().Machine
 }
 
 // forwarded reports whether a person passes something on: what is attached is
@@ -283,7 +325,7 @@ func (r *reader) forwarded() bool {
 	if !slices.ContainsFunc(person.Fields, r.hasField) {
 		return false
 	}
-	if head := r.sender(); !head.machine && !head.robot {
+	if head := r.sender(); !head.Machine && !head.Robot {
 		return true
 	}
 	for _, name := range person.Together {

@@ -113,14 +113,6 @@ type Recipient struct {
 	// they say nothing beyond Diagnostic.
 	Notice string
 
-	// about holds those of the notice's words that are about the failure for
-	// certain, while the notice is read.
-	about string
-	// transcript is what the reporting server wrote there of an error of its own.
-	transcript string
-	// unnamed is true where the notice names it by a display name only.
-	unnamed bool
-
 	RemoteMTA      string
 	FinalLogID     string
 	LastAttempt    string

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // results are the recipients of a report so far, filed so that a group that
@@ -100,15 +101,15 @@ func (r *reader) complete(rcpt *Recipient, unfinished bool) {
 		return
 	}
 	found := r.evidence(rcpt.Address)
-	said := found.Reply()
+	said := found.Reply
 	switch {
 	case said.Code != rcpt.SMTPCode:
 	case unfinished && strings.HasPrefix(said.Text, rcpt.Diagnostic):
 		rcpt.quote(said)
 		rcpt.Status = betterStatus(said.Status, rcpt.Status)
 	case unfinished || rcpt.Notice != "":
-	case found.transcript != "" && !strings.HasPrefix(found.transcript, rcpt.Diagnostic):
-		rcpt.Notice = found.transcript
+	case found.Transcript != "" && !strings.HasPrefix(found.Transcript, rcpt.Diagnostic):
+		rcpt.Notice = found.Transcript
 	case !strings.HasPrefix(said.Text, rcpt.Diagnostic):
 		rcpt.Notice = said.Text
 	}
@@ -130,7 +131,7 @@ func isUnfinished(said string) bool {
 // comment there.
 func statusWords(value string) string {
 	i := 0
-	for i < len(value) && (isDigit(value[i]) || value[i] == '.' || isBlank(rune(value[i]))) {
+	for i < len(value) && (ascii.IsDigit(value[i]) || value[i] == '.' || ascii.IsBlank(rune(value[i]))) {
 		i++
 	}
 	s := strings.TrimLeft(value[i:], " \t-:;,")
@@ -145,4 +146,4 @@ func statusWords(value string) string {
 	return ""
 }
 
-func isWordOctet(c byte) bool { return isAlpha(c) || c >= 0x80 }
+func isWordOctet(c byte) bool { return ascii.IsAlpha(c) || c >= 0x80 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
 // notification reads the JSON in which Amazon SES tells of bounces through SNS;
@@ -40,7 +41,7 @@ func (r *reader) notification(text string) (kind Kind, ok bool) {
 			continue
 		}
 		rcpt := Recipient{
-			Address:     bareAddress(clean(b.EmailAddress, false)),
+			Address:     address.Bare(clean(b.EmailAddress, false)),
 			Action:      readAction(b.Action),
 			StatusField: reply.FindStatus(b.Status),
 		}

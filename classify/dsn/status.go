@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -58,16 +60,16 @@ func (f fieldID) perRecipient() bool { return f >= fieldOriginal }
 // lookupField returns the field of that name, fieldUnknown if RFC 3464 knows none.
 func lookupField(name []byte) fieldID {
 	for f := fieldEnvelopeID; f < fieldCount; f++ {
-		if equalFold(name, fieldNames[f]) {
+		if ascii.EqualFold(name, fieldNames[f]) {
 			return f
 		}
 	}
 	switch {
-	case equalFold(name, "ction"), equalFold(name, "Actions"):
+	case ascii.EqualFold(name, "ction"), ascii.EqualFold(name, "Actions"):
 		return fieldAction // QUIRK: Sendmail behind a filter that ate the first octet
-	case equalFold(name, "Diagnostic"), equalFold(name, "Diagnostic-Codes"):
+	case ascii.EqualFold(name, "Diagnostic"), ascii.EqualFold(name, "Diagnostic-Codes"):
 		return fieldDiagnostic // QUIRK: home-made senders
-	case equalFold(name, "Last-Attempt"):
+	case ascii.EqualFold(name, "Last-Attempt"):
 		return fieldLastAttempt
 	}
 	return fieldUnknown
@@ -266,7 +268,7 @@ func runTogether(value []byte, id fieldID) int {
 		for f := fieldEnvelopeID; f < fieldCount; f++ {
 			name := fieldNames[f]
 			start := at - len(name)
-			if start < 0 || f == id || !equalFold(value[start:at], name) {
+			if start < 0 || f == id || !ascii.EqualFold(value[start:at], name) {
 				continue
 			}
 			if id == fieldDiagnostic && (f == fieldAction || f == fieldStatus) {
@@ -285,7 +287,7 @@ func runTogether(value []byte, id fieldID) int {
 // action is read as the registered one that it stands for, "" if it is
 // unknown.
 func readAction(value string) Action {
-	value = strings.ToLower(strings.TrimSpace(stripComments(value)))
+	value = strings.ToLower(strings.TrimSpace(address.StripComments(value)))
 	t := tables().actions
 	if a, ok := t[value]; ok {
 		return a
@@ -301,7 +303,7 @@ func readAction(value string) Action {
 // 2.1.2), without its type and comments.
 func readMTA(value string) string {
 	kind, name := splitType(value)
-	name = strings.TrimSpace(stripComments(name))
+	name = strings.TrimSpace(address.StripComments(name))
 	if kind == "dns" || kind == "" || kind == "dnsname" || kind == "smtp" || kind == "dsn" {
 		// QUIRK: "dsn; host" is Amazon's; "dns; host said: …" Zoho's.
 		if i := strings.IndexAny(name, " \t"); i > 0 {

@@ -35,7 +35,7 @@ type rejectionTable struct {
 	MeansFull    string `toml:"means_full"`
 }
 
-func loadTables(l *loader) *reportTables {
+func loadTables(l *toml.Loader) *reportTables {
 	var f struct {
 		Actions  map[Action][]string
 		Charsets struct {
@@ -51,7 +51,7 @@ func loadTables(l *loader) *reportTables {
 		Types      struct{ Fields, Returned []string }
 		Person     personTable
 	}
-	l.read("data/report.toml", &f)
+	l.Read("data/report.toml", &f)
 	t := &reportTables{
 		actions:   map[string]Action{},
 		noCharset: map[string]bool{"": true}, // there is no label
@@ -73,7 +73,7 @@ func loadTables(l *loader) *reportTables {
 	}
 	for a, words := range f.Actions {
 		if t.actions[string(a)] != a {
-			l.complain(0, "%q is no action of RFC 3464: write one of %s", a, toml.OneOf(Actions))
+			l.Complain(0, "%q is no action of RFC 3464: write one of %s", a, toml.OneOf(Actions))
 		}
 		for _, w := range words {
 			t.actions[w] = a
@@ -84,7 +84,7 @@ func loadTables(l *loader) *reportTables {
 	}
 	for _, fb := range f.Feedback {
 		if fb.Returned == "" {
-			l.complain(fb.Line, "a report needs the field of the message that it is about: add returned")
+			l.Complain(fb.Line, "a report needs the field of the message that it is about: add returned")
 		}
 		t.feedback = append(t.feedback, fb.Returned)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/emersion/go-message"
 	"golang.org/x/net/html"
 	"golang.org/x/text/encoding/japanese"
@@ -176,7 +177,7 @@ func decodeCharset(b []byte, label string) string {
 		label = "iso-2022-jp"
 	}
 	switch {
-	case !escaped && isASCII(b) && label != "hz-gb-2312" && !strings.HasPrefix(label, "utf-16"):
+	case !escaped && ascii.Only(b) && label != "hz-gb-2312" && !strings.HasPrefix(label, "utf-16"):
 		return string(b)
 	case label == "iso-2022-jp":
 		if d, err := japanese.ISO2022JP.NewDecoder().Bytes(b); err == nil {
@@ -287,10 +288,3 @@ func appendBreak(b []byte, tag string) []byte {
 	}
 	return b
 }
-
-// isBlank reports whether r is white space or a control character of ASCII.
-func isBlank(r rune) bool { return r <= ' ' || r == 0x7f }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
-func isAlnum(c byte) bool { return isDigit(c) || isAlpha(c) }

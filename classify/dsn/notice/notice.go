@@ -1,21 +1,40 @@
-package dsn
+package notice
 
 import (
 	"bytes"
 	"slices"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
-// notice is the text of a notice, folded and marked.
-type notice struct {
-	d          *noticeData
+// Bounds of the text that is searched, of its lines and of what is kept of it.
+const (
+	maxNotice      = 48 << 10 // octets of a notice that are read
+	maxNoticeLines = 2000
+	MaxEvidence    = 2 << 10 // octets kept of a reply and of a notice's words
+	maxSentence    = 400     // octets between an anchor and what it points at
+)
+
+// Units of work, see [work.Budget]: of a line beside its octets, of an address that
+// is looked at, and of a recipient.
+const (
+	unitsLine      = 8
+	unitsAddress   = 40
+	unitsRecipient = 100
+)
+
+// Notice is the text of a notice, folded and marked. It belongs to one goroutine.
+type Notice struct {
+	d          *Data
+	source     string // what it was made of
 	work       *work.Budget
 	orig, low  []byte // folded text, as written and in lower case; same places
-	lines      []noticeLine
+	lines      []textLine
 	marks      []mark
-	addrs      []noticeAddr
+	addrs      []place
 	found      []foundRecipient
 	index      map[string]int     // of found, by address in lower case
 	order      []int              // numbers of found, in the order of the text
@@ -23,7 +42,7 @@ type notice struct {
 	dialogue   []exchange
 	last       *gathered       // of the recipient before
 	parsed     [2]parsed       // replies that were read last
-	whole      *[2]string      // what noticeWords says of whoever is not listed, once it was asked
+	whole      *[2]string      // what wordsAbout says of whoever is not listed, once it was asked
 	common     *commonReply    // what findReply finds in the whole notice, once it was asked
 	firstLines map[string]int  // of replies in the dialogue; see complete
 	others     map[string]bool // addresses that are no recipients, lower case
@@ -48,8 +67,8 @@ type notice struct {
 	unnamed   bool // the recipient is known by a display name only
 }
 
-// noticeLine is a line that is not empty. Places are those of the folded text.
-type noticeLine struct {
+// textLine is a line that is not empty. Places are those of the folded text.
+type textLine struct {
 	start, end int
 	at         int  // where it begins in the text that was folded
 	word       int  // where its words begin, after dashes, asterisks and the like
@@ -68,9 +87,11 @@ type mark struct {
 // signs are what notices draw lines, bullets and frames with.
 const signs = "-=*_#~+|:.•·●◆■─━═＊－ "
 
-// readNotice folds and marks a text, up to where the returned message begins.
-func readNotice(d *noticeData, text string, w *work.Budget) *notice {
-	n := &notice{d: d, work: w, summaryAt: -1, signature: -1}
+// Read folds and marks the words of a message, UTF-8 with LF line ends, up to where
+// the returned message begins. Reading and searching are taken from a budget of
+// work, which may be nil.
+func (d *Data) Read(text string, w *work.Budget) *Notice {
+	n := &Notice{d: d, source: text, work: w, summaryAt: -1, signature: -1}
 	if len(text) > maxNotice {
 		text = text[:maxNotice]
 	}
@@ -87,8 +108,11 @@ func readNotice(d *noticeData, text string, w *work.Budget) *notice {
 	return n
 }
 
+// Source returns the text that the notice was made of.
+func (n *Notice) Source() string { return n.source }
+
 // forget makes the notice ready to be searched for recipients once more.
-func (n *notice) forget() {
+func (n *Notice) forget() {
 	n.found, n.index, n.order, n.dialogue, n.others = nil, nil, nil, nil, nil
 	n.common, n.whole, n.firstLines, n.last = nil, nil, nil, nil
 	n.anyOwn, n.unnamed, n.addressee = false, false, ""
@@ -96,7 +120,7 @@ func (n *notice) forget() {
 
 // fold fills orig, low and lines. It stops at a line that only a returned
 // message's header has.
-func (n *notice) fold(text string) {
+func (n *Notice) fold(text string) {
 	para := true
 	run := -1 // first line of the run of header-like lines that is open, -1 if none is
 	for at, next := 0, 0; at < len(text) && len(n.lines) < maxNoticeLines; at = next {
@@ -141,7 +165,7 @@ func (n *notice) fold(text string) {
 		if len(n.orig) > 0 && n.orig[len(n.orig)-1] != ' ' {
 			n.orig, n.low = append(n.orig, ' '), append(n.low, ' ')
 		}
-		l := noticeLine{start: len(n.orig), at: at, para: para, indent: indent, ids: n.d.idFields[strings.ToLower(name)]}
+		l := textLine{start: len(n.orig), at: at, para: para, indent: indent, ids: n.d.idFields[strings.ToLower(name)]}
 		if k := len(n.lines) - 1; k >= 0 && n.lines[k].ids && !para && indent > n.lines[k].indent && line[indent] == '<' {
 			l.ids = true // the field goes on
 		}
@@ -152,7 +176,7 @@ func (n *notice) fold(text string) {
 		}
 		l.word = l.end
 		if first := n.low[l.start:l.end]; len(first) > 0 {
-			if l.word = l.start; !isAlnum(first[0]) {
+			if l.word = l.start; !ascii.IsAlnum(first[0]) {
 				l.word = l.end - len(bytes.TrimLeft(first, signs))
 			}
 		}
@@ -175,16 +199,27 @@ func (n *notice) fold(text string) {
 // footer of a virus scanner, unless they hold what a signature does not.
 //
 // QUIRK: scanners and mail programs strip the space; notices draw a line so, too.
-func (n *notice) cutSignature() {
+func (n *Notice) cutSignature() {
 	i := n.signature
 	if i <= 0 || i >= len(n.lines) {
 		return
 	}
 	from := n.lines[i].start
-	if len(n.lines)-i > maxSignature || n.findCode(from, len(n.low), false) >= 0 || len(addressesIn(n.orig[from:], nil)) > 1 {
+	if len(n.lines)-i > maxSignature || n.findCode(from, len(n.low), false) >= 0 || n.namesMany(from) {
 		return
 	}
 	n.cutLines(i)
+}
+
+// namesMany reports whether more than one address stands in the text from a place on.
+func (n *Notice) namesMany(from int) bool {
+	count := 0
+	for range address.In(n.orig[from:]) {
+		if count++; count > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // maxSignature is how many lines a signature has at most.
@@ -196,7 +231,7 @@ func quoted(line string) bool {
 }
 
 // cutLines drops the lines from i on.
-func (n *notice) cutLines(i int) {
+func (n *Notice) cutLines(i int) {
 	if i < 0 || i >= len(n.lines) {
 		return
 	}
@@ -208,10 +243,10 @@ func (n *notice) cutLines(i int) {
 func fieldLike(line string) string {
 	line = strings.TrimLeft(line, " \t")
 	i := 0
-	for i < len(line) && (isAlnum(line[i]) || line[i] == '-') {
+	for i < len(line) && (ascii.IsAlnum(line[i]) || line[i] == '-') {
 		i++
 	}
-	if i == 0 || i > 40 || i >= len(line) || line[i] != ':' || !isAlpha(line[0]) {
+	if i == 0 || i > 40 || i >= len(line) || line[i] != ':' || !ascii.IsAlpha(line[0]) {
 		return ""
 	}
 	return line[:i]
@@ -221,8 +256,8 @@ func fieldLike(line string) string {
 // lower case, with its colon) among the lines of text, "" if there is none.
 func fieldAddress(text, name string) string {
 	line := fieldValue(text, name)
-	if a := addressesIn([]byte(line), nil); len(a) > 0 {
-		return line[a[0].start:a[0].end]
+	for a := range address.In([]byte(line)) {
+		return line[a.Start:a.End]
 	}
 	return ""
 }
@@ -246,7 +281,7 @@ func fieldValue(text, name string) string {
 
 // mark finds the data's phrases and cuts the text where one of them begins the
 // returned message.
-func (n *notice) mark() {
+func (n *Notice) mark() {
 	line, cut := 0, -1
 	said := 0 // where the last sentence that says so ends: one within it says it once
 	n.d.phrases.find(n.low, func(start, end int, bits role) bool {
@@ -298,7 +333,7 @@ func (n *notice) mark() {
 }
 
 // lineAt returns the number of the line that holds a place.
-func (n *notice) lineAt(pos int) int {
+func (n *Notice) lineAt(pos int) int {
 	lo, hi := 0, len(n.lines)
 	for hi-lo > 1 {
 		if mid := (lo + hi) / 2; n.lines[mid].start <= pos {
@@ -310,15 +345,15 @@ func (n *notice) lineAt(pos int) int {
 	return lo
 }
 
-// words returns the text between two places, cut to what is kept as evidence.
-func (n *notice) words(start, end int) string {
+// quote returns the text between two places, cut to what is kept as evidence.
+func (n *Notice) quote(start, end int) string {
 	start, end = max(start, 0), min(end, len(n.orig))
 	if start >= end {
 		return ""
 	}
 	b := n.orig[start:end]
-	if len(b) > maxEvidence {
-		b = b[:maxEvidence]
+	if len(b) > MaxEvidence {
+		b = b[:MaxEvidence]
 	}
 	// No octet is left out: what stands on either side of it would read as one code.
 	return strings.ToValidUTF8(strings.TrimSpace(string(b)), "?")

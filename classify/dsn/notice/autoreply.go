@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import (
 	"strings"
@@ -10,14 +10,14 @@ import (
 // come first, what they answer to follows.
 const maxReplyText = 4 << 10
 
-// isAutoReply reports whether a message is an automatic reply to a person's
+// IsAutoReply reports whether a message is an automatic reply to a person's
 // mail, such as vacation(1) sends (RFC 3834): by its header first, which
 // alone may suffice, by subject and words second. It is asked only of what is
 // no bounce: bounces too are Auto-Submitted.
-func isAutoReply(h fieldSource, text string) bool {
-	d := autoReplies()
+func (data *Data) IsAutoReply(h Header, text string) bool {
+	d := &data.replies
 	score := 0
-	d.cues.each(h, func(c *noticeCue) { score += c.Weight })
+	d.cues.each(h, func(c *cue) { score += c.Weight })
 	switch {
 	case score >= d.threshold:
 		return true
@@ -52,8 +52,8 @@ func unquoted(text string) []byte {
 	return low
 }
 
-// autoReplyData is what the data say about automatic replies.
-type autoReplyData struct {
+// autoReplies is what the data say about automatic replies.
+type autoReplies struct {
 	cues      cueSet
 	subject   cueSet // of the Subjects that only automatic replies have
 	phrases   *phraseIndex[uint32]
@@ -69,13 +69,13 @@ const (
 )
 
 // most is the most that words can add to the score.
-func (d *autoReplyData) most() int { return max(d.words, d.sure) }
+func (d *autoReplies) most() int { return max(d.words, d.sure) }
 
-// autoReplyFile is the form of the data file.
-type autoReplyFile struct {
+// autoReplyData is the form of the data file.
+type autoReplyData struct {
 	Threshold, Subject, Maybe, Words, Sure int
 
-	Cue      []noticeCue
+	Cue      []cue
 	Language []struct {
 		Name    string
 		Subject []string    // the Subject begins so
@@ -85,15 +85,15 @@ type autoReplyFile struct {
 	}
 }
 
-func loadAutoReplies(l *loader) *autoReplyData {
-	var f autoReplyFile
-	l.read("data/autoreply.toml", &f)
-	d := &autoReplyData{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words, sure: f.Sure}
+func loadAutoReplies(l *toml.Loader) autoReplies {
+	var f autoReplyData
+	l.Read(autoReplyFile, &f)
+	d := autoReplies{phrases: &phraseIndex[uint32]{}, threshold: f.Threshold, words: f.Words, sure: f.Sure}
 	if d.threshold <= 0 || d.words <= 0 || d.sure <= 0 {
-		l.complain(0, "threshold, words and sure must be above 0")
+		l.Complain(0, "threshold, words and sure must be above 0")
 	}
-	subject := noticeCue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
-	maybe := noticeCue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe, Gate: true}
+	subject := cue{Name: "subject", Header: []string{"Subject"}, Weight: f.Subject}
+	maybe := cue{Name: "maybe", Header: []string{"Subject"}, Weight: f.Maybe, Gate: true}
 	for _, lang := range f.Language {
 		for _, s := range lang.Subject {
 			subject.Begin = append(subject.Begin, s, "["+s, "("+s)
@@ -109,10 +109,10 @@ func loadAutoReplies(l *loader) *autoReplyData {
 	return d
 }
 
-// answers reports whether the Subject is one that only an automatic reply has.
+// Answers reports whether the Subject is one that only an automatic reply has.
 // Such a reply may say, as a bounce does, that the mail was not passed on.
-func (d *autoReplyData) answers(h fieldSource) bool {
+func (d *Data) Answers(h Header) bool {
 	answers := false
-	d.subject.each(h, func(*noticeCue) { answers = true })
+	d.replies.subject.each(h, func(*cue) { answers = true })
 	return answers
 }

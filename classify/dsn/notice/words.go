@@ -1,14 +1,17 @@
-package dsn
+package notice
 
 import (
 	"sort"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // hasWords reports whether a stretch of the notice holds more than signs.
-func (n *notice) hasWords(from, to int) bool {
+func (n *Notice) hasWords(from, to int) bool {
 	for i := max(from, 0); i < to; i++ {
-		if c := n.low[i]; isAlnum(c) || c >= 0x80 {
+		if c := n.low[i]; ascii.IsAlnum(c) || c >= 0x80 {
 			return true
 		}
 	}
@@ -20,18 +23,18 @@ type commonReply struct{ before, at, end, strength int }
 
 // stopBefore returns where the notice has said all about recipients before a
 // place, -1 if it has not: what follows is the summary of the message.
-func (n *notice) stopBefore(pos int) int {
+func (n *Notice) stopBefore(pos int) int {
 	if n.summaryAt >= 0 && n.summaryAt < pos {
 		return n.summaryAt
 	}
 	return -1
 }
 
-// noticeWords returns the notice's own words about a recipient, up to the
+// wordsAbout returns the notice's own words about a recipient, up to the
 // reply if one is quoted: those that stand by its address, else the other lines
 // that name it, else, of a notice that quotes no reply and has words by no
 // address, all; about are those of them that are about the failure for certain.
-func (n *notice) noticeWords(f *foundRecipient, g *gathered) (words, about string) {
+func (n *Notice) wordsAbout(f *foundRecipient, g *gathered) (words, about string) {
 	if g.own {
 		words = g.trimmed
 		if s := withoutAddress(g.words, f.address); len(s) < len(g.words) {
@@ -58,7 +61,7 @@ func (n *notice) noticeWords(f *foundRecipient, g *gathered) (words, about strin
 
 // ownWords returns the words that stand by a recipient's address, up to the reply
 // or a dialogue if one is quoted.
-func (n *notice) ownWords(f *foundRecipient, reply int) (words, about string) {
+func (n *Notice) ownWords(f *foundRecipient, reply int) (words, about string) {
 	to := f.to
 	if reply >= f.start && reply < to {
 		to = reply
@@ -73,14 +76,14 @@ func (n *notice) ownWords(f *foundRecipient, reply int) (words, about string) {
 
 // sayAt reports whether whatever the notice knows of a recipient stands by its
 // address: then the rest is a form letter, and says nothing of this failure.
-func (n *notice) sayAt(f *foundRecipient) bool { return n.form && (f.line >= 0 || len(n.found) > 1) }
+func (n *Notice) sayAt(f *foundRecipient) bool { return n.form && (f.line >= 0 || len(n.found) > 1) }
 
 // weigh returns a stretch of the text, without the sentences that are known to say
 // nothing, and the paragraphs of it that are about the failure for certain: those
 // that say that mail failed, that name whom it was for, or that hold a reply or a
 // dialogue; of what follows an address also the rest of its own paragraph, and what
 // stands further in. The others may be about anything.
-func (n *notice) weigh(start, to int, own bool) (words, about string) {
+func (n *Notice) weigh(start, to int, own bool) (words, about string) {
 	const telling = roleSays | roleFailed | roleNames | roleList | roleReply | roleTranscript
 	var all, some []byte
 	m := n.markAt(start)
@@ -110,9 +113,9 @@ func (n *notice) weigh(start, to int, own bool) (words, about string) {
 }
 
 // namesFound reports whether one of the lines from i to before j names a recipient.
-func (n *notice) namesFound(i, j int) bool {
+func (n *Notice) namesFound(i, j int) bool {
 	for k := sort.Search(len(n.addrs), func(k int) bool { return n.addrs[k].line >= i }); k < len(n.addrs) && n.addrs[k].line < j; k++ {
-		if n.find(n.text(n.addrs[k])) != nil {
+		if n.find(n.address(n.addrs[k])) != nil {
 			return true
 		}
 	}
@@ -121,7 +124,7 @@ func (n *notice) namesFound(i, j int) bool {
 
 // sentenceStart returns where the sentence that holds a place begins, and
 // sentenceEnd where the one that goes on at a place ends.
-func (n *notice) sentenceStart(from, pos int) int {
+func (n *Notice) sentenceStart(from, pos int) int {
 	for i := pos; i > from; i-- {
 		if n.sentenceBegins(i) {
 			return i
@@ -130,7 +133,7 @@ func (n *notice) sentenceStart(from, pos int) int {
 	return from
 }
 
-func (n *notice) sentenceEnd(pos, to int) int {
+func (n *Notice) sentenceEnd(pos, to int) int {
 	for i := pos; i < to; i++ {
 		if n.low[i] == ' ' && n.sentenceBegins(i+1) {
 			return i
@@ -141,12 +144,12 @@ func (n *notice) sentenceEnd(pos, to int) int {
 
 // clip returns words cut to what is kept as evidence.
 func clip(b []byte) string {
-	return strings.ToValidUTF8(strings.TrimSpace(string(cutBytes(b, maxEvidence))), "?")
+	return strings.ToValidUTF8(strings.TrimSpace(string(cutBytes(b, MaxEvidence))), "?")
 }
 
 // mentions returns the first lines, dialogue aside, that say something of a
 // recipient that is listed elsewhere: "<u@example.com>... Deferred: timed out".
-func (n *notice) mentions(f *foundRecipient) string {
+func (n *Notice) mentions(f *foundRecipient) string {
 	if f.line < 0 {
 		return ""
 	}
@@ -159,8 +162,8 @@ func (n *notice) mentions(f *foundRecipient) string {
 			continue
 		}
 		l := &n.lines[a.line]
-		if n.hasWords(a.to, l.end) && (a.from == l.start || a.from == l.word) {
-			s := n.words(a.to, n.replyEnd(a.from, n.end))
+		if n.hasWords(a.To, l.end) && (a.From == l.start || a.From == l.word) {
+			s := n.quote(a.To, n.replyEnd(a.From, n.end))
 			n.work.Take(2 * len(s))
 			return trimWords(withoutAddress(trimEnds(s), f.address))
 		}
@@ -185,26 +188,16 @@ func withoutAddress(s, addr string) string {
 // trimWords returns s, "" if it holds nothing beside addresses.
 func trimWords(s string) string {
 	at := 0
-	for _, a := range addressesIn([]byte(s), nil) {
-		if hasWords(s[at:a.start]) {
+	for a := range address.In([]byte(s)) {
+		if ascii.HasWords(s[at:a.Start]) {
 			return s
 		}
-		at = a.end
+		at = a.End
 	}
-	if hasWords(s[at:]) {
+	if ascii.HasWords(s[at:]) {
 		return s
 	}
 	return ""
-}
-
-// hasWords reports whether s holds more than signs.
-func hasWords(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if isAlnum(s[i]) || s[i] >= 0x80 {
-			return true
-		}
-	}
-	return false
 }
 
 // trimReply takes off what a notice put around a reply.

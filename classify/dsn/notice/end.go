@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ const wrappedLine = 50
 // A line that begins with the code of the reply goes on with it where the reply
 // has many lines (RFC 5321 section 4.2.1), and where it was folded: begun in
 // mid-line, as Postfix quotes ("said: 550 …"), with deeper lines below.
-func (n *notice) replyEnd(at, to int) int {
+func (n *Notice) replyEnd(at, to int) int {
 	if len(n.lines) == 0 {
 		return to
 	}
@@ -29,7 +29,7 @@ func (n *notice) replyEnd(at, to int) int {
 		code, many = b[:3], len(b) > 3 && b[3] == '-'
 	}
 	end := min(first.end, to)
-	for next := line + 1; next < len(n.lines) && n.lines[next].start < to && end-at <= maxEvidence && n.work.Take(unitsLine); next++ {
+	for next := line + 1; next < len(n.lines) && n.lines[next].start < to && end-at <= MaxEvidence && n.work.Take(unitsLine); next++ {
 		l := &n.lines[next]
 		low := n.low[l.start:l.end]
 		folded := at > first.word && l.indent > first.indent
@@ -55,7 +55,7 @@ func (n *notice) replyEnd(at, to int) int {
 // startsAnew reports whether a phrase begins something new: a paragraph, a line
 // that stands further to the left than the one before, or a sentence after one
 // whose writer ended his line.
-func (n *notice) startsAnew(k *mark) bool {
+func (n *Notice) startsAnew(k *mark) bool {
 	l := &n.lines[k.line]
 	if k.start != l.start && k.start != l.word {
 		return false
@@ -74,7 +74,7 @@ func (n *notice) startsAnew(k *mark) bool {
 type stretch struct{ start, end int }
 
 // findReplies finds the replies in the whole text, however they stand there.
-func (n *notice) findReplies() []stretch {
+func (n *Notice) findReplies() []stretch {
 	var all []stretch
 	add := func(at int) {
 		if k := len(all) - 1; k < 0 || at >= all[k].end {
@@ -103,7 +103,7 @@ func inReply(replies []stretch, pos int) bool {
 }
 
 // sentenceBegins reports whether a sentence begins at a place in mid-line.
-func (n *notice) sentenceBegins(pos int) bool {
+func (n *Notice) sentenceBegins(pos int) bool {
 	b := bytes.TrimRight(n.low[max(0, pos-2):pos], " ")
 	return len(b) > 0 && len(b) < pos && bytes.IndexByte([]byte(".!?"), b[len(b)-1]) >= 0
 }

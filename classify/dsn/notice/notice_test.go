@@ -1,23 +1,24 @@
-package dsn
+package notice
 
 import (
 	"cmp"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // fields is a header for tests: name, value, name, value ...
 type fields []string
 
-func (f fields) get(name string) string {
-	if v := f.values(name); len(v) > 0 {
+func (f fields) Get(name string) string {
+	if v := f.Values(name); len(v) > 0 {
 		return v[0]
 	}
 	return ""
 }
 
-func (f fields) values(name string) (vs []string) {
+func (f fields) Values(name string) (vs []string) {
 	for i := 0; i+1 < len(f); i += 2 {
 		if strings.EqualFold(f[i], name) {
 			vs = append(vs, f[i+1])
@@ -26,33 +27,46 @@ func (f fields) values(name string) (vs []string) {
 	return vs
 }
 
+// builtIn are the data that are part of the program.
+var builtIn = sync.OnceValue(func() *Data {
+	d, err := Load()
+	if err != nil {
+		panic(err)
+	}
+	return d
+})
+
+// manyRecipients is more than a test's notice has.
+const manyRecipients = 1000
+
 // listed reads the recipients of a bounce in words.
-func listed(h fieldSource, text string, lim Limits) ([]Recipient, string) {
-	d := notices()
-	return noticeRecipients(h, d.headerScore(h), readNotice(d, text, nil), text, lim)
+func listed(h Header, text string, limit int) ([]Recipient, string) {
+	return builtIn().Read(text, nil).Bounce(h, builtIn().Score(h), limit)
 }
 
 // noticeAbout returns what a notice says about one recipient, the remote
 // server's reply if it quotes one; "" if there is nothing.
 func noticeAbout(text, addr string) string {
-	n := readNotice(notices(), text, nil)
-	for _, r := range n.recipients(nil, DefaultLimits.Recipients) {
+	n := builtIn().Read(text, nil)
+	for _, r := range n.Recipients(manyRecipients) {
 		if strings.EqualFold(r.Address, addr) {
-			return cmp.Or(r.Diagnostic, r.Notice)
+			return cmp.Or(r.Diagnostic, r.Words)
 		}
 	}
-	n.forget()
-	r := n.about(addr)
-	return cmp.Or(r.Diagnostic, r.Notice)
+	r := n.About(addr)
+	return cmp.Or(r.Diagnostic, r.Words)
 }
 
 // brief writes a recipient as the examples of the data do.
 func brief(r Recipient) string {
-	code := ""
+	action, code := "failed", ""
+	if r.Delayed {
+		action = "delayed"
+	}
 	if r.SMTPCode != 0 {
 		code = fmt.Sprint(r.SMTPCode)
 	}
-	return strings.Join([]string{r.Address, string(r.Action), code, r.Status.String(), r.Diagnostic}, "|")
+	return strings.Join([]string{r.Address, action, code, r.Status.String(), r.Diagnostic}, "|")
 }
 
 // TestNoticeExamples reads the examples of the data files: every format has
@@ -71,7 +85,7 @@ func TestNoticeExamples(t *testing.T) {
 				h = append(h, "X-Failed-Recipients", e.Failed)
 			}
 			var got []string
-			rs, _ := listed(h, e.Text, Limits{})
+			rs, _ := listed(h, e.Text, manyRecipients)
 			for _, r := range rs {
 				got = append(got, brief(r))
 			}

@@ -1,45 +1,45 @@
-package dsn
+package address
 
 import (
 	"bytes"
+	"iter"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// noticeAddr is an address in the text of a notice.
-type noticeAddr struct {
-	start, end int // the bare address
-	from, to   int // with the brackets or quotation marks around it
-	line       int
-	angle      bool // in angle brackets
+// Place is where an address stands in a text.
+type Place struct {
+	Start, End int  // the bare address
+	From, To   int  // with the brackets or quotation marks around it
+	Angle      bool // in angle brackets
 }
 
 // Longest local part and domain that are taken for one (RFC 5321 section
 // 4.5.3.1 has 64 and 255; VERP and X.400 addresses are longer in the wild).
 const (
-	maxLocalPart = 256
-	maxDomain    = 255
+	MaxLocalPart = 256
+	MaxDomain    = 255
 	maxEscaped   = 4 // quotation marks within a quoted local part
 )
 
-func (n *notice) scanAddresses() {
-	all := addressesIn(n.orig, n.addrs[:0])
-	n.addrs = all[:0]
-	line := 0
-	for _, a := range all {
-		for line+1 < len(n.lines) && n.lines[line+1].start <= a.start {
-			line++
-		}
-		if a.line = line; line >= len(n.lines) || !n.lines[line].ids {
-			n.addrs = append(n.addrs, a)
+// In finds the addresses in text, in their order. Every "@" is looked at once, and
+// at no more around it than an address may have.
+func In(text []byte) iter.Seq[Place] {
+	return func(yield func(Place) bool) {
+		for last := 0; ; { // nothing before it belongs to the next address
+			p, ok := next(text, last)
+			if !ok || !yield(p) {
+				return
+			}
+			last = p.End
 		}
 	}
 }
 
-// addressesIn appends the addresses in text. Every "@" is looked at once, and
-// at no more around it than an address may have.
-func addressesIn(text []byte, dst []noticeAddr) []noticeAddr {
-	last := 0 // nothing before it belongs to the next address
-	for pos := 0; pos < len(text) && len(dst) < 2*maxNoticeLines; {
+// next returns the first address in text[last:].
+func next(text []byte, last int) (Place, bool) {
+	for pos := last; pos < len(text); {
 		i := bytes.IndexByte(text[pos:], '@')
 		if i < 0 {
 			break
@@ -51,27 +51,26 @@ func addressesIn(text []byte, dst []noticeAddr) []noticeAddr {
 		if start == at || end == at+1 || inURL(text, last, start) {
 			continue
 		}
-		a := noticeAddr{start: start, end: end, from: start, to: end}
-		for a.from > 0 && a.to < len(text) && len(text) > 0 {
-			l, r := text[a.from-1], text[a.to]
+		a := Place{Start: start, End: end, From: start, To: end}
+		for a.From > 0 && a.To < len(text) {
+			l, r := text[a.From-1], text[a.To]
 			if l == '<' && r == '>' {
-				a.angle = true
+				a.Angle = true
 			} else if !(l == '"' && r == '"' || l == '\'' && r == '\'' || l == '(' && r == ')' || l == '[' && r == ']') {
 				break
 			}
-			a.from, a.to = a.from-1, a.to+1
+			a.From, a.To = a.From-1, a.To+1
 		}
-		last, pos = end, end
-		dst = append(dst, a)
+		return a, true
 	}
-	return dst
+	return Place{}, false
 }
 
 // inURL reports whether an address that begins at text[start] would be part of
 // a URL: http://host/path?user@example.com. Between the two stand only signs
 // that a URL may have and a local part may not.
 func inURL(text []byte, from, start int) bool {
-	from = max(from, start-maxLocalPart)
+	from = max(from, start-MaxLocalPart)
 	for i := start; i > from; i-- {
 		switch c := text[i-1]; {
 		case c <= ' ' || c == '<' || c == '>' || c == '"' || c == '(' || c == ')':
@@ -85,7 +84,7 @@ func inURL(text []byte, from, start int) bool {
 
 // localStart returns where the local part that ends at text[at] begins.
 func localStart(text []byte, from, at int) int {
-	from = max(from, at-maxLocalPart)
+	from = max(from, at-MaxLocalPart)
 	i := at
 	if at > from && text[at-1] == '"' { // quoted-string of RFC 5321 section 4.1.2
 		for j, escaped := at-2, 0; j >= from && escaped < maxEscaped; j-- {
@@ -121,7 +120,7 @@ func localStart(text []byte, from, at int) int {
 		i++
 	}
 	// QUIRK: "dda:SMTP=u@example.com": Exchange 5.5, see isHeading.
-	if i > from && text[i-1] == ':' && at-i > 5 && equalFold(text[i:i+5], "smtp=") {
+	if i > from && text[i-1] == ':' && at-i > 5 && ascii.EqualFold(text[i:i+5], "smtp=") {
 		i += 5
 	}
 	return i
@@ -134,7 +133,7 @@ func isAtext(c byte) bool {
 // atext are the octets of RFC 5322 section 3.2.3, with the dot.
 var atext = func() (t [256]bool) {
 	for c := range t {
-		t[c] = isAlnum(byte(c)) || c != 0 && strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", byte(c)) >= 0
+		t[c] = ascii.IsAlnum(byte(c)) || c != 0 && strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", byte(c)) >= 0
 	}
 	return t
 }()
@@ -142,7 +141,7 @@ var atext = func() (t [256]bool) {
 // domainEnd returns where the domain that begins at text[at] ends, at if
 // there is none.
 func domainEnd(text []byte, at int) int {
-	limit := min(len(text), at+maxDomain)
+	limit := min(len(text), at+MaxDomain)
 	if at < limit && text[at] == '[' { // address literal
 		if i := bytes.IndexAny(text[at:limit], "] "); i > 1 && text[at+i] == ']' {
 			return at + i + 1
@@ -150,7 +149,7 @@ func domainEnd(text []byte, at int) int {
 		return at
 	}
 	i := at
-	for i < limit && (isAlnum(text[i]) || text[i] == '-' || text[i] == '.' || text[i] == '_') {
+	for i < limit && (ascii.IsAlnum(text[i]) || text[i] == '-' || text[i] == '.' || text[i] == '_') {
 		i++
 	}
 	if i < limit && text[i] >= 0x80 { // RFC 6531, see localStart
@@ -158,12 +157,12 @@ func domainEnd(text []byte, at int) int {
 			if text[j] == '>' {
 				return j
 			}
-			if text[j] < 0x80 && !isAlnum(text[j]) && text[j] != '-' && text[j] != '.' {
+			if text[j] < 0x80 && !ascii.IsAlnum(text[j]) && text[j] != '-' && text[j] != '.' {
 				break
 			}
 		}
 	}
-	for i > at && !isAlnum(text[i-1]) {
+	for i > at && !ascii.IsAlnum(text[i-1]) {
 		i--
 	}
 	return i

@@ -1,6 +1,7 @@
-package dsn
+package notice
 
 import (
+	"embed"
 	"io/fs"
 	"strings"
 
@@ -33,8 +34,8 @@ const (
 	roleAside                       // a sentence that holds it says nothing about the failure
 )
 
-// noticeFormat is what the data say of one kind of notice.
-type noticeFormat struct {
+// format is what the data say of one kind of notice.
+type format struct {
 	Name  string
 	About string
 
@@ -62,12 +63,12 @@ type noticeFormat struct {
 	Aside      []toml.Text
 	Details    []toml.Text
 
-	Example []noticeExample
+	Example []example
 }
 
-// noticeExample is a notice, or the telling part of one, and what it must be
+// example is a notice, or the telling part of one, and what it must be
 // read as.
-type noticeExample struct {
+type example struct {
 	From    string
 	Subject string
 	Failed  string `toml:"failed_recipients"`
@@ -75,7 +76,7 @@ type noticeExample struct {
 	Want    []string `toml:",empty"` // one recipient each: address, action, SMTP code, status, the reply's words
 }
 
-func (f *noticeFormat) roles() map[role][]toml.Text {
+func (f *format) roles() map[role][]toml.Text {
 	opens := roleOpens
 	if f.ByAddress {
 		opens |= roleForm
@@ -89,8 +90,8 @@ func (f *noticeFormat) roles() map[role][]toml.Text {
 	}
 }
 
-// noticeCue is a sign in the header that a message is, or is not, a bounce.
-type noticeCue struct {
+// cue is a sign in the header that a message is, or is not, a bounce.
+type cue struct {
 	Line    toml.Line
 	Name    string
 	Header  []string
@@ -112,8 +113,10 @@ type noticeCue struct {
 	number int // in its cueSet
 }
 
-// noticeData is all that the data files say about notices.
-type noticeData struct {
+// Data is what the data files say: about notices, automatic replies, and what a header
+// shows of either. It does not change once loaded, and serves any number of
+// goroutines.
+type Data struct {
 	cues    cueSet
 	phrases *phraseIndex[role]
 
@@ -123,45 +126,48 @@ type noticeData struct {
 	idFields map[string]bool
 	weights  weights
 	around   around
+
+	replies autoReplies
+	gate    gateData
 }
 
 // weights tell how the signs of a bounce are added up.
 type weights struct {
-	Threshold int `toml:"threshold"` // score from which a message is a bounce
+	Threshold int // score from which a message is a bounce
 
 	// What the text adds.
-	Opens    int `toml:"opens"`     // a sentence that only one program writes
-	Says     int `toml:"says"`      // a sentence that says that mail failed
+	Opens    int // a sentence that only one program writes
+	Says     int // a sentence that says that mail failed
 	MostSays int `toml:"most_says"` // so many of those count
-	Reply    int `toml:"reply"`     // a server's refusal is quoted
-	Returned int `toml:"returned"`  // the returned message follows in the text
-	Against  int `toml:"against"`   // each sentence that speaks against a bounce
+	Reply    int // a server's refusal is quoted
+	Returned int // the returned message follows in the text
+	Against  int // each sentence that speaks against a bounce
 
 	// What the header alone decides, by its score.
-	Suffices  int `toml:"suffices"`  // from here on the text need only name an address
-	Addressee int `toml:"addressee"` // from here on a notice may be about the address that it was sent to
-	Refuses   int `toml:"refuses"`   // down from here the message is no bounce, whatever it quotes
+	Suffices  int // from here on the text need only name an address
+	Addressee int // from here on a notice may be about the address that it was sent to
+	Refuses   int // down from here the message is no bounce, whatever it quotes
 }
 
 // around lists what stands around addresses and hosts, in lower case.
 type around struct {
-	Joins    []string `toml:"joins"`    // at most one between a phrase and the address that it announces
-	Between  []string `toml:"between"`  // and these behind it
-	Before   []string `toml:"before"`   // before an address that has a line to itself
-	Behind   []string `toml:"behind"`   // before an address that ends its line, whatever stands there
-	After    []string `toml:"after"`    // behind the address of a recipient, in brackets
-	Expanded []string `toml:"expanded"` // behind an address that opens a paragraph
-	Command  []string `toml:"command"`  // right before the address of a recipient, anywhere
-	Summary  []string `toml:"summary"`  // field of a summary of the message that names whom it was for
-	Date     []string `toml:"date"`     // behind a name: a date follows
-	Host     []string `toml:"host"`     // between a domain and the host that answers for it
-	Dialogue []string `toml:"dialogue"` // a line that begins so is one of a dialogue or leads to one
+	Joins    []string // at most one between a phrase and the address that it announces
+	Between  []string // and these behind it
+	Before   []string // before an address that has a line to itself
+	Behind   []string // before an address that ends its line, whatever stands there
+	After    []string // behind the address of a recipient, in brackets
+	Expanded []string // behind an address that opens a paragraph
+	Command  []string // right before the address of a recipient, anywhere
+	Summary  []string // field of a summary of the message that names whom it was for
+	Date     []string // behind a name: a date follows
+	Host     []string // between a domain and the host that answers for it
+	Dialogue []string // a line that begins so is one of a dialogue or leads to one
 }
 
-// noticeFile is the form of a data file.
-type noticeFile struct {
-	Format  []noticeFormat
-	Cue     []noticeCue
+// dataFile is the form of every data file but autoreply.toml.
+type dataFile struct {
+	Format  []format
+	Cue     []cue
 	Weights weights
 	Around  around
 	Text    struct {
@@ -170,64 +176,94 @@ type noticeFile struct {
 	}
 }
 
-func loadNotices(l *loader) *noticeData {
-	d := &noticeData{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}, idFields: map[string]bool{}}
-	names, err := fs.Glob(l.fsys, "data/notice-*.toml")
-	if err != nil || len(names) == 0 {
-		l.complain(0, "there are no files notice-*.toml")
+//go:embed data/*.toml
+var dataFiles embed.FS
+
+// Load reads the data, which are built in. The error says all that is wrong with
+// them, each with file and line.
+func Load() (*Data, error) {
+	d, _, err := load(dataFiles)
+	return d, err
+}
+
+// autoReplyFile is the one file that is not of the form of the others.
+const autoReplyFile = "data/autoreply.toml"
+
+// load reads the data files below data/. The formats are for who checks their
+// examples.
+func load(fsys fs.FS) (*Data, []format, error) {
+	d := &Data{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}, idFields: map[string]bool{}}
+	var formats []format
+	l := toml.Loader{FS: fsys}
+	names, err := fs.Glob(fsys, "data/*.toml")
+	if err != nil {
+		l.Complain(0, "%v", err)
 	}
 	for _, name := range names {
-		var f noticeFile
-		l.read(name, &f)
-		l.formats = append(l.formats, f.Format...)
-		for i := range f.Cue {
-			d.cues.load(l, &f.Cue[i])
+		if name == autoReplyFile {
+			continue
 		}
-		for i := range f.Format {
-			for r, phrases := range f.Format[i].roles() {
-				addPhrases(l, d.phrases, phrases, r)
-			}
-		}
-		if f.Weights.Threshold != 0 {
-			d.weights = f.Weights
-		}
-		if f.Around.Joins != nil {
-			d.around = f.Around
-		}
-		for _, name := range f.Text.HeaderStart {
-			d.headerStart[strings.ToLower(name)] = true
-		}
-		for _, name := range f.Text.IDFields {
-			d.idFields[strings.ToLower(name)] = true
-		}
+		var f dataFile
+		l.Read(name, &f)
+		d.add(&l, &f)
+		formats = append(formats, f.Format...)
 	}
 	if d.weights.Threshold <= 0 || len(d.around.Dialogue) == 0 {
-		l.complain(0, "[weights] with a threshold, or [around] with a dialogue, is in no file: add it")
+		l.Complain(0, "[weights] with a threshold, or [around] with a dialogue, is in no file: add it")
 	}
-	return d
+	d.replies = loadAutoReplies(&l)
+	if err := l.Err(); err != nil {
+		return nil, nil, err
+	}
+	d.gate = makeGate(&d.cues, &d.replies)
+	return d, formats, nil
+}
+
+// add takes what one file says.
+func (d *Data) add(l *toml.Loader, f *dataFile) {
+	for i := range f.Cue {
+		d.cues.load(l, &f.Cue[i])
+	}
+	for i := range f.Format {
+		for r, phrases := range f.Format[i].roles() {
+			addPhrases(l, d.phrases, phrases, r)
+		}
+	}
+	if f.Weights.Threshold != 0 {
+		d.weights = f.Weights
+	}
+	if f.Around.Joins != nil {
+		d.around = f.Around
+	}
+	for _, name := range f.Text.HeaderStart {
+		d.headerStart[strings.ToLower(name)] = true
+	}
+	for _, name := range f.Text.IDFields {
+		d.idFields[strings.ToLower(name)] = true
+	}
 }
 
 // addPhrases files the phrases of a list.
-func addPhrases[T ~uint32](l *loader, x *phraseIndex[T], phrases []toml.Text, bits T) {
+func addPhrases[T ~uint32](l *toml.Loader, x *phraseIndex[T], phrases []toml.Text, bits T) {
 	for _, p := range phrases {
 		if err := x.add(p.S, bits); err != nil {
-			l.complain(toml.Line(p.Line), "%v", err)
+			l.Complain(toml.Line(p.Line), "%v", err)
 		}
 	}
 }
 
 // load adds a cue, unless it could not be told from others or from nothing.
-func (s *cueSet) load(l *loader, c *noticeCue) {
+func (s *cueSet) load(l *toml.Loader, c *cue) {
 	for _, name := range c.Header {
 		if len(name) > maxFieldName {
-			l.complain(c.Line, "cue %q looks at a field whose name has %d octets, %d are the most", c.Name, len(name), maxFieldName)
+			l.Complain(c.Line, "cue %q looks at a field whose name has %d octets, %d are the most", c.Name, len(name), maxFieldName)
 			return
 		}
 	}
 	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
 		for _, p := range list {
 			if foldPhrase(p) == "" {
-				l.complain(c.Line, "cue %q holds %q, which is nothing when it is compared", c.Name, p)
+				l.Complain(c.Line, "cue %q holds %q, which is nothing when it is compared", c.Name, p)
 				return
 			}
 		}

@@ -1,17 +1,19 @@
-package dsn
+package notice
 
 import (
 	"bytes"
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
 // foundRecipient is a recipient and where the notice speaks about it.
 type foundRecipient struct {
 	address  string
 	original string
-	action   Action
+	fate     fate
 	line     int  // the line that names it, -1 if none does
 	start    int  // where the sentence that names it begins
 	from     int  // first place after its address
@@ -20,16 +22,25 @@ type foundRecipient struct {
 	said     *exchange
 }
 
+// fate is what became of the mail to a recipient, as the notice has it.
+type fate uint8
+
+const (
+	unsaid fate = iota
+	failed
+	delayed
+)
+
 // recipients returns the recipients of a notice with what it says about each.
-// failed is what the header names; where it names any, they and no others are
-// the recipients.
-func (n *notice) recipients(failed []string, limit int) []Recipient {
+// only is what the header names; where it names any, they and no others are the
+// recipients.
+func (n *Notice) recipients(only []string, limit int) []Recipient {
 	n.findRecipients(limit)
 	if n.keepDetailed() {
-		failed = nil
+		only = nil
 	}
-	if len(failed) > 0 {
-		n.keepOnly(failed, limit)
+	if len(only) > 0 {
+		n.keepOnly(only, limit)
 	}
 	if len(n.found) == 0 {
 		n.findElsewhere(limit)
@@ -56,14 +67,14 @@ func (n *notice) recipients(failed []string, limit int) []Recipient {
 // recipientScan is what the phrases up to a place make the reader expect of
 // the next address. Places are -1 where nothing was announced.
 type recipientScan struct {
-	n        *notice
-	list     bool   // recipients stand in the lines here
-	action   Action // of the recipients of the list, "" unknown
-	verdict  int    // end of the last phrase that says failed or delayed
-	names    int    // end of the last phrase after which a recipient is named
-	other    int    // end of the last phrase after which someone else is
-	original int    // end of the last phrase after which the address before expansion is
-	heading  int    // line of the last recipient of a list
+	n        *Notice
+	list     bool // recipients stand in the lines here
+	fate     fate // of the recipients of the list
+	verdict  int  // end of the last phrase that says failed or delayed
+	names    int  // end of the last phrase after which a recipient is named
+	other    int  // end of the last phrase after which someone else is
+	original int  // end of the last phrase after which the address before expansion is
+	heading  int  // line of the last recipient of a list
 }
 
 // nearby is how many octets may lie between a list of recipients and the phrase
@@ -79,15 +90,15 @@ func (s *recipientScan) mark(m int) {
 	if k.bits&(roleDelayed|roleFailed) != 0 {
 		s.verdict = k.end
 		if k.bits&roleList != 0 || s.n.nearList(m) {
-			if s.action = ActionFailed; k.bits&roleDelayed != 0 {
-				s.action = ActionDelayed
+			if s.fate = failed; k.bits&roleDelayed != 0 {
+				s.fate = delayed
 			}
 		}
 	}
 	if k.bits&roleList != 0 {
 		s.list = true
 		if s.verdict < 0 || k.start-s.verdict > nearby {
-			s.action = ""
+			s.fate = unsaid
 		}
 	}
 	if k.bits&roleNames != 0 && !s.n.isSummary(k) {
@@ -104,14 +115,14 @@ func (s *recipientScan) mark(m int) {
 // findRecipients goes through phrases and addresses in the order in which they
 // stand, and takes the addresses that a phrase, or their place, makes
 // recipients.
-func (n *notice) findRecipients(limit int) {
+func (n *Notice) findRecipients(limit int) {
 	s := recipientScan{n: n, verdict: -1, names: -1, other: -1, original: -1, heading: -1}
 	m := 0
 	for _, a := range n.addrs {
 		if !n.work.Take(unitsAddress) {
 			break
 		}
-		for ; m < len(n.marks) && n.marks[m].start < a.start; m++ {
+		for ; m < len(n.marks) && n.marks[m].start < a.Start; m++ {
 			s.mark(m)
 		}
 		if n.inDialogue(a.line) {
@@ -120,18 +131,18 @@ func (n *notice) findRecipients(limit int) {
 		switch last := len(n.found) - 1; {
 		case n.adjoins(s.original, a) && s.names != s.original:
 			if last >= 0 && n.found[last].original == "" {
-				n.found[last].original = n.text(a)
+				n.found[last].original = n.address(a)
 			}
-		case n.adjoins(s.other, a), n.others[strings.ToLower(n.text(a))]:
+		case n.adjoins(s.other, a), n.others[strings.ToLower(n.address(a))]:
 			n.addOther(a)
 		case n.follows(s.names, a):
-			n.take(a, s.action, limit)
+			n.take(a, s.fate, limit)
 			if len(n.found)-1 > last { // the sentence begins before the address
 				n.found[last+1].start = n.lines[a.line].start
 			}
-			s.names = a.to
+			s.names = a.To
 		case s.list && n.isHeading(a, s.heading), n.isQSBMF(a):
-			n.take(a, s.action, limit)
+			n.take(a, s.fate, limit)
 			s.heading = a.line
 		}
 	}
@@ -141,7 +152,7 @@ func (n *notice) findRecipients(limit int) {
 //
 //	Your message
 //	  To: u@example.com
-func (n *notice) isSummary(k *mark) bool {
+func (n *Notice) isSummary(k *mark) bool {
 	last := k.end - 1
 	if k.end < len(n.low) && n.low[k.end] == ':' {
 		last = k.end
@@ -151,7 +162,7 @@ func (n *notice) isSummary(k *mark) bool {
 }
 
 // nearList reports whether a list of recipients is announced close to mark m.
-func (n *notice) nearList(m int) bool {
+func (n *Notice) nearList(m int) bool {
 	for i := m - 1; i >= 0 && n.marks[m].start-n.marks[i].end < nearby; i-- {
 		if n.marks[i].bits&roleList != 0 {
 			return true
@@ -165,22 +176,23 @@ func (n *notice) nearList(m int) bool {
 	return false
 }
 
-func (n *notice) text(a noticeAddr) string { return string(n.orig[a.start:a.end]) }
+// address returns an address as it stands.
+func (n *Notice) address(a place) string { return string(n.orig[a.Start:a.End]) }
 
-// textOf is text of an address that may be missing.
-func (n *notice) textOf(a *noticeAddr) string {
+// addressOf is the same of an address that may be missing.
+func (n *Notice) addressOf(a *place) string {
 	if a == nil {
 		return ""
 	}
-	return n.text(*a)
+	return n.address(*a)
 }
 
 // take adds a recipient, once.
-func (n *notice) take(a noticeAddr, action Action, limit int) {
-	n.add(foundRecipient{address: n.text(a), action: action, line: a.line, start: a.to, from: a.to}, limit)
+func (n *Notice) take(a place, f fate, limit int) {
+	n.add(foundRecipient{address: n.address(a), fate: f, line: a.line, start: a.To, from: a.To}, limit)
 }
 
-func (n *notice) add(f foundRecipient, limit int) {
+func (n *Notice) add(f foundRecipient, limit int) {
 	key := strings.ToLower(f.address)
 	if _, ok := n.index[key]; ok || len(n.found) >= limit {
 		return
@@ -193,7 +205,7 @@ func (n *notice) add(f foundRecipient, limit int) {
 }
 
 // find returns the recipient with that address, nil if there is none.
-func (n *notice) find(addr string) *foundRecipient {
+func (n *Notice) find(addr string) *foundRecipient {
 	if i, ok := n.index[strings.ToLower(addr)]; ok {
 		return &n.found[i]
 	}
@@ -201,16 +213,16 @@ func (n *notice) find(addr string) *foundRecipient {
 }
 
 // adjoins reports whether nothing but signs stands between a phrase and an address.
-func (n *notice) adjoins(end int, a noticeAddr) bool {
-	return end >= 0 && a.start >= end && a.start-end <= 24 && len(bytes.Trim(n.orig[end:a.start], " <\"'(:=-")) == 0
+func (n *Notice) adjoins(end int, a place) bool {
+	return end >= 0 && a.Start >= end && a.Start-end <= 24 && len(bytes.Trim(n.orig[end:a.Start], " <\"'(:=-")) == 0
 }
 
 // follows reports whether an address is the one that a phrase announces.
-func (n *notice) follows(end int, a noticeAddr) bool {
-	if end < 0 || a.start < end || a.start-end > 80 {
+func (n *Notice) follows(end int, a place) bool {
+	if end < 0 || a.Start < end || a.Start-end > 80 {
 		return false
 	}
-	between := bytes.Trim(n.low[end:a.start], " <>\"'(:=[]-,;&/*.")
+	between := bytes.Trim(n.low[end:a.Start], " <>\"'(:=[]-,;&/*.")
 	for _, p := range n.d.around.Joins {
 		if rest, ok := bytes.CutPrefix(between, []byte(p)); ok {
 			between = bytes.TrimSpace(rest)
@@ -221,34 +233,34 @@ func (n *notice) follows(end int, a noticeAddr) bool {
 		return true
 	}
 	// A display name: "Recipient: Jane Doe <jane@example.com>".
-	return (a.angle || n.orig[a.from] == '(') && n.lineAt(end) == a.line && len(between) < 60 &&
+	return (a.Angle || n.orig[a.From] == '(') && n.lineAt(end) == a.line && len(between) < 60 &&
 		!bytes.ContainsAny(between, ":.@")
 }
 
 // isHeading reports whether an address stands where a list has its items:
 // first in a line, or last behind a name.
-func (n *notice) isHeading(a noticeAddr, heading int) bool {
+func (n *Notice) isHeading(a place, heading int) bool {
 	l := &n.lines[a.line]
-	if a.from-l.word > maxSentence {
+	if a.From-l.word > maxSentence {
 		return false // and many others may stand before it
 	}
-	before := bytes.TrimLeft(unnumbered(n.low[l.word:max(l.word, a.from)]), signs+"<\"'([{")
+	before := bytes.TrimLeft(unnumbered(n.low[l.word:max(l.word, a.From)]), signs+"<\"'([{")
 	for _, p := range n.d.around.Before {
 		before = bytes.TrimLeft(bytes.TrimPrefix(before, []byte(p)), signs+"<\"'([{")
 	}
 	if slices.ContainsFunc(n.d.around.Behind, func(s string) bool { return bytes.HasSuffix(before, []byte(s)) }) {
 		before = before[:0]
 	}
-	rest := n.low[a.to:max(a.to, min(l.end, a.to+maxSentence))]
+	rest := n.low[a.To:max(a.To, min(l.end, a.To+maxSentence))]
 	after := bytes.Trim(rest, signs+"<>\"')]},;…")
 	switch {
 	case len(before) == 0 && len(after) == 0:
 		return true
 	case len(before) == 0:
-		return l.para || l.indent > 0 || a.angle || heading >= a.line-1 || n.orig[a.to] == ':' ||
+		return l.para || l.indent > 0 || a.Angle || heading >= a.line-1 || n.orig[a.To] == ':' ||
 			startsWithCode(bytes.TrimLeft(rest, signs+"<>\"')]},;"))
-	case len(after) == 0 || slices.ContainsFunc(n.d.around.After, func(s string) bool { return bytes.HasPrefix(n.low[a.to:l.end], []byte(s)) }):
-		return (a.angle || n.orig[a.from] == '(') && len(before) < 60 && !bytes.ContainsAny(before, ":@<,;!?。、，")
+	case len(after) == 0 || slices.ContainsFunc(n.d.around.After, func(s string) bool { return bytes.HasPrefix(n.low[a.To:l.end], []byte(s)) }):
+		return (a.Angle || n.orig[a.From] == '(') && len(before) < 60 && !bytes.ContainsAny(before, ":@<,;!?。、，")
 	}
 	return false
 }
@@ -266,37 +278,37 @@ func unnumbered(line []byte) []byte {
 }
 
 // addOther notes that an address is no recipient.
-func (n *notice) addOther(a noticeAddr) {
+func (n *Notice) addOther(a place) {
 	if n.others == nil {
 		n.others = map[string]bool{}
 	}
-	n.others[strings.ToLower(n.text(a))] = true
+	n.others[strings.ToLower(n.address(a))] = true
 }
 
 // addIDs notes that the message ids in a field are no recipients.
-func (n *notice) addIDs(field string) {
-	for _, a := range addressesIn([]byte(cut(field, maxSentence)), nil) {
+func (n *Notice) addIDs(field string) {
+	for a := range address.In([]byte(cut(field, maxSentence))) {
 		if n.others == nil {
 			n.others = map[string]bool{}
 		}
-		n.others[strings.ToLower(field[a.start:a.end])] = true
+		n.others[strings.ToLower(field[a.Start:a.End])] = true
 	}
 }
 
 // isQSBMF reports whether an address opens a paragraph as the qmail-send bounce
 // message format has it, and Postfix's: "<address>:", maybe with what it was
 // expanded from before the colon.
-func (n *notice) isQSBMF(a noticeAddr) bool {
+func (n *Notice) isQSBMF(a place) bool {
 	l := &n.lines[a.line]
-	if !a.angle || l.start != a.from || !l.para {
+	if !a.Angle || l.start != a.From || !l.para {
 		return false
 	}
-	after := bytes.TrimLeft(n.low[a.to:max(a.to, l.end)], " ")
+	after := bytes.TrimLeft(n.low[a.To:max(a.To, l.end)], " ")
 	return len(after) > 0 && after[0] == ':' || slices.ContainsFunc(n.d.around.Expanded, func(s string) bool { return bytes.HasPrefix(after, []byte(s)) })
 }
 
 // keepOnly makes the addresses that the header names the recipients.
-func (n *notice) keepOnly(failed []string, limit int) {
+func (n *Notice) keepOnly(only []string, limit int) {
 	text, index := n.found, n.index
 	n.found, n.index = nil, nil
 	originals := map[string]int{}
@@ -305,7 +317,7 @@ func (n *notice) keepOnly(failed []string, limit int) {
 			originals[strings.ToLower(o)] = i
 		}
 	}
-	for _, addr := range failed {
+	for _, addr := range only {
 		key := strings.ToLower(addr)
 		i, ok := index[key]
 		if !ok {
@@ -313,13 +325,13 @@ func (n *notice) keepOnly(failed []string, limit int) {
 		}
 		switch {
 		case ok:
-		case len(failed) == 1 && len(text) == 1:
+		case len(only) == 1 && len(text) == 1:
 			i = 0
 		default:
 			f := foundRecipient{address: addr, line: -1}
 			if at := n.places(key); len(at) > 0 {
 				a := n.addrs[at[0]]
-				f.line, f.start, f.from = a.line, a.to, a.to
+				f.line, f.start, f.from = a.line, a.To, a.To
 			}
 			n.add(f, limit)
 			continue
@@ -332,11 +344,11 @@ func (n *notice) keepOnly(failed []string, limit int) {
 
 // places returns where among the addresses of the text one is, given in lower
 // case.
-func (n *notice) places(key string) []int32 {
+func (n *Notice) places(key string) []int32 {
 	if n.byAddr == nil {
 		n.byAddr = make(map[string][]int32, len(n.addrs))
 		for i := range n.addrs {
-			k := strings.ToLower(n.text(n.addrs[i]))
+			k := strings.ToLower(n.address(n.addrs[i]))
 			n.byAddr[k] = append(n.byAddr[k], int32(i))
 		}
 	}
@@ -346,7 +358,7 @@ func (n *notice) places(key string) []int32 {
 // bound sets where what is said of each recipient ends: at the next one, at a
 // phrase that says so, or with the notice. A recipient of whom nothing is said
 // shares what is said of the next, if that is in the next line.
-func (n *notice) bound() {
+func (n *Notice) bound() {
 	order := make([]int, 0, len(n.found))
 	for i := range n.found {
 		if n.found[i].line >= 0 {
@@ -391,7 +403,7 @@ func (n *notice) bound() {
 
 // listBefore returns where what leads to a recipient begins: its line, or the
 // line that announces it anew after another recipient.
-func (n *notice) listBefore(next, other *foundRecipient) int {
+func (n *Notice) listBefore(next, other *foundRecipient) int {
 	start := n.lines[next.line].start
 	for i := n.markAt(start) - 1; i >= 0 && n.marks[i].line > other.line && start-n.marks[i].end < nearby; i-- {
 		if n.marks[i].bits&roleList != 0 {
@@ -403,7 +415,7 @@ func (n *notice) listBefore(next, other *foundRecipient) int {
 
 // owner returns the number of the recipient of whom the notice speaks at a
 // place, -1 if of none.
-func (n *notice) owner(pos int) int {
+func (n *Notice) owner(pos int) int {
 	i := sort.Search(len(n.order), func(i int) bool { return n.found[n.order[i]].from > pos }) - 1
 	if i < 0 || pos >= n.found[n.order[i]].to {
 		return -1

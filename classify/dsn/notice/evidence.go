@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import (
 	"strings"
@@ -28,7 +28,7 @@ type key struct {
 
 // gather finds what the notice says of a recipient, but for what depends on the
 // address itself.
-func (n *notice) gather(f *foundRecipient) *gathered {
+func (n *Notice) gather(f *foundRecipient) *gathered {
 	k := key{start: f.start, from: f.from, to: f.to, listed: f.line >= 0, said: f.said}
 	k.inDialogue = k.listed && n.inDialogue(f.line)
 	k.own = k.listed && f.words && n.stopBefore(f.from) < 0
@@ -40,7 +40,7 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 	}
 	g := &gathered{key: k, before: -1}
 	n.last = g
-	if !n.work.Take(unitsRecipient + 4*min(k.to-k.from, 2*maxEvidence) + k.to - k.from) {
+	if !n.work.Take(unitsRecipient + 4*min(k.to-k.from, 2*MaxEvidence) + k.to - k.from) {
 		return g
 	}
 	alone := len(n.found) <= 1
@@ -53,7 +53,7 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 	case e != nil && (e.remote || strength < 2 || k.inDialogue) && (alone || e.sure || !k.own):
 		g.diagnostic, g.remoteMTA = reply.Parse(e.reply).Text, e.host
 	case strength > 0:
-		g.diagnostic = reply.Parse(n.words(at, end)).Text
+		g.diagnostic = reply.Parse(n.quote(at, end)).Text
 	case (alone || !n.anyOwn) && !n.sayAt(f):
 		// Said once for all.
 		if n.common == nil {
@@ -62,7 +62,7 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 		}
 		g.before, at, end = n.common.before, n.common.at, n.common.end
 		if n.common.strength > 0 {
-			g.diagnostic = reply.Parse(n.words(at, end)).Text
+			g.diagnostic = reply.Parse(n.quote(at, end)).Text
 		}
 	}
 	g.diagnostic = n.complete(trimReply(g.diagnostic))
@@ -77,30 +77,30 @@ func (n *notice) gather(f *foundRecipient) *gathered {
 		words, about := n.ownWords(f, g.before)
 		g.words, g.about = trimEnds(words), trimWords(trimEnds(about))
 		g.trimmed = trimWords(g.words)
-		g.codes = reply.Parse(n.words(k.from, k.to))
+		g.codes = reply.Parse(n.quote(k.from, k.to))
 	}
 	return g
 }
 
 // evidence gathers what the notice says about one recipient.
-func (n *notice) evidence(f *foundRecipient) Recipient {
+func (n *Notice) evidence(f *foundRecipient) Recipient {
 	g := n.gather(f)
-	r := Recipient{Address: f.address, Original: f.original, Action: f.action, Diagnostic: g.diagnostic, RemoteMTA: g.remoteMTA,
-		unnamed: f.address == "" && n.unnamed}
-	r.Notice, r.about = n.noticeWords(f, g)
+	r := Recipient{Address: f.address, Original: f.original, Delayed: f.fate == delayed, Diagnostic: g.diagnostic, RemoteMTA: g.remoteMTA,
+		Unnamed: f.address == "" && n.unnamed}
+	r.Words, r.About = n.wordsAbout(f, g)
 	if e := f.said; e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
-		r.Notice = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Notice), maxEvidence), "?")
-		r.about = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.about), maxEvidence), "?")
+		r.Words = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Words), MaxEvidence), "?")
+		r.About = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.About), MaxEvidence), "?")
 	}
 	said := n.parse(r.Diagnostic)
 	if e := f.said; e != nil && !e.remote && e.code == said.Code && (len(n.found) <= 1 || e.sure) {
-		r.transcript = n.parse(e.reply).Text
+		r.Transcript = n.parse(e.reply).Text
 	}
-	r.SMTPCode, r.Status, r.said = said.Code, said.Status, said
+	r.SMTPCode, r.Status, r.Reply = said.Code, said.Status, said
 	if said.Status.Class == 0 || said.Code == 0 && r.Diagnostic == "" {
 		words := g.codes
 		if !g.own {
-			words = n.parse(r.Notice)
+			words = n.parse(r.Words)
 		}
 		if r.Status.Class == 0 {
 			r.Status = words.Status
@@ -112,14 +112,11 @@ func (n *notice) evidence(f *foundRecipient) Recipient {
 	if r.SMTPCode < 400 {
 		r.SMTPCode = 0
 	}
-	if said.Code != 0 || said.Status.Class != 0 {
-		r.DiagnosticType = "smtp"
-	}
 	return r
 }
 
 // parse is [reply.Parse] of a text that is likely to be asked for again.
-func (n *notice) parse(s string) reply.Reply {
+func (n *Notice) parse(s string) reply.Reply {
 	for i := range n.parsed {
 		if p := &n.parsed[i]; p.of == s {
 			return p.Reply
@@ -139,7 +136,7 @@ type parsed struct {
 
 // complete returns all lines of a reply of which only the first was quoted: those
 // of the dialogue that begin so.
-func (n *notice) complete(said string) string {
+func (n *Notice) complete(said string) string {
 	if said == "" || len(n.dialogue) == 0 {
 		return said
 	}

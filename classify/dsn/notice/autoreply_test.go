@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import "testing"
 
@@ -40,7 +40,7 @@ func TestIsAutoReply(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := isAutoReply(tt.h, tt.text); got != tt.want {
+			if got := builtIn().IsAutoReply(tt.h, tt.text); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -81,7 +81,7 @@ func TestWhereTheReturnedMessageBegins(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
-			if n := readNotice(notices(), tt.text, nil); n.rest > 0 {
+			if n := builtIn().Read(tt.text, nil); n.rest > 0 {
 				got = tt.text[n.rest:]
 			}
 			if got != tt.want {

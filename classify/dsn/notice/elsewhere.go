@@ -1,16 +1,19 @@
-package dsn
+package notice
 
 import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // findElsewhere looks for recipients where no phrase announces them: in the
 // dialogue, in replies, alone on a line, and at last in the summary of the
 // message that some notices give.
-func (n *notice) findElsewhere(limit int) {
-	var replies, alone, any []noticeAddr
+func (n *Notice) findElsewhere(limit int) {
+	var replies, alone, any []place
 	seen := map[string]bool{}
 	inTo := n.addressees()
 	for _, a := range n.addrs {
@@ -27,7 +30,7 @@ func (n *notice) findElsewhere(limit int) {
 		case n.isHeading(a, -1):
 			alone = append(alone, a)
 		}
-		if key := strings.ToLower(n.text(a)); !seen[key] && !inTo[key] {
+		if key := strings.ToLower(n.address(a)); !seen[key] && !inTo[key] {
 			seen[key] = true
 			any = append(any, a)
 		}
@@ -38,9 +41,9 @@ func (n *notice) findElsewhere(limit int) {
 	if len(replies) == 0 && n.findName(limit) {
 		return
 	}
-	for _, list := range [][]noticeAddr{replies, alone, any} {
+	for _, list := range [][]place{replies, alone, any} {
 		for _, a := range list {
-			n.take(a, "", limit)
+			n.take(a, unsaid, limit)
 		}
 		if len(n.found) == 0 {
 			continue
@@ -67,11 +70,11 @@ func (n *notice) findElsewhere(limit int) {
 }
 
 // addressees are the addresses that the message was sent to, in lower case.
-func (n *notice) addressees() map[string]bool {
+func (n *Notice) addressees() map[string]bool {
 	n.work.Take(len(n.addressee))
 	all := map[string]bool{}
-	for _, a := range addressesIn([]byte(n.addressee), nil) {
-		all[n.addressee[a.start:a.end]] = true
+	for a := range address.In([]byte(n.addressee)) {
+		all[n.addressee[a.Start:a.End]] = true
 	}
 	return all
 }
@@ -79,7 +82,7 @@ func (n *notice) addressees() map[string]bool {
 // findLocalNames takes the lines of a list that hold a name and nothing else.
 //
 // QUIRK: AOL, Yale and others name their own users without a domain.
-func (n *notice) findLocalNames(limit int) {
+func (n *Notice) findLocalNames(limit int) {
 	next := 0
 	for i := range n.marks {
 		if n.marks[i].bits&roleList == 0 {
@@ -99,11 +102,11 @@ func (n *notice) findLocalNames(limit int) {
 // isLocalName reports whether b is a name as mailboxes have it (the dot-atom of
 // RFC 5322 section 3.2.3, without its odder signs).
 func isLocalName(b []byte) bool {
-	if len(b) == 0 || len(b) > 64 || !isAlpha(b[0]) {
+	if len(b) == 0 || len(b) > 64 || !ascii.IsAlpha(b[0]) {
 		return false
 	}
 	for _, c := range b {
-		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '+' {
+		if !ascii.IsAlnum(c) && c != '.' && c != '_' && c != '-' && c != '+' {
 			return false
 		}
 	}
@@ -111,12 +114,12 @@ func isLocalName(b []byte) bool {
 }
 
 // isOther reports whether a phrase says that an address is no recipient.
-func (n *notice) isOther(a noticeAddr) bool {
-	if n.others[strings.ToLower(n.text(a))] {
+func (n *Notice) isOther(a place) bool {
+	if n.others[strings.ToLower(n.address(a))] {
 		return true
 	}
-	i := n.markAt(a.start)
-	for i--; i >= 0 && a.start-n.marks[i].start < 100; i-- {
+	i := n.markAt(a.Start)
+	for i--; i >= 0 && a.Start-n.marks[i].start < 100; i-- {
 		if k := &n.marks[i]; k.bits&(roleOther|roleOriginal) != 0 && n.adjoins(k.end, a) {
 			return true
 		}
@@ -126,18 +129,18 @@ func (n *notice) isOther(a noticeAddr) bool {
 
 // behindCommand reports whether the command that names a recipient stands right
 // before an address.
-func (n *notice) behindCommand(a noticeAddr) bool {
-	before := bytes.TrimRight(n.low[max(0, a.from-maxSentence):a.from], " :<")
+func (n *Notice) behindCommand(a place) bool {
+	before := bytes.TrimRight(n.low[max(0, a.From-maxSentence):a.From], " :<")
 	return slices.ContainsFunc(n.d.around.Command, func(s string) bool { return bytes.HasSuffix(before, []byte(s)) })
 }
 
 // behindCode reports whether an address follows the code that its line begins
 // with: "550 5.1.1 <u@example.com>... User unknown".
-func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
-	if a.from-l.start > maxSentence {
+func (n *Notice) behindCode(a place, l *textLine) bool {
+	if a.From-l.start > maxSentence {
 		return false
 	}
-	line := bytes.TrimLeft(n.low[l.start:max(l.start, a.from)], "< ")
+	line := bytes.TrimLeft(n.low[l.start:max(l.start, a.From)], "< ")
 	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
 }
 
@@ -146,7 +149,7 @@ func (n *notice) behindCode(a noticeAddr, l *noticeLine) bool {
 // are what they were expanded from, where there are as many.
 //
 // QUIRK: chasquid lists whom the sender wrote to, and below where that led.
-func (n *notice) keepDetailed() bool {
+func (n *Notice) keepDetailed() bool {
 	from := -1
 	for i := range n.marks {
 		if n.marks[i].bits&roleDetails != 0 {
@@ -165,9 +168,9 @@ func (n *notice) keepDetailed() bool {
 	}
 	seen := map[string]bool{}
 	for i, a := range n.addrs {
-		if key := strings.ToLower(n.text(a)); a.start >= from && !seen[key] && n.startsItem(i) {
+		if key := strings.ToLower(n.address(a)); a.Start >= from && !seen[key] && n.startsItem(i) {
 			seen[key] = true
-			detailed = append(detailed, foundRecipient{address: n.text(a), line: a.line, start: a.to, from: a.to})
+			detailed = append(detailed, foundRecipient{address: n.address(a), line: a.line, start: a.To, from: a.To})
 		}
 	}
 	if len(detailed) == 0 {
@@ -185,7 +188,7 @@ func (n *notice) keepDetailed() bool {
 
 // startsItem reports whether address number i is what its line is about: nothing
 // but signs stands before it.
-func (n *notice) startsItem(i int) bool {
+func (n *Notice) startsItem(i int) bool {
 	a := &n.addrs[i]
-	return a.from <= n.lines[a.line].word+1
+	return a.From <= n.lines[a.line].word+1
 }

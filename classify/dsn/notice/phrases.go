@@ -1,9 +1,11 @@
-package dsn
+package notice
 
 import (
 	"fmt"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // phraseIndex finds many phrases in one pass over a text. Each phrase carries
@@ -62,7 +64,7 @@ func phraseKey(a, b, c, d byte) uint32 {
 func (x *phraseIndex[T]) find(low []byte, f func(start, end int, bits T) bool) {
 	within := false // a word goes on
 	for i := 0; i+phraseMin <= len(low); i++ {
-		word := isAlnum(low[i])
+		word := ascii.IsAlnum(low[i])
 		if word && within {
 			continue
 		}
@@ -110,7 +112,7 @@ func foldText(orig, low []byte, s string) (o, l []byte) {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			i++
-			if isBlank(rune(c)) {
+			if ascii.IsBlank(rune(c)) {
 				if !blank {
 					orig, low, blank = append(orig, ' '), append(low, ' '), true
 				}

@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ type exchange struct {
 //	>>> RCPT TO:<u@example.com>
 //	<<< 550 5.1.1 <u@example.com>... User unknown
 //	550 5.1.1 <u@example.com>... User unknown
-func (n *notice) readDialogue() {
+func (n *Notice) readDialogue() {
 	d := dialogueReader{n: n, cause: -1, note: -1}
 	for i := range n.lines {
 		if !n.work.Take(unitsLine + n.lines[i].end - n.lines[i].start) {
@@ -46,7 +46,7 @@ func (n *notice) readDialogue() {
 // dialogueReader goes through the lines of a notice. What it holds is what the
 // lines up to now say.
 type dialogueReader struct {
-	n *notice
+	n *Notice
 
 	host       string // who is talked to
 	command    string // what was said last, lower case
@@ -80,7 +80,7 @@ func (d *dialogueReader) line(i int) {
 }
 
 // firstAddress returns the first address of a line, nil if it has none.
-func (d *dialogueReader) firstAddress(line int) *noticeAddr {
+func (d *dialogueReader) firstAddress(line int) *place {
 	addrs := d.n.addrs
 	for d.addr < len(addrs) && addrs[d.addr].line < line {
 		d.addr++
@@ -106,22 +106,22 @@ func (d *dialogueReader) takeMarks(line int) {
 }
 
 // said takes what was said to the remote server: ">>> RCPT TO:<u@example.com>".
-func (d *dialogueReader) said(low []byte, addr *noticeAddr) {
+func (d *dialogueReader) said(low []byte, addr *place) {
 	d.note = -1
 	if d.command = firstWord(bytes.TrimLeft(low, " ")); d.command == "rcpt" {
-		d.rcpt = d.n.textOf(addr)
+		d.rcpt = d.n.addressOf(addr)
 	}
 }
 
 // answered takes a line of the remote server's reply: "<<< 550 User unknown".
-func (d *dialogueReader) answered(line int, addr *noticeAddr) {
+func (d *dialogueReader) answered(line int, addr *place) {
 	n, l := d.n, &d.n.lines[line]
 	d.note = -1
 	from := l.start + 3
 	for from < l.end && n.low[from] == ' ' {
 		from++
 	}
-	text := n.words(from, l.end)
+	text := n.quote(from, l.end)
 	code := reply.LeadingCode(text)
 	if e := d.unfinished(line, code); e != nil {
 		e.lines = append(append(e.lines, '\n'), text...)
@@ -130,7 +130,7 @@ func (d *dialogueReader) answered(line int, addr *noticeAddr) {
 	e := exchange{at: l.start, code: code, lines: []byte(text), host: d.host, command: d.command, remote: true}
 	if d.command == "rcpt" {
 		e.rcpt, e.sure = d.rcpt, true
-	} else if a := n.textOf(addr); a != "" && n.find(a) != nil {
+	} else if a := n.addressOf(addr); a != "" && n.find(a) != nil {
 		e.rcpt, e.sure = a, true
 	}
 	n.dialogue = append(n.dialogue, e)
@@ -147,7 +147,7 @@ func (d *dialogueReader) unfinished(line, code int) *exchange {
 	if last < 0 || line == 0 || !bytes.HasPrefix(n.low[n.lines[line-1].start:], []byte("<<<")) {
 		return nil
 	}
-	if e := &n.dialogue[last]; e.remote && e.code == code && e.command == d.command && len(e.lines) < maxEvidence {
+	if e := &n.dialogue[last]; e.remote && e.code == code && e.command == d.command && len(e.lines) < MaxEvidence {
 		return e
 	}
 	return nil
@@ -157,14 +157,14 @@ func (d *dialogueReader) unfinished(line, code int) *exchange {
 // then what it met with.
 //
 //	554 <u@example.com>... 550 Host unknown
-func (d *dialogueReader) reported(line int, addr *noticeAddr) {
+func (d *dialogueReader) reported(line int, addr *place) {
 	n, l := d.n, &d.n.lines[line]
-	e := exchange{at: l.start, rcpt: n.textOf(addr), sure: addr != nil}
+	e := exchange{at: l.start, rcpt: n.addressOf(addr), sure: addr != nil}
 	from := l.start
 	if addr != nil {
-		rest := n.low[addr.to:max(addr.to, l.end)] // an address may go on in the next line
+		rest := n.low[addr.To:max(addr.To, l.end)] // an address may go on in the next line
 		if k := bytes.IndexFunc(rest, func(r rune) bool { return r != ' ' && r != '.' && r != ':' }); k >= 0 && startsWithCode(rest[k:]) {
-			from = addr.to + k
+			from = addr.To + k
 		}
 	}
 	end := n.end
@@ -172,10 +172,10 @@ func (d *dialogueReader) reported(line int, addr *noticeAddr) {
 		end = max(l.end, n.found[k].to)
 	}
 	d.until = n.replyEnd(from, end)
-	e.reply = n.words(from, d.until)
+	e.reply = n.quote(from, d.until)
 	e.code = reply.LeadingCode(e.reply)
 	if d.note >= 0 && addr != nil {
-		e.note = n.words(d.note, l.start)
+		e.note = n.quote(d.note, l.start)
 	}
 	d.note = -1
 	if d.cause >= 0 && addr != nil {
@@ -188,7 +188,7 @@ func (d *dialogueReader) reported(line int, addr *noticeAddr) {
 
 // assign finds for every recipient what the dialogue holds for it, and what it
 // holds for all that it does not name.
-func (n *notice) assign() {
+func (n *Notice) assign() {
 	all, allRank := -1, 0
 	ranks := make([]int, len(n.found))
 	for i := range n.dialogue {
@@ -234,7 +234,7 @@ func (n *notice) assign() {
 }
 
 // inDialogue reports whether a line belongs to an SMTP dialogue.
-func (n *notice) inDialogue(line int) bool {
+func (n *Notice) inDialogue(line int) bool {
 	b := n.low[n.lines[line].start:n.lines[line].end]
 	return isRemoteLine(b) || bytes.HasPrefix(b, []byte(">>> rcpt")) || bytes.HasPrefix(b, []byte(">>> mail")) || startsWithCode(b)
 }
@@ -249,6 +249,6 @@ func isRemoteLine(low []byte) bool {
 }
 
 // isDialogueLine reports whether a line is one of an SMTP dialogue or leads to one.
-func (n *notice) isDialogueLine(low []byte) bool {
+func (n *Notice) isDialogueLine(low []byte) bool {
 	return slices.ContainsFunc(n.d.around.Dialogue, func(s string) bool { return bytes.HasPrefix(low, []byte(s)) })
 }

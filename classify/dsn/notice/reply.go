@@ -1,10 +1,12 @@
-package dsn
+package notice
 
 import (
 	"bytes"
 	"sort"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // findReply returns the remote server's reply in a stretch of the notice, and
@@ -12,7 +14,7 @@ import (
 // begins with a code, 1 a phrase announces it, 0 there is none.
 //
 // before is where what announces the reply begins.
-func (n *notice) findReply(from, to int) (before, at, end, strength int) {
+func (n *Notice) findReply(from, to int) (before, at, end, strength int) {
 	before, at, end = -1, -1, -1
 	for _, k := range n.marks[n.markAt(from):] {
 		if k.bits&roleReply == 0 {
@@ -60,7 +62,7 @@ func (n *notice) findReply(from, to int) (before, at, end, strength int) {
 
 // findCode returns where a code begins that a reply may begin with, -1 if
 // nowhere.
-func (n *notice) findCode(from, to int, announced bool) int {
+func (n *Notice) findCode(from, to int, announced bool) int {
 	if len(n.lines) == 0 {
 		return -1
 	}
@@ -69,7 +71,7 @@ func (n *notice) findCode(from, to int, announced bool) int {
 		for line+1 < len(n.lines) && n.lines[line+1].start <= i {
 			line++
 		}
-		if c := n.low[i]; c != '4' && c != '5' || i > 0 && (isAlnum(n.low[i-1]) || n.low[i-1] == '.') {
+		if c := n.low[i]; c != '4' && c != '5' || i > 0 && (ascii.IsAlnum(n.low[i-1]) || n.low[i-1] == '.') {
 			continue
 		}
 		j := i
@@ -91,12 +93,12 @@ func (n *notice) findCode(from, to int, announced bool) int {
 }
 
 // markAt returns the number of the first mark that begins at a place or after it.
-func (n *notice) markAt(pos int) int {
+func (n *Notice) markAt(pos int) int {
 	return sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= pos })
 }
 
 // hostBegins reports whether a line begins with words that name the next host.
-func (n *notice) hostBegins(line int) bool {
+func (n *Notice) hostBegins(line int) bool {
 	at := n.lines[line].word
 	i := n.markAt(at)
 	for ; i < len(n.marks) && n.marks[i].start == at; i++ {
@@ -117,7 +119,7 @@ func startsWithStatus(b []byte) bool {
 
 func firstWord(b []byte) string {
 	for i := range b {
-		if !isAlpha(b[i]) {
+		if !ascii.IsAlpha(b[i]) {
 			return string(b[:i])
 		}
 	}
@@ -125,13 +127,13 @@ func firstWord(b []byte) string {
 }
 
 // hostAt reads a host's name, or its address, at a place; "" if there is none.
-func (n *notice) hostAt(pos int) string {
-	end := min(len(n.orig), pos+maxDomain)
+func (n *Notice) hostAt(pos int) string {
+	end := min(len(n.orig), pos+address.MaxDomain)
 	for pos < end && bytes.IndexByte([]byte(" :<\"'(["), n.orig[pos]) >= 0 {
 		pos++
 	}
 	i := pos
-	for i < end && (isAlnum(n.orig[i]) || n.orig[i] == '.' || n.orig[i] == '-' || n.orig[i] == '_') {
+	for i < end && (ascii.IsAlnum(n.orig[i]) || n.orig[i] == '.' || n.orig[i] == '-' || n.orig[i] == '_') {
 		i++
 	}
 	for _, by := range n.d.around.Host { // "for the domain x by mx.x"
@@ -140,7 +142,7 @@ func (n *notice) hostAt(pos int) string {
 		}
 		j := i + len(by)
 		k := j
-		for k < end && (isAlnum(n.orig[k]) || n.orig[k] == '.' || n.orig[k] == '-') {
+		for k < end && (ascii.IsAlnum(n.orig[k]) || n.orig[k] == '.' || n.orig[k] == '-') {
 			k++
 		}
 		if host := hostName(n.orig[j:k]); host != "" {
@@ -159,7 +161,7 @@ func hostName(b []byte) string {
 }
 
 // hostBefore reads the host's name that ends before a place.
-func (n *notice) hostBefore(pos int) string {
+func (n *Notice) hostBefore(pos int) string {
 	host, at := n.hostEnding(pos)
 	if at > 1 && n.orig[at-1] == '[' { // "name [192.0.2.1] did not like": the name, if it has one
 		if name, _ := n.hostEnding(at - 1); name != "" {
@@ -170,12 +172,12 @@ func (n *notice) hostBefore(pos int) string {
 }
 
 // hostEnding returns a host's name that ends before a place, and where it begins.
-func (n *notice) hostEnding(pos int) (host string, at int) {
+func (n *Notice) hostEnding(pos int) (host string, at int) {
 	for pos > 0 && bytes.IndexByte([]byte(" :<\"'])>"), n.orig[pos-1]) >= 0 {
 		pos--
 	}
 	i := pos
-	for i > 0 && pos-i < maxDomain && (isAlnum(n.orig[i-1]) || n.orig[i-1] == '.' || n.orig[i-1] == '-') {
+	for i > 0 && pos-i < address.MaxDomain && (ascii.IsAlnum(n.orig[i-1]) || n.orig[i-1] == '.' || n.orig[i-1] == '-') {
 		i--
 	}
 	return hostName(n.orig[i:pos]), i
@@ -183,7 +185,7 @@ func (n *notice) hostEnding(pos int) (host string, at int) {
 
 // hostIn returns the remote server that a stretch of the notice names: the
 // last before the reply, else the first.
-func (n *notice) hostIn(from, to, reply int) string {
+func (n *Notice) hostIn(from, to, reply int) string {
 	host := ""
 	for _, k := range n.marks[n.markAt(from):] {
 		if k.start >= to {

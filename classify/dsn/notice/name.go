@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
 // maxLists is how many announcements of a list are looked at for a name.
@@ -18,7 +20,7 @@ const maxLists = 8
 //
 // QUIRK: Exchange names people of its own directory so, and so do Lotus Notes and
 // Novell GroupWise.
-func (n *notice) findName(limit int) bool {
+func (n *Notice) findName(limit int) bool {
 	tries := 0
 	for i := range n.marks {
 		k := &n.marks[i]
@@ -66,14 +68,14 @@ func (n *notice) findName(limit int) bool {
 
 // summaryName returns the address that bears a name in the summary of the message:
 // "To: Jane Doe <jane@example.com>" for "Doe, Jane"; "" if none does.
-func (n *notice) summaryName(name []byte) string {
+func (n *Notice) summaryName(name []byte) string {
 	line := []byte(n.summaryTo)
 	from := 0
-	for _, a := range addressesIn(line, nil) {
-		if sameWords(line[from:a.from], name) {
-			return string(line[a.start:a.end])
+	for a := range address.In(line) {
+		if sameWords(line[from:a.From], name) {
+			return string(line[a.Start:a.End])
 		}
-		from = a.to
+		from = a.To
 	}
 	return ""
 }
@@ -90,7 +92,7 @@ func sameWords(a, b []byte) bool {
 }
 
 // addressAt returns the number of the first address in a line, -1 if there is none.
-func (n *notice) addressAt(line int) int {
+func (n *Notice) addressAt(line int) int {
 	i := sort.Search(len(n.addrs), func(i int) bool { return n.addrs[i].line >= line })
 	if i == len(n.addrs) || n.addrs[i].line != line {
 		return -1
@@ -99,7 +101,7 @@ func (n *notice) addressAt(line int) int {
 }
 
 // saysAt reports whether a line holds a phrase that tells of a failure, or a code.
-func (n *notice) saysAt(line int) bool {
+func (n *Notice) saysAt(line int) bool {
 	l := &n.lines[line]
 	for _, k := range n.marks[n.markAt(l.start):] {
 		if k.start >= l.end {

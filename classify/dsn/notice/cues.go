@@ -1,4 +1,4 @@
-package dsn
+package notice
 
 import (
 	"bytes"
@@ -7,42 +7,51 @@ import (
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// headScore is what the header says of whether a message is a bounce.
-type headScore struct {
+// Score is what the header says of whether a message is a bounce.
+type Score struct {
+	Machine bool // a mail system wrote it
+	Robot   bool // some program wrote it
+	Daemon  bool // a mail system, by its own account
+
 	score   int
-	machine bool // a mail system wrote it
-	robot   bool // some program wrote it
 	person  bool // people write so, too
-	daemon  bool // a mail system, by its own account
 	spared  int  // part of score that does not count where the text shows a bounce
 	delayed bool // the Subject says that the program will try again
 }
 
-// headerScore adds up the cues of the header.
-func (d *noticeData) headerScore(h fieldSource) headScore {
-	var s headScore
+// Header is the header of a message: names without regard to case, values unfolded,
+// encoded words (RFC 2047) decoded.
+type Header interface {
+	Get(name string) string      // of the first field of that name, "" if there is none
+	Values(name string) []string // of all fields of that name
+}
+
+// Score adds up the cues of the header.
+func (d *Data) Score(h Header) Score {
+	var s Score
 	daemon, null := false, false
-	d.cues.each(h, func(c *noticeCue) {
+	d.cues.each(h, func(c *cue) {
 		daemon, null = daemon || c.Daemon, null || c.Null
 		s.score += c.Weight
 		if c.Spares {
 			s.spared += c.Weight
 		}
-		s.machine = s.machine || c.Machine
-		s.robot = s.robot || c.Robot
+		s.Machine = s.Machine || c.Machine
+		s.Robot = s.Robot || c.Robot
 		s.person = s.person || c.Person
 		s.delayed = s.delayed || c.Delayed
 	})
-	s.daemon = daemon
+	s.Daemon = daemon
 	if !daemon {
 		s.spared = 0
 	} else if null {
 		s.score, s.spared, s.person = s.score-s.spared, 0, false
 	}
 	if s.score-s.spared <= d.weights.Refuses {
-		s.machine, s.robot = false, false
+		s.Machine, s.Robot = false, false
 	}
 	return s
 }
@@ -54,7 +63,7 @@ type cueSet struct {
 	count  int
 }
 
-func (s *cueSet) add(c *noticeCue) {
+func (s *cueSet) add(c *cue) {
 	c.fold()
 	c.number = s.count
 	s.count++
@@ -69,15 +78,15 @@ func (s *cueSet) add(c *noticeCue) {
 }
 
 // each calls f for every cue that holds for a header, once.
-func (s *cueSet) each(h fieldSource, f func(*noticeCue)) {
+func (s *cueSet) each(h Header, f func(*cue)) {
 	var room foldRoom
 	var seen numberSet
 	for _, field := range s.fields {
-		v := h.get(field.name)
-		if v == "" && len(h.values(field.name)) == 0 {
+		v := h.Get(field.name)
+		if v == "" && len(h.Values(field.name)) == 0 {
 			continue
 		}
-		field.match(room.text(v), func(c *noticeCue) {
+		field.match(room.decoded(v), func(c *cue) {
 			if seen.add(c.number) {
 				f(c)
 			}
@@ -111,7 +120,7 @@ func (s *numberSet) add(n int) bool {
 // first octet, of which a Subject has few that any of them begins with.
 type fieldCues struct {
 	name string
-	cues []*noticeCue
+	cues []*cue
 	// by first octet, nil where no cue has any:
 	begin, any *phrasesByOctet
 }
@@ -120,10 +129,10 @@ type phrasesByOctet [256][]cuePhrase
 
 type cuePhrase struct {
 	text string
-	cue  *noticeCue
+	cue  *cue
 }
 
-func (f *fieldCues) add(c *noticeCue) {
+func (f *fieldCues) add(c *cue) {
 	f.cues = append(f.cues, c)
 	f.begin = f.begin.add(c, c.Begin)
 	f.any = f.any.add(c, c.Any)
@@ -131,7 +140,7 @@ func (f *fieldCues) add(c *noticeCue) {
 
 // match calls found for every cue that holds for the field's folded value; for
 // some of them more than once.
-func (f *fieldCues) match(v []byte, found func(*noticeCue)) {
+func (f *fieldCues) match(v []byte, found func(*cue)) {
 	for _, c := range f.cues {
 		if c.matches(v) {
 			found(c)
@@ -146,7 +155,7 @@ func (f *fieldCues) match(v []byte, found func(*noticeCue)) {
 	}
 }
 
-func (x *phrasesByOctet) add(c *noticeCue, phrases []string) *phrasesByOctet {
+func (x *phrasesByOctet) add(c *cue, phrases []string) *phrasesByOctet {
 	if x == nil && len(phrases) > 0 {
 		x = new(phrasesByOctet)
 	}
@@ -157,7 +166,7 @@ func (x *phrasesByOctet) add(c *noticeCue, phrases []string) *phrasesByOctet {
 }
 
 // match calls found for the cue of every phrase that v begins with.
-func (x *phrasesByOctet) match(v []byte, found func(*noticeCue)) {
+func (x *phrasesByOctet) match(v []byte, found func(*cue)) {
 	if x == nil || len(v) == 0 {
 		return
 	}
@@ -173,8 +182,8 @@ func (x *phrasesByOctet) match(v []byte, found func(*noticeCue)) {
 // "<>".
 type foldRoom [2][maxSentence]byte
 
-// text folds a value that was decoded.
-func (r *foldRoom) text(v string) []byte {
+// decoded folds a value that was decoded.
+func (r *foldRoom) decoded(v string) []byte {
 	if v == "" {
 		return append(r[1][:0], "<>"...)
 	}
@@ -182,22 +191,22 @@ func (r *foldRoom) text(v string) []byte {
 	return bytes.TrimSuffix(low, []byte(" "))
 }
 
-// field folds a value as it stands in a header. Most are of ASCII, without
-// encoded words: they cost no allocation.
-func (r *foldRoom) field(v []byte) []byte {
+// raw folds a value as it stands in a header; decode is for those that hold encoded
+// words. Most are of ASCII and hold none: they cost no allocation.
+func (r *foldRoom) raw(v []byte, decode func([]byte) string) []byte {
 	v = bytes.TrimSpace(v[:min(len(v), 4*maxSentence)]) // encoded words are longer than what they encode
 	low := r[1][:0]
 	for i, c := range v {
 		switch {
 		case c >= utf8.RuneSelf || c == '=' && i+1 < len(v) && v[i+1] == '?':
-			return r.text(decodeWords(v))
+			return r.decoded(decode(v))
 		case len(low) == maxSentence:
 			return low
-		case isBlank(rune(c)):
+		case ascii.IsBlank(rune(c)):
 			if len(low) > 0 && low[len(low)-1] != ' ' {
 				low = append(low, ' ')
 			}
-		case c < ' ' || c == 0x7f: // see clean
+		case c < ' ' || c == 0x7f: // no text has them
 		case 'A' <= c && c <= 'Z':
 			low = append(low, c|0x20)
 		default:
@@ -205,13 +214,13 @@ func (r *foldRoom) field(v []byte) []byte {
 		}
 	}
 	if len(low) == 0 {
-		return r.text("")
+		return r.decoded("")
 	}
 	return bytes.TrimSuffix(low, []byte(" "))
 }
 
 // fold brings the cue's phrases into the form in which they are compared.
-func (c *noticeCue) fold() {
+func (c *cue) fold() {
 	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
 		for i, p := range list {
 			list[i] = foldPhrase(p)
@@ -221,7 +230,7 @@ func (c *noticeCue) fold() {
 
 // matches reports whether a cue holds for a field's folded value, by all but the
 // phrases that it may begin with or contain.
-func (c *noticeCue) matches(v []byte) bool {
+func (c *cue) matches(v []byte) bool {
 	switch {
 	case c.Present:
 		return true
@@ -257,8 +266,8 @@ func localPart(v []byte) []byte {
 }
 
 // isBounce weighs the header's cues and the text's together.
-func (n *notice) isBounce(head headScore) bool {
-	if (!head.machine || head.person) && !n.opened {
+func (n *Notice) isBounce(head Score) bool {
+	if (!head.Machine || head.person) && !n.opened {
 		return false
 	}
 	if n.opened {
@@ -272,7 +281,7 @@ func (n *notice) isBounce(head headScore) bool {
 	if body > 0 && head.score+body+w.Against*n.against >= w.Threshold {
 		return true
 	}
-	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || reply.Parse(n.words(0, n.end)).Status.Class != 0) {
+	if len(n.lines) > 0 && (n.findCode(0, n.end, false) >= 0 || reply.Parse(n.quote(0, n.end)).Status.Class != 0) {
 		body += w.Reply
 	}
 	if body == 0 && (head.score < w.Suffices || len(n.addrs) == 0) {
@@ -285,7 +294,7 @@ func (n *notice) isBounce(head headScore) bool {
 }
 
 // addressedTo reports whether the message was sent to addr itself.
-func (n *notice) addressedTo(addr string) bool {
+func (n *Notice) addressedTo(addr string) bool {
 	return addr != "" && strings.Contains(n.addressee, strings.ToLower(addr))
 }
 

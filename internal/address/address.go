@@ -1,0 +1,119 @@
+// Package address reads mail addresses: bare ones out of fields, and all that stand
+// in running text.
+package address
+
+import (
+	"strings"
+	"unicode"
+)
+
+// Single returns the bare address of a field such as From that holds one, ""
+// if it holds none or several.
+func Single(field string) string {
+	a := Bare(field)
+	if !IsMailbox(a) {
+		return ""
+	}
+	for other := range In([]byte(field)) {
+		if !strings.EqualFold(field[other.Start:other.End], a) {
+			return ""
+		}
+	}
+	return a
+}
+
+// Bare takes comments, angle brackets, a display name, a source route
+// and quotation marks off an address (RFC 5322 section 3.4, RFC 5321 section
+// 4.1.2). What is no mailbox is returned without the trimmings only, and what is
+// one stays one: what looks like a trimming may be a part of it.
+func Bare(s string) string {
+	s = strings.TrimSpace(s)
+	if t := trim(s); IsMailbox(t) || !IsMailbox(s) {
+		return t
+	}
+	return s
+}
+
+func trim(s string) string {
+	if i := strings.LastIndexByte(s, '<'); i >= 0 && (s[0] != '"' || strings.HasSuffix(s, ">")) {
+		// QUIRK: "<user@example.com>" in a field that wants the bare form:
+		// McAfee, Bigfoot, Sendmail 8.8.
+		s = s[i+1:]
+		if j := strings.IndexByte(s, '>'); j >= 0 {
+			s = s[:j]
+		}
+	}
+	s = strings.TrimSpace(StripComments(s))
+	s = strings.TrimSuffix(s, ">")
+	// QUIRK: Exchange's and web forms' own prefixes, "SMTP:u@example.com".
+	for _, prefix := range []string{"mailto:", "smtp:"} {
+		if len(s) > len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
+			s = s[len(prefix):]
+		}
+	}
+	if len(s) > 2 && s[0] == '\'' && s[len(s)-1] == '\'' {
+		s = s[1 : len(s)-1]
+	}
+	// A source route, "@relay:user@host" (RFC 5321 appendix C).
+	// QUIRK: Sun Java Messaging Server leaves it in Final-Recipient.
+	if strings.HasPrefix(s, "@") {
+		if i := strings.IndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i+1:], '@') > 0 {
+			s = s[i+1:]
+		}
+	}
+	s = strings.TrimRight(s, " ,;")
+	if i := strings.IndexAny(s, " \t"); i > 0 && s[0] != '"' && strings.IndexByte(s[:i], '@') > 0 {
+		s = s[:i] // "user@example.com (text" or "user@example.com text"
+	}
+	return s
+}
+
+// StripComments takes comments (RFC 5322 section 3.2.2) out. A quoted string
+// keeps its parentheses, an unbalanced comment ends with the text.
+func StripComments(s string) string {
+	if strings.IndexByte(s, '(') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	depth, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && i+1 < len(s):
+			if depth == 0 {
+				b = append(b, c, s[i+1])
+			}
+			i++
+			continue
+		case c == '"' && depth == 0:
+			quoted = !quoted
+		case c == '(' && !quoted:
+			depth++
+			continue
+		case c == ')' && !quoted && depth > 0:
+			depth--
+			continue
+		}
+		if depth == 0 {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+// IsMailbox reports whether s has the form local@domain. The domain need not
+// have a dot: hosts without one bounce as well.
+func IsMailbox(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	if at <= 0 || at == len(s)-1 || strings.ContainsFunc(s, unicode.IsControl) {
+		return false
+	}
+	local, domain := s[:at], s[at+1:]
+	if strings.ContainsAny(domain, " \t/|<>\"(),;\\") {
+		return false
+	}
+	if local[0] == '"' {
+		return len(local) > 1 && local[len(local)-1] == '"'
+	}
+	return local[0] != '|' && local[0] != '/' && !strings.ContainsAny(local, " \t<>(),;\"")
+}

@@ -1,0 +1,50 @@
+// Package ascii tells octets of ASCII apart, for protocols that know no other.
+package ascii
+
+// IsDigit reports whether c is one of 0 to 9.
+func IsDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// IsAlpha reports whether c is a letter.
+func IsAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// IsAlnum reports whether c is a letter or a digit.
+func IsAlnum(c byte) bool { return IsDigit(c) || IsAlpha(c) }
+
+// IsBlank reports whether r is white space or a control character.
+func IsBlank(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// EqualFold compares the name of a field, or another word of a protocol, without
+// regard to case.
+func EqualFold(b []byte, name string) bool {
+	if len(b) != len(name) {
+		return false
+	}
+	for i := range b {
+		x, y := b[i], name[i]
+		if x != y && (x|0x20 != y|0x20 || !IsAlpha(x)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Only reports whether s has no octet above 0x7f.
+func Only[T string | []byte](s T) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// HasWords reports whether s holds more than signs: a letter, a digit, or anything
+// beyond ASCII.
+func HasWords[T string | []byte](s T) bool {
+	for i := 0; i < len(s); i++ {
+		if IsAlnum(s[i]) || s[i] >= 0x80 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,38 @@
+package toml
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+)
+
+// Loader reads files into structs and collects what is wrong with them.
+type Loader struct {
+	FS fs.FS
+
+	file     string // the one that was read last
+	problems Problems
+}
+
+// Read reads one file into the struct that into points to, see [Decode].
+func (l *Loader) Read(name string, into any) {
+	l.file = path.Base(name)
+	b, err := fs.ReadFile(l.FS, name)
+	if err != nil {
+		l.Complain(0, "%v", err)
+		return
+	}
+	l.problems = append(l.problems, Decode(l.file, b, into)...)
+}
+
+// Complain notes what is wrong with the file that was read last, in a line, 0 for
+// all of it.
+func (l *Loader) Complain(line Line, format string, args ...any) {
+	l.problems = append(l.problems, Problem{File: l.file, Line: int(line), Message: fmt.Sprintf(format, args...)})
+}
+
+// Err returns all that is wrong, in the order of files and lines; nil if nothing is.
+func (l *Loader) Err() error {
+	l.problems.Sort()
+	return l.problems.Err()
+}
