@@ -122,3 +122,34 @@ func looksShiftJIS(b []byte) bool {
 	}
 	return kana > 0 && kana*4 >= pairs
 }
+
+// decodeCharset returns b, which is labelled as being in a charset, in UTF-8.
+func decodeCharset(b []byte, label string) string {
+	t := tables()
+	if name, ok := t.charset[label]; ok {
+		label = name
+	}
+	// QUIRK: ISO-2022-JP labelled us-ascii, utf-8 or Shift_JIS, or not at all:
+	// ezweb, docomo, and Postfix with Japanese bounce templates.
+	escaped := bytes.Contains(b, []byte("\x1b$"))
+	if escaped && label != "iso-2022-kr" && label != "hz-gb-2312" && !strings.HasPrefix(label, "iso-2022-cn") {
+		label = "iso-2022-jp"
+	}
+	switch {
+	case !escaped && ascii.Only(b) && label != "hz-gb-2312" && !strings.HasPrefix(label, "utf-16"):
+		return string(b)
+	case label == "iso-2022-jp":
+		if d, err := japanese.ISO2022JP.NewDecoder().Bytes(b); err == nil {
+			return string(d)
+		}
+	case utf8.Valid(b) && (t.noCharset[label] || strings.HasPrefix(label, "utf-8") || strings.HasPrefix(label, "windows-125") || strings.HasPrefix(label, "iso-8859-")):
+		// QUIRK: UTF-8 labelled us-ascii or with a charset of the locale: qmail,
+		// Exim, scripts. Text of an eight-bit charset is hardly ever valid UTF-8.
+		return string(b)
+	case !t.noCharset[label]:
+		if d, err := decodeAs(label, b); err == nil && utf8.Valid(d) {
+			return string(d)
+		}
+	}
+	return toUTF8(string(b))
+}

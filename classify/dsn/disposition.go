@@ -16,7 +16,7 @@ import (
 // section 2.2.1).
 //
 // QUIRK: Pigeonhole (Dovecot), Cyrus IMAP and GNU Mailutils.
-func (r *reader) rejected(p *part) bool {
+func (r *reading) rejected(p *part) bool {
 	fields, _ := r.header(p.decoded(r.lim.Octets))
 	h := countedHeader{fields, r.work}
 	t := &tables().rejection
@@ -26,7 +26,7 @@ func (r *reader) rejected(p *part) bool {
 	if !slices.Contains(t.Dispositions, strings.TrimSpace(disposition)) {
 		return false
 	}
-	low := strings.ToLower(r.notice())
+	low := strings.ToLower(r.words())
 	subject := strings.ToLower(r.fields().Get("Subject"))
 	if !r.saysRejected() && !slices.ContainsFunc(t.Says, func(s string) bool { return strings.Contains(low, s) }) &&
 		!slices.ContainsFunc(t.Subject, func(s string) bool { return strings.HasPrefix(subject, s) }) {
@@ -44,12 +44,12 @@ func (r *reader) rejected(p *part) bool {
 
 // rejectedInWords reads such a refusal that is words only. It is from the filter's
 // owner, or names him.
-func (r *reader) rejectedInWords() bool {
+func (r *reading) rejectedInWords() bool {
 	if !r.saysRejected() {
 		return false
 	}
 	addr := Address(r.fields().Get("From"))
-	if rs := r.folded(r.notice()).Recipients(r.lim.Recipients); len(rs) == 1 && address.IsMailbox(rs[0].Address) {
+	if rs := r.folded(r.words()).Recipients(r.lim.Recipients); len(rs) == 1 && address.IsMailbox(rs[0].Address) {
 		addr = rs[0].Address
 	} else if r.sender().Daemon {
 		addr = ""
@@ -61,15 +61,15 @@ func (r *reader) rejectedInWords() bool {
 
 // saysRejected reports whether the header says that a filter refused the message
 // (RFC 5429 section 2.1.1 has an example of the comment).
-func (r *reader) saysRejected() bool {
+func (r *reading) saysRejected() bool {
 	submitted := strings.ToLower(r.fields().Get("Auto-Submitted"))
 	return slices.ContainsFunc(tables().rejection.Submitted, func(s string) bool { return strings.Contains(submitted, s) })
 }
 
 // refused makes a report of a recipient's refusal.
-func (r *reader) refused(rcpt Recipient) {
+func (r *reading) refused(rcpt Recipient) {
 	t := &tables().rejection
-	low := strings.ToLower(r.notice())
+	low := strings.ToLower(r.words())
 	rcpt.Action, rcpt.Notice = ActionFailed, t.Means
 	if slices.ContainsFunc(t.Full, func(s string) bool { return strings.Contains(low, s) }) {
 		rcpt.Notice = t.MeansFull

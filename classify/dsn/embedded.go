@@ -15,29 +15,29 @@ const maxPreamble = 300
 // QUIRK: Amazon WorkMail writes the fields into the text part; Sendmail's and
 // Postfix's reports lose their MIME header when a mailbox is exported or a
 // help desk passes them on.
-func (r *reader) statusInWords(body []byte) bool {
+func (r *reading) statusInWords(body []byte) bool {
 	// A MIME tree without the header that announces it.
 	if b := r.lostBoundary(body); b != "" {
-		inner := walker{lim: r.lim, work: r.work}
+		inner := tree{lim: r.lim, work: r.work}
 		h := header{{name: []byte("Content-Type"), value: []byte(`multipart/mixed; boundary="` + b + `"`)}}
 		inner.walk(h, body, 0, false)
-		outer := r.walker.parts
-		r.walker.parts, r.known = inner.parts, false
+		outer := r.tree.parts
+		r.tree.parts, r.haveWords = inner.parts, false
 		if r.statusParts() {
 			return true
 		}
 		// Far from the beginning it is the boundary of the returned message.
 		if indexDelim(body, "--"+b) > maxPreamble {
-			r.walker.parts, r.known = outer, false
+			r.tree.parts, r.haveWords = outer, false
 		}
 	}
 	var earlier []*part // words before the fields
-	for i := range r.walker.parts {
-		p := &r.walker.parts[i]
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
 		if p.kind.returned() || p.side {
 			continue
 		}
-		if !p.kind.text() && p.kind.name != "text/html" && !strings.HasPrefix(p.kind.name, "application/") {
+		if !p.kind.isWords() && p.kind.name != "text/html" && !strings.HasPrefix(p.kind.name, "application/") {
 			continue
 		}
 		r.work.Take(len(p.body) / 4)
@@ -45,7 +45,7 @@ func (r *reader) statusInWords(body []byte) bool {
 			earlier = append(earlier, p)
 			continue
 		}
-		text := p.text()
+		text := p.words()
 		start := findFields([]byte(text))
 		if start < 0 {
 			earlier = append(earlier, p)
@@ -61,11 +61,11 @@ func (r *reader) statusInWords(body []byte) bool {
 		}
 		var words strings.Builder
 		for _, p := range earlier {
-			if p.kind.text() && words.Len() < maxText {
-				words.WriteString(p.text() + "\n")
+			if p.kind.isWords() && words.Len() < maxText {
+				words.WriteString(p.words() + "\n")
 			}
 		}
-		r.words, r.known = words.String()+text[:start], true
+		r.allWords, r.haveWords = words.String()+text[:start], true
 		r.returnedAfter([]byte(text[end:]), i)
 		r.fill(&sr)
 		return true
@@ -75,8 +75,8 @@ func (r *reader) statusInWords(body []byte) bool {
 
 // lostBoundary returns the boundary of a message whose MIME header was lost, ""
 // if the message is not of that kind.
-func (r *reader) lostBoundary(body []byte) string {
-	if len(r.walker.parts) != 1 || !r.walker.parts[0].kind.text() {
+func (r *reading) lostBoundary(body []byte) string {
+	if len(r.tree.parts) != 1 || !r.tree.parts[0].kind.isWords() {
 		return ""
 	}
 	b := sniffBoundary(body)
@@ -117,9 +117,9 @@ func findFields(text []byte) int {
 
 // returnedAfter reads the header of the returned message: that of the next part
 // which is one, else the fields that follow those of the report.
-func (r *reader) returnedAfter(text []byte, i int) {
-	for ; i < len(r.walker.parts); i++ {
-		if p := &r.walker.parts[i]; p.kind.returned() {
+func (r *reading) returnedAfter(text []byte, i int) {
+	for ; i < len(r.tree.parts); i++ {
+		if p := &r.tree.parts[i]; p.kind.returned() {
 			r.returned(p.decoded(r.lim.Octets))
 			return
 		}
@@ -144,30 +144,30 @@ func (r *reader) returnedAfter(text []byte, i int) {
 // QUIRK: Trend Micro's gateways wrap the report that passes them into a notice
 // of their own which lists no one; Sendmail and Exchange send the postmaster
 // such copies, filters of mail programs forward them.
-func (r *reader) nested() bool {
-	if r.walker.reports == "" && !r.machine() {
+func (r *reading) nested() bool {
+	if r.tree.reports == "" && !r.machine() {
 		return false
 	}
-	for i := range r.walker.parts {
-		p := &r.walker.parts[i]
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
 		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
 			continue
 		}
-		inner := reader{work: r.work, lim: r.lim, rep: &Report{}}
+		inner := reading{work: r.work, lim: r.lim, rep: &Report{}}
 		inner.lim.Depth--
 		h, body := r.header(p.decoded(r.lim.Octets))
 		inner.top = mendHeader(h)
-		inner.walker = walker{lim: inner.lim, work: r.work}
-		inner.walker.walk(inner.top, body, 0, false)
+		inner.tree = tree{lim: inner.lim, work: r.work}
+		inner.tree.walk(inner.top, body, 0, false)
 		switch {
 		case inner.statusParts() || inner.statusInWords(body):
 			inner.rep.Kind = KindDSN
-		case inner.machine() && inner.listed(inner.notice()):
+		case inner.machine() && inner.listed(inner.words()):
 			inner.rep.Kind = KindText
 		default:
 			continue
 		}
-		inner.rep.Truncated = r.rep.Truncated || inner.walker.truncated
+		inner.rep.Truncated = r.rep.Truncated || inner.tree.truncated
 		*r.rep = *inner.rep
 		return true
 	}

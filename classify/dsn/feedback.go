@@ -5,10 +5,10 @@ import "bytes"
 // otherReport returns the kind of a report that is no delivery report, "" if
 // the message is none. Of a refusal in the form of another report it reads the
 // recipient.
-func (r *reader) otherReport() Kind {
+func (r *reading) otherReport() Kind {
 	status := false
-	for i := range r.walker.parts {
-		p := &r.walker.parts[i]
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
 		switch p.kind.name {
 		case "message/feedback-report": // RFC 5965 section 3
 			return KindFeedback
@@ -25,17 +25,17 @@ func (r *reader) otherReport() Kind {
 	if status {
 		return ""
 	}
-	switch r.walker.reports {
+	switch r.tree.reports {
 	case "feedback-report":
 		return KindFeedback
 	case "disposition-notification":
 		return KindDisposition
 	}
-	for i := range r.walker.parts {
-		p := &r.walker.parts[i]
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
 		if !p.kind.returned() {
 			r.work.Take(len(p.body) / 16)
-			if p.kind.text() && hasFeedbackFields(p.body) && !r.forwarded() {
+			if p.kind.isWords() && hasFeedbackFields(p.body) && !r.forwarded() {
 				return KindFeedback
 			}
 			continue

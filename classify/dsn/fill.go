@@ -12,7 +12,7 @@ import (
 )
 
 // fill makes the report of the fields that were read.
-func (r *reader) fill(sr *statusReader) {
+func (r *reading) fill(sr *statusReader) {
 	m := &sr.message
 	r.rep.ReportingMTA = readMTA(r.decode(m.field[fieldReportingMTA]))
 	r.rep.ReceivedFromMTA = readMTA(r.decode(m.field[fieldReceivedFrom]))
@@ -39,8 +39,8 @@ func (r *reader) fill(sr *statusReader) {
 //
 // QUIRK: Postfix when it lost the queue file ("Delivery report unavailable"),
 // IronPort, and the Netscape Messaging Server.
-func (r *reader) unnamed() bool {
-	rs, _ := r.bounceInWords(r.notice())
+func (r *reading) unnamed() bool {
+	rs, _ := r.bounceInWords(r.words())
 	if len(rs) < 2 { // one is found as it is where its address is missing
 		return false
 	}
@@ -53,7 +53,7 @@ const unitsRecipient = 300
 
 // recipient reads one group of fields (RFC 3464 section 2.3). only is true when
 // the report has no other, so that what the message says elsewhere is about it.
-func (r *reader) recipient(g *statusGroup, only bool) Recipient {
+func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 	if !r.work.Take(unitsRecipient) {
 		return g.inShort()
 	}
@@ -141,14 +141,14 @@ func (g *statusGroup) inShort() Recipient {
 //
 // QUIRK: replies in GB 2312, Big5 or KOI8-R are copied into Diagnostic-Code as
 // they came, by Coremail and by Postfix before 3.0.
-func (r *reader) foreign(b []byte) string {
+func (r *reading) foreign(b []byte) string {
 	if utf8.Valid(b) {
 		return r.decode(b)
 	}
-	for i := range r.walker.parts {
-		p := &r.walker.parts[i]
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
 		if label := p.kind.charset; label != "" && label != "utf-8" && !tables().noCharset[label] && !p.kind.returned() {
-			return clean(decodeCharset([]byte(clean(fold(b), true)), label), false)
+			return withoutControls(decodeCharset([]byte(withoutControls(fold(b), true)), label), false)
 		}
 	}
 	return r.decode(b)
@@ -160,7 +160,7 @@ func (r *reader) foreign(b []byte) string {
 // QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), put angle
 // brackets and an enhanced code around it:
 // "X-Supplementary-Info: <mx.example.com #5.7.1 smtp;550 5.7.1 …>".
-func (r *reader) supplementary(h header) (kind, reply string) {
+func (r *reading) supplementary(h header) (kind, reply string) {
 	for i := range h {
 		name := strings.ToLower(string(h[i].name))
 		if !slices.ContainsFunc(tables().diagnostic, func(part string) bool { return strings.Contains(name, part) }) {
@@ -192,7 +192,7 @@ func betterStatus(said, field reply.Status) reply.Status {
 //
 // QUIRK: OpenSMTPD and Exim write Status 5.0.0 and leave the reply to the words;
 // Sendmail's Diagnostic-Code is an exit code where a program refused.
-func (r *reader) askNotice(rcpt *Recipient) {
+func (r *reading) askNotice(rcpt *Recipient) {
 	if !rcpt.Action.Bounced() && rcpt.Action != "" {
 		return
 	}
@@ -226,10 +226,10 @@ const maxAsked = 4
 
 // evidence returns what the notice quotes and says about an address. What it
 // says of the recipients that it lists is read once, for all of them.
-func (r *reader) evidence(addr string) *notice.Recipient {
+func (r *reading) evidence(addr string) *notice.Recipient {
 	if r.said == nil {
 		r.said = map[string]*notice.Recipient{}
-		rs := r.folded(r.notice()).Recipients(r.lim.Recipients)
+		rs := r.folded(r.words()).Recipients(r.lim.Recipients)
 		for i := range rs {
 			if key := strings.ToLower(rs[i].Address); key != "" && r.said[key] == nil {
 				r.said[key] = &rs[i]
@@ -242,7 +242,7 @@ func (r *reader) evidence(addr string) *notice.Recipient {
 	if r.asked++; r.asked > maxAsked {
 		return &notice.Recipient{}
 	}
-	rcpt := r.folded(r.notice()).About(addr)
+	rcpt := r.folded(r.words()).About(addr)
 	return &rcpt
 }
 
@@ -260,7 +260,7 @@ func guessAction(rcpt *Recipient) Action {
 
 // findAddress finds the recipient of a group whose Final-Recipient is missing
 // or no mailbox: a pipe, a file, a route without a user.
-func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
+func (r *reading) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 	if address.IsMailbox(rcpt.Original) {
 		rcpt.Address, rcpt.Original = rcpt.Original, ""
 		return
@@ -276,7 +276,7 @@ func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 		rcpt.Original, rcpt.Address = rcpt.Address, address.Bare(as[0])
 		return
 	}
-	if rs, _ := r.bounceInWords(r.notice()); len(rs) == 1 && (address.IsMailbox(rs[0].Address) || rs[0].Unnamed) {
+	if rs, _ := r.bounceInWords(r.words()); len(rs) == 1 && (address.IsMailbox(rs[0].Address) || rs[0].Unnamed) {
 		if rs[0].Address != "" {
 			rcpt.Original, rcpt.Address = rcpt.Address, rs[0].Address
 		}
@@ -288,9 +288,9 @@ func (r *reader) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 }
 
 // decode returns a field's value, see decodeWords.
-func (r *reader) decode(b []byte) string { return decodeCounted(b, r.work) }
+func (r *reading) decode(b []byte) string { return decodeCounted(b, r.work) }
 
-func (r *reader) extensions(h header) []Field {
+func (r *reading) extensions(h header) []Field {
 	if len(h) == 0 {
 		return nil
 	}

@@ -134,7 +134,7 @@ func cutLine(b []byte) (line, rest []byte) {
 }
 
 // unfold returns a field's value on one line, without control characters.
-func unfold(b []byte) string { return clean(fold(b), false) }
+func unfold(b []byte) string { return withoutControls(fold(b), false) }
 
 // fold makes one space of every run of white space that holds a line end, and
 // drops white space around b.
@@ -161,11 +161,11 @@ func fold(b []byte) string {
 	return string(out)
 }
 
-// clean takes control characters out of a value and makes white space spaces:
+// withoutControls takes control characters out of a value and makes white space spaces:
 // encoded words, base64 and JSON can hold line ends, which would forge fields
 // wherever the value is written. ESC stays while the charset is not known, for
 // ISO-2022-JP needs it.
-func clean(s string, escape bool) string {
+func withoutControls(s string, escape bool) string {
 	bad := func(c byte) bool { return c < ' ' && !(escape && c == 0x1b) || c == 0x7f }
 	i := 0
 	for i < len(s) && !bad(s[i]) {
@@ -186,8 +186,8 @@ func clean(s string, escape bool) string {
 	return string(out)
 }
 
-// words decodes encoded words in every charset that is registered.
-var words = mime.WordDecoder{CharsetReader: decodeWord}
+// wordDecoder decodes encoded words in every charset that is registered.
+var wordDecoder = mime.WordDecoder{CharsetReader: decodeWord}
 
 // wordUnits is the work of decoding one encoded word, beside its octets.
 const wordUnits = 40
@@ -200,7 +200,7 @@ func decodeCounted(b []byte, w *work.Budget) string {
 		units += 6 * len(b) // whatever is done with it goes by characters
 	}
 	if !w.Take(units) {
-		return clean(toUTF8(clean(fold(b), true)), false)
+		return withoutControls(toUTF8(withoutControls(fold(b), true)), false)
 	}
 	return decodeWords(b)
 }
@@ -208,11 +208,11 @@ func decodeCounted(b []byte, w *work.Budget) string {
 // decodeWords returns a field's value unfolded, its encoded words (RFC 2047)
 // decoded, in valid UTF-8. What cannot be decoded stays as it is.
 func decodeWords(b []byte) string {
-	s := clean(fold(b), true)
+	s := withoutControls(fold(b), true)
 	if strings.Contains(s, "=?") {
-		if d, err := words.DecodeHeader(s); err == nil {
+		if d, err := wordDecoder.DecodeHeader(s); err == nil {
 			s = d
 		}
 	}
-	return clean(toUTF8(s), false)
+	return withoutControls(toUTF8(s), false)
 }

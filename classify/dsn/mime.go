@@ -29,9 +29,9 @@ const (
 
 func (t mediaType) multipart() bool { return strings.HasPrefix(t.name, "multipart/") }
 
-// text reports whether a part of this type is words to be read: text/plain,
+// isWords reports whether a part of this type is words to be read: text/plain,
 // or a part without a type (RFC 2045 section 5.2).
-func (t mediaType) text() bool { return t.name == "" || t.name == "text/plain" || t.name == "text" }
+func (t mediaType) isWords() bool { return t.name == "" || t.name == "text/plain" || t.name == "text" }
 
 // status reports whether a part of this type holds the fields of a report.
 func (t mediaType) status() bool { return t.holds == reportFields }
@@ -124,8 +124,8 @@ type part struct {
 	side bool
 }
 
-// walker cuts a message into its leaves (RFC 2046 section 5.1).
-type walker struct {
+// tree cuts a message into its leaves (RFC 2046 section 5.1).
+type tree struct {
 	lim       Limits
 	work      *work.Budget
 	parts     []part
@@ -134,7 +134,7 @@ type walker struct {
 }
 
 // walk reads the part whose header and body are given.
-func (w *walker) walk(h header, body []byte, depth int, side bool) {
+func (w *tree) walk(h header, body []byte, depth int, side bool) {
 	t := parseMediaType(h.raw("Content-Type"))
 	if !t.multipart() || depth >= w.lim.Depth {
 		w.truncated = w.truncated || t.multipart()
@@ -168,7 +168,7 @@ func (w *walker) walk(h header, body []byte, depth int, side bool) {
 	}
 }
 
-func (w *walker) leaf(p part) {
+func (w *tree) leaf(p part) {
 	if len(w.parts) < w.lim.Parts {
 		p.work = w.work
 		w.parts = append(w.parts, p)

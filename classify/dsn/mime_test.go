@@ -58,7 +58,7 @@ func TestWalk(t *testing.T) {
 				in, want = strings.ReplaceAll(in, "\n", "\r\n"), strings.ReplaceAll(want, "\n", "\r\n")
 			}
 			h, body := readHeader(nil, []byte(in), DefaultLimits, false)
-			w := walker{lim: DefaultLimits}
+			w := tree{lim: DefaultLimits}
 			w.walk(h, body, 0, false)
 			var got []string
 			for _, p := range w.parts {

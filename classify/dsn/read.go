@@ -16,7 +16,7 @@ import (
 // copies only, so the caller may use raw for something else afterwards. When ctx
 // ends, the reading does soon, with what was read so far.
 func Read(ctx context.Context, raw []byte, lim Limits) *Report {
-	r := reader{lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+	r := reading{lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
 	r.work = work.New(ctx, r.lim.Work)
 	if len(raw) > r.lim.Octets {
 		raw = Excerpt(raw, r.lim.Octets)
@@ -36,44 +36,44 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	return r.rep
 }
 
-// reader is the reading of one message.
-type reader struct {
+// reading is the reading of one message.
+type reading struct {
 	work *work.Budget
 	lim  Limits
 	rep  *Report
 
-	top    header
-	walker walker // the leaves of the message
-	words  string // see notice
-	known  bool   // words was read
-	head   notice.Score
-	scored bool // head was computed, see sender
+	top       header
+	tree      tree   // the leaves of the message
+	allWords  string // see words
+	haveWords bool   // allWords was read
+	head      notice.Score
+	scored    bool // head was computed, see sender
 
-	text *notice.Notice // see folded
+	searched *notice.Notice // the last one, see folded
 
 	said  map[string]*notice.Recipient // what the notice says, by address; see evidence
 	asked int                          // searches of the notice for one address
 }
 
 // read finds out what the message is and fills the report.
-func (r *reader) read(msg []byte) {
+func (r *reading) read(msg []byte) {
 	top, body := readHeader(make(header, 0, 32), msg, r.lim, false)
 	r.work.Take((len(msg) - len(body)) / 2)
 	r.top = mendHeader(top)
 	if !r.top.worthReading() {
 		return
 	}
-	r.walker = walker{lim: r.lim, work: r.work, parts: make([]part, 0, 4)}
-	r.walker.walk(r.top, body, 0, false)
-	r.rep.Truncated = r.rep.Truncated || r.walker.truncated
+	r.tree = tree{lim: r.lim, work: r.work, parts: make([]part, 0, 4)}
+	r.tree.walk(r.top, body, 0, false)
+	r.rep.Truncated = r.rep.Truncated || r.tree.truncated
 
 	if k := r.otherReport(); k != "" {
 		r.rep.Kind = k
 		return
 	}
 	switch {
-	case r.walker.reports != "delivery-status" && r.forwarded():
-		if notices().IsAutoReply(r.fields(), r.notice()) {
+	case r.tree.reports != "delivery-status" && r.forwarded():
+		if notices().IsAutoReply(r.fields(), r.words()) {
 			r.rep.Kind = KindAutoReply
 		}
 	case r.statusParts() || r.statusInWords(body):
@@ -97,13 +97,13 @@ func (h header) worthReading() bool {
 //
 // QUIRK: multipart/mixed instead of multipart/report (RFC 6522): OpenSMTPD,
 // McAfee, Zoho, amavis.
-func (r *reader) statusParts() bool {
+func (r *reading) statusParts() bool {
 	sr := statusReader{lim: r.lim, work: r.work}
 	found, place := false, 0
 	var returned *part
 	var words []part // that stand before the fields, in one part with them
-	for i := range r.walker.parts {
-		p := &r.walker.parts[i]
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
 		switch {
 		case p.kind.status():
 			b := p.decoded(r.lim.Octets)
@@ -135,8 +135,8 @@ func (r *reader) statusParts() bool {
 		return false
 	}
 	if len(words) > 0 {
-		r.walker.parts = slices.Insert(r.walker.parts, place, words...)
-		r.known = false
+		r.tree.parts = slices.Insert(r.tree.parts, place, words...)
+		r.haveWords = false
 	}
 	r.fill(&sr)
 	return true
@@ -158,132 +158,14 @@ func firstField(b []byte) int {
 	return -1
 }
 
-// inWords reads a bounce without the fields of a report, or finds that the
-// message is none.
-func (r *reader) inWords() {
-	text := r.notice()
-	kind, isSNS := r.notification(text)
-	switch {
-	case isSNS:
-		r.rep.Kind = kind
-	case r.listed(text):
-		r.rep.Kind = KindText
-	case len(r.rep.Recipients) > 0 && r.sender().Machine && !notices().Answers(r.fields()):
-		// It names no one, but only a mail system writes so.
-		if !r.nested() {
-			r.rep.Kind = KindText
-		}
-	case r.rejectedInWords():
-	case notices().IsAutoReply(r.fields(), text):
-		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
-	case r.nested():
-	case len(r.rep.Recipients) > 0: // a bounce that names no one
-		r.rep.Kind = KindText
-	case r.walker.reports == "delivery-status":
-		r.rep.Kind = KindDSN
-	}
-}
-
-// listed reads the recipients of a bounce in words and reports whether it names
-// any. If it is a bounce all the same, the report has one without an address.
-func (r *reader) listed(text string) bool {
-	rs, returned := r.bounceInWords(text)
-	r.rep.Recipients = noticed(rs)
-	if len(rs) == 0 {
-		return false
-	}
-	r.returnedAfter([]byte(returned), 0)
-	for i := range r.rep.Recipients {
-		if r.rep.Recipients[i].Address != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// bounceInWords reads the recipients of a bounce in words, see [notice.Notice.Bounce].
-func (r *reader) bounceInWords(text string) (rs []notice.Recipient, returned string) {
-	head := r.sender()
-	if !head.Machine && !head.Robot {
-		return nil, ""
-	}
-	return r.folded(text).Bounce(r.fields(), head, r.lim.Recipients)
-}
-
-// folded returns a text ready to be searched for recipients. The last one is kept,
-// for it is asked for again and again.
-func (r *reader) folded(text string) *notice.Notice {
-	if r.text == nil || r.text.Source() != text {
-		r.text = notices().Read(text, r.work)
-	}
-	return r.text
-}
-
-// noticed makes recipients of a report of those of a notice.
-func noticed(rs []notice.Recipient) []Recipient {
-	if len(rs) == 0 {
-		return nil
-	}
-	all := make([]Recipient, len(rs))
-	for i := range rs {
-		n := &rs[i]
-		all[i] = Recipient{Address: n.Address, Original: n.Original, Action: ActionFailed, Status: n.Status, SMTPCode: n.SMTPCode,
-			Diagnostic: n.Diagnostic, said: n.Reply, Notice: n.Words, RemoteMTA: n.RemoteMTA}
-		if n.Delayed {
-			all[i].Action = ActionDelayed
-		}
-		if n.Reply.Code != 0 || n.Reply.Status.Class != 0 {
-			all[i].DiagnosticType = "smtp"
-		}
-	}
-	return all
-}
-
-// cutEvidence cuts words to what is kept of a notice's.
-func cutEvidence(s string) string { return s[:min(len(s), notice.MaxEvidence)] }
-
-// notice returns the words of the message, without the returned message and
-// attachments: the plain text, of HTML only when there is no other.
-func (r *reader) notice() string {
-	if r.known {
-		return r.words
-	}
-	r.known = true
-	var b strings.Builder
-	for _, wantHTML := range []bool{false, true} {
-		for i := range r.walker.parts {
-			p := &r.walker.parts[i]
-			if p.kind.returned() {
-				break
-			}
-			if p.side && !wantHTML || p.kind.text() == wantHTML || wantHTML && p.kind.name != "text/html" {
-				continue
-			}
-			if b.Len() > 0 {
-				b.WriteByte('\n')
-			}
-			b.WriteString(p.text())
-			if b.Len() > maxText {
-				break
-			}
-		}
-		if len(strings.TrimSpace(b.String())) > 0 {
-			break
-		}
-		b.Reset()
-	}
-	r.words = b.String()
-	return r.words
-}
-
 // returned notes what the returned message is, from its header alone.
-func (r *reader) returned(msg []byte) {
+func (r *reading) returned(msg []byte) {
 	h, _ := r.header(bytes.TrimLeft(msg, "\r\n"))
 	r.returnedHeader(h)
 }
 
 // header reads the header that b begins with.
-func (r *reader) header(b []byte) (h header, rest []byte) {
+func (r *reading) header(b []byte) (h header, rest []byte) {
 	if r.work.Spent() {
 		return nil, b
 	}
@@ -293,9 +175,9 @@ func (r *reader) header(b []byte) (h header, rest []byte) {
 }
 
 // fields is the header of the message, whose reading is counted.
-func (r *reader) fields() countedHeader { return countedHeader{r.top, r.work} }
+func (r *reading) fields() countedHeader { return countedHeader{r.top, r.work} }
 
-func (r *reader) returnedHeader(fields header) {
+func (r *reading) returnedHeader(fields header) {
 	h := countedHeader{fields, r.work}
 	r.rep.Returned = Returned{
 		MessageID: strings.Trim(h.Get("Message-Id"), " <>"),
@@ -306,7 +188,7 @@ func (r *reader) returnedHeader(fields header) {
 }
 
 // sender returns what the header says of who wrote the message.
-func (r *reader) sender() notice.Score {
+func (r *reading) sender() notice.Score {
 	if !r.scored {
 		r.head, r.scored = notices().Score(r.fields()), true
 	}
@@ -314,13 +196,13 @@ func (r *reader) sender() notice.Score {
 }
 
 // machine reports whether a mail system sent the message, by its header.
-func (r *reader) machine() bool {
-	return r.walker.reports == "delivery-status" || r.sender().Machine
+func (r *reading) machine() bool {
+	return r.tree.reports == "delivery-status" || r.sender().Machine
 }
 
 // forwarded reports whether a person passes something on: what is attached is
 // the subject of a talk, no report to this recipient.
-func (r *reader) forwarded() bool {
+func (r *reading) forwarded() bool {
 	person := &tables().person
 	if !slices.ContainsFunc(person.Fields, r.hasField) {
 		return false
@@ -336,11 +218,11 @@ func (r *reader) forwarded() bool {
 	return !r.automatic()
 }
 
-func (r *reader) hasField(name string) bool { return r.top.raw(name) != nil }
+func (r *reading) hasField(name string) bool { return r.top.raw(name) != nil }
 
 // automatic reports whether a field says that a program wrote the message; the
 // sender's name may be that of a postmaster who writes himself.
-func (r *reader) automatic() bool {
+func (r *reading) automatic() bool {
 	if slices.ContainsFunc(tables().person.Never, r.hasField) {
 		return true
 	}

@@ -96,7 +96,7 @@ func merge(to, from *Recipient) {
 // QUIRK: Sendmail copies the first line of a reply into Diagnostic-Code; all
 // lines stand in the transcript ("<<<"). Of an error of its own it copies the
 // class ("553 5.3.5 system config error") and leaves the error to the transcript.
-func (r *reader) complete(rcpt *Recipient, unfinished bool) {
+func (r *reading) complete(rcpt *Recipient, unfinished bool) {
 	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
 		return
 	}

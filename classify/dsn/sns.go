@@ -11,7 +11,7 @@ import (
 // notification reads the JSON in which Amazon SES tells of bounces through SNS;
 // it comes as mail when an address is subscribed to the topic. ok is false if
 // the text is none.
-func (r *reader) notification(text string) (kind Kind, ok bool) {
+func (r *reading) notification(text string) (kind Kind, ok bool) {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, "{") || !strings.Contains(text, "otificationType") {
 		return "", false
@@ -33,28 +33,28 @@ func (r *reader) notification(text string) (kind Kind, ok bool) {
 	default:
 		return KindNone, true
 	}
-	_, r.rep.ReportingMTA = splitType(clean(n.Bounce.ReportingMTA, false))
-	r.rep.Returned = Returned{MessageID: strings.Trim(clean(n.Mail.CommonHeaders.MessageID, false), "<>"), From: clean(n.Mail.Source, false)}
+	_, r.rep.ReportingMTA = splitType(withoutControls(n.Bounce.ReportingMTA, false))
+	r.rep.Returned = Returned{MessageID: strings.Trim(withoutControls(n.Mail.CommonHeaders.MessageID, false), "<>"), From: withoutControls(n.Mail.Source, false)}
 	for _, b := range n.Bounce.BouncedRecipients {
 		if len(r.rep.Recipients) >= r.lim.Recipients {
 			r.rep.Dropped++
 			continue
 		}
 		rcpt := Recipient{
-			Address:     address.Bare(clean(b.EmailAddress, false)),
+			Address:     address.Bare(withoutControls(b.EmailAddress, false)),
 			Action:      readAction(b.Action),
 			StatusField: reply.FindStatus(b.Status),
 		}
 		if rcpt.Action == "" {
 			rcpt.Action = ActionFailed
 		}
-		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(clean(b.DiagnosticCode, false))
+		rcpt.DiagnosticType, rcpt.Diagnostic = splitType(withoutControls(b.DiagnosticCode, false))
 		said := reply.Parse(rcpt.Diagnostic)
 		rcpt.quote(said)
 		rcpt.SMTPCode = said.Code
 		rcpt.Status = betterStatus(said.Status, rcpt.StatusField)
 		if n.Bounce.Type != "" {
-			rcpt.Notice = strings.TrimSpace(clean(n.Bounce.Type+" "+n.Bounce.SubType, false))
+			rcpt.Notice = strings.TrimSpace(withoutControls(n.Bounce.Type+" "+n.Bounce.SubType, false))
 		}
 		r.rep.Recipients = append(r.rep.Recipients, rcpt)
 	}

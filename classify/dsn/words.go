@@ -1,0 +1,125 @@
+package dsn
+
+import (
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
+)
+
+// inWords reads a bounce without the fields of a report, or finds that the
+// message is none.
+func (r *reading) inWords() {
+	text := r.words()
+	kind, isSNS := r.notification(text)
+	switch {
+	case isSNS:
+		r.rep.Kind = kind
+	case r.listed(text):
+		r.rep.Kind = KindText
+	case len(r.rep.Recipients) > 0 && r.sender().Machine && !notices().Answers(r.fields()):
+		// It names no one, but only a mail system writes so.
+		if !r.nested() {
+			r.rep.Kind = KindText
+		}
+	case r.rejectedInWords():
+	case notices().IsAutoReply(r.fields(), text):
+		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
+	case r.nested():
+	case len(r.rep.Recipients) > 0: // a bounce that names no one
+		r.rep.Kind = KindText
+	case r.tree.reports == "delivery-status":
+		r.rep.Kind = KindDSN
+	}
+}
+
+// listed reads the recipients of a bounce in words and reports whether it names
+// any. If it is a bounce all the same, the report has one without an address.
+func (r *reading) listed(text string) bool {
+	rs, returned := r.bounceInWords(text)
+	r.rep.Recipients = noticed(rs)
+	if len(rs) == 0 {
+		return false
+	}
+	r.returnedAfter([]byte(returned), 0)
+	for i := range r.rep.Recipients {
+		if r.rep.Recipients[i].Address != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// bounceInWords reads the recipients of a bounce in words, see [notice.Notice.Bounce].
+func (r *reading) bounceInWords(text string) (rs []notice.Recipient, returned string) {
+	head := r.sender()
+	if !head.Machine && !head.Robot {
+		return nil, ""
+	}
+	return r.folded(text).Bounce(r.fields(), head, r.lim.Recipients)
+}
+
+// folded returns a text ready to be searched for recipients. The last one is kept,
+// for it is asked for again and again.
+func (r *reading) folded(text string) *notice.Notice {
+	if r.searched == nil || r.searched.Source() != text {
+		r.searched = notices().Read(text, r.work)
+	}
+	return r.searched
+}
+
+// noticed makes recipients of a report of those of a notice.
+func noticed(rs []notice.Recipient) []Recipient {
+	if len(rs) == 0 {
+		return nil
+	}
+	all := make([]Recipient, len(rs))
+	for i := range rs {
+		n := &rs[i]
+		all[i] = Recipient{Address: n.Address, Original: n.Original, Action: ActionFailed, Status: n.Status, SMTPCode: n.SMTPCode,
+			Diagnostic: n.Diagnostic, said: n.Reply, Notice: n.Words, RemoteMTA: n.RemoteMTA}
+		if n.Delayed {
+			all[i].Action = ActionDelayed
+		}
+		if n.Reply.Code != 0 || n.Reply.Status.Class != 0 {
+			all[i].DiagnosticType = "smtp"
+		}
+	}
+	return all
+}
+
+// cutEvidence cuts words to what is kept of a notice's.
+func cutEvidence(s string) string { return s[:min(len(s), notice.MaxEvidence)] }
+
+// words returns the words of the message, without the returned message and
+// attachments: the plain text, of HTML only when there is no other.
+func (r *reading) words() string {
+	if r.haveWords {
+		return r.allWords
+	}
+	r.haveWords = true
+	var b strings.Builder
+	for _, wantHTML := range []bool{false, true} {
+		for i := range r.tree.parts {
+			p := &r.tree.parts[i]
+			if p.kind.returned() {
+				break
+			}
+			if p.side && !wantHTML || p.kind.isWords() == wantHTML || wantHTML && p.kind.name != "text/html" {
+				continue
+			}
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(p.words())
+			if b.Len() > maxText {
+				break
+			}
+		}
+		if len(strings.TrimSpace(b.String())) > 0 {
+			break
+		}
+		b.Reset()
+	}
+	r.allWords = b.String()
+	return r.allWords
+}
