@@ -1,6 +1,9 @@
 package classify
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // automaton finds every occurrence of many patterns in one pass over a text
 // (Aho and Corasick, 1975), however many patterns there are, at one step an
@@ -15,9 +18,10 @@ type automaton struct {
 	class   [256]uint8 // of each octet; 0 is every octet that no pattern holds
 	classes int
 	// deep holds the step that leads from a state by a class at their sum,
-	// unless it is another state's. A state is the place where its row
-	// begins; 0 is none. No pattern holds an octet of class 0: that place is
-	// where the state's patterns are, if it has any.
+	// unless it is another state's: then it is another class's too, for no
+	// two rows begin at one place. A state is the place where its row begins.
+	// No pattern holds an octet of class 0: that place is where the state's
+	// patterns are, if it has any.
 	deep    []deepStep
 	shallow []uint32 // by the class before and the class: where deep has no entry
 	root    uint32
@@ -26,23 +30,30 @@ type automaton struct {
 	states int     // nodes of the trie
 }
 
-// deepStep leads from one state to another, or, of noState, to a group.
-type deepStep struct{ of, to uint32 }
+// deepStep holds in its highest octet the class by which it leads to the state,
+// with flagOut, in its other three; of noClass it leads to a group, or nowhere.
+type deepStep uint32
 
 const (
-	flagOut = 1 << 31
-	noState = 1<<31 - 1
+	classShift = 24
+	flagOut    = 1 << 23
+	maxState   = flagOut - 1
+	noClass    = 0xff // there are fewer: UTF-8 does not use all octets
 )
 
+var errTooManyPhrases = errors.New("too many phrases")
+
 // newAutomaton builds the automaton for patterns, none of which is empty or
-// holds NUL.
-func newAutomaton(patterns []string) *automaton {
+// holds NUL. It has room for some ten times the built-in ones.
+func newAutomaton(patterns []string) (*automaton, error) {
 	a := &automaton{found: make([]int32, 1)}
 	a.classify(patterns)
 	t := newTrie(a, patterns)
 	t.link()
-	t.place()
-	return a
+	if err := t.place(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // classify numbers the octets that occur in patterns, frequent ones first, so
@@ -75,15 +86,15 @@ func (a *automaton) scan(text []byte, found func(patterns []int32, end int)) {
 	state, before := a.root, 0
 	for i, octet := range text {
 		class := int(a.class[octet])
-		if e := &deep[int(state)+class]; e.of == state {
-			state = e.to
+		if e := deep[int(state)+class]; int(e>>classShift) == class {
+			state = uint32(e) & (flagOut | maxState)
 		} else {
 			state = shallow[before+class]
 		}
 		before = class * classes
 		if state&flagOut != 0 {
 			state &^= flagOut
-			found(a.group(deep[state].to), i+1)
+			found(a.group(uint32(deep[state])&(flagOut|maxState)), i+1)
 		}
 	}
 }
@@ -107,5 +118,5 @@ func (a *automaton) rarest(s []byte) int {
 
 // size is the memory in octets that the automaton holds.
 func (a *automaton) size() int {
-	return len(a.deep)*8 + len(a.shallow)*4 + len(a.found)*4
+	return len(a.deep)*4 + len(a.shallow)*4 + len(a.found)*4
 }

@@ -24,6 +24,15 @@ func naive(patterns []string, text string) []string {
 	return found
 }
 
+func automatonOf(t testing.TB, patterns []string) *automaton {
+	t.Helper()
+	a, err := newAutomaton(patterns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 func scanned(a *automaton, text string) []string {
 	var found []string
 	a.scan([]byte(text), func(ids []int32, end int) {
@@ -49,7 +58,7 @@ func TestAutomaton(t *testing.T) {
 		{[]string{"x"}, ""},
 		{[]string{"same", "same"}, "the same"},
 	} {
-		a := newAutomaton(c.patterns)
+		a := automatonOf(t, c.patterns)
 		if got, want := scanned(a, c.text), naive(c.patterns, c.text); !slices.Equal(got, want) {
 			t.Errorf("%q in %q: found %v, want %v", c.patterns, c.text, got, want)
 		}
@@ -74,7 +83,7 @@ func TestAutomatonRandom(t *testing.T) {
 			patterns[i] = word(6, letters)
 		}
 		text := word(60, letters+1)
-		if got, want := scanned(newAutomaton(patterns), text), naive(patterns, text); !slices.Equal(got, want) {
+		if got, want := scanned(automatonOf(t, patterns), text), naive(patterns, text); !slices.Equal(got, want) {
 			t.Fatalf("%q in %q: found %v, want %v", patterns, text, got, want)
 		}
 	}
@@ -89,7 +98,7 @@ func FuzzAutomaton(f *testing.F) {
 		if len(list) > 2000 || len(text) > 2000 || len(patterns) == 0 {
 			return
 		}
-		if got, want := scanned(newAutomaton(patterns), text), naive(patterns, text); !slices.Equal(got, want) {
+		if got, want := scanned(automatonOf(t, patterns), text), naive(patterns, text); !slices.Equal(got, want) {
 			t.Fatalf("%q in %q: found %v, want %v", patterns, text, got, want)
 		}
 	})
@@ -99,12 +108,12 @@ func FuzzAutomaton(f *testing.F) {
 // memory.
 func TestAutomatonCost(t *testing.T) {
 	set, _ := rules.Load("")
-	e := newEngine(set)
+	e := engineOf(t, set)
 	texts := make([]string, len(e.match.patterns))
 	for i, p := range e.match.patterns {
 		texts[i] = p.text
 	}
-	a := newAutomaton(texts)
+	a := automatonOf(t, texts)
 	t.Logf("%d rules, %d patterns, %d states, %d octets", len(set.Rules), len(texts), a.states, a.size())
 	if a.size() > 30<<20 {
 		t.Errorf("the automaton takes %d octets, more than 30 MB", a.size())
@@ -120,6 +129,6 @@ func BenchmarkBuild(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		newAutomaton(texts)
+		automatonOf(b, texts)
 	}
 }

@@ -42,7 +42,10 @@ func Check(rulesDir string, files []string) []Problem {
 
 // checkSet checks the rules of a set, or the administrator's alone.
 func checkSet(set *rules.Set, adminOnly bool) []Problem {
-	e := newEngine(set)
+	e, err := newEngine(set)
+	if err != nil {
+		return []Problem{{Message: err.Error()}}
+	}
 	e.testing = true
 	var problems rules.Problems
 	c := checker{e: e, problems: &problems}

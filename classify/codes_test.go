@@ -43,5 +43,15 @@ func builtIn(t testing.TB) *Engine {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	return newEngine(set)
+	return engineOf(t, set)
+}
+
+// engineOf is an engine of a set without problems.
+func engineOf(t testing.TB, set *rules.Set) *Engine {
+	t.Helper()
+	e, err := newEngine(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

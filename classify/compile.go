@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -153,8 +154,8 @@ func (c *compiler) clauseWords(list []string, what uint8) {
 	}
 }
 
-// compile makes the matcher of a set.
-func compile(set *rules.Set, providers map[string]int16) *matcher {
+// compile makes the matcher of a set. It fails where the set has too many phrases.
+func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	m := &matcher{}
 	c := compiler{m, map[patternKey]int32{}}
 	reasons := map[string]rules.Reason{}
@@ -221,13 +222,16 @@ func compile(set *rules.Set, providers map[string]int16) *matcher {
 	for _, r := range m.rules {
 		r.inTail = m.namesTail(r.Regex)
 	}
-	m.auto = newAutomaton(texts)
+	var err error
+	if m.auto, err = newAutomaton(texts); err != nil {
+		return nil, fmt.Errorf("compiling rules: %w", err)
+	}
 	for _, list := range [][]tail{m.tails, m.greetings} {
 		for i := range list {
 			list[i].rare = m.auto.rarest(list[i].marker)
 		}
 	}
-	return m
+	return m, nil
 }
 
 // sort numbers the patterns anew, the longest first, so that the numbers found

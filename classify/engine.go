@@ -42,7 +42,10 @@ func New(opts Options) (*Engine, error) {
 	if err := <-known; err != nil {
 		return nil, err
 	}
-	e := newEngine(set)
+	e, err := newEngine(set)
+	if err != nil {
+		return nil, err
+	}
 	e.limits = opts.Limits.WithDefaults()
 	if e.hasAdmin {
 		if problems := rules.Problems(checkSet(set, true)); len(problems) > 0 {
@@ -56,7 +59,7 @@ func New(opts Options) (*Engine, error) {
 }
 
 // newEngine makes an engine of data without problems.
-func newEngine(set *rules.Set) *Engine {
+func newEngine(set *rules.Set) (*Engine, error) {
 	e := &Engine{set: set, limits: dsn.DefaultLimits, reasons: map[string]rules.Reason{}}
 	for _, r := range set.Reasons {
 		e.reasons[r.ID] = r
@@ -71,12 +74,15 @@ func newEngine(set *rules.Set) *Engine {
 			e.byReporting.add(h, int16(i))
 		}
 	}
-	e.match = compile(set, names)
+	var err error
+	if e.match, err = compile(set, names); err != nil {
+		return nil, err
+	}
 	e.hasAdmin = slices.ContainsFunc(set.Rules, func(r *rules.Rule) bool { return r.Admin })
 	e.pool.New = func() any {
 		return &inquest{e: e, asked: make([]int32, len(e.match.rules))}
 	}
-	return e
+	return e, nil
 }
 
 // inquest takes an inquest from the pool.

@@ -19,7 +19,7 @@ func smallEngine(t testing.TB, admin string) *Engine {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	return newEngine(set)
+	return engineOf(t, set)
 }
 
 // TestOrder judges by the small set: which evidence wins, and how the type

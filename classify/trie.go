@@ -2,6 +2,7 @@ package classify
 
 import (
 	"bytes"
+	"fmt"
 	"math/bits"
 	"slices"
 )
@@ -172,7 +173,7 @@ func (t *trie) merge(n *node, children []uint32) {
 const maxTries = 4
 
 // place lays the rows over each other and numbers the states.
-func (t *trie) place() {
+func (t *trie) place() error {
 	a := t.a
 	var full, begun bitset // places that hold an entry, and those where a row begins
 	const own = 0          // class whose place in the row is the state's own
@@ -208,21 +209,28 @@ func (t *trie) place() {
 			n.state |= flagOut
 		}
 	}
+	if size > maxState || len(a.found) > maxState || a.classes > noClass {
+		return fmt.Errorf("%w: %d places for the steps between them, of %d at most", errTooManyPhrases, size, maxState)
+	}
 	a.deep = make([]deepStep, size)
+	for i := range a.deep {
+		a.deep[i] = noClass << classShift
+	}
 	for i := range t.nodes {
 		n := &t.nodes[i]
 		at := n.state &^ flagOut
 		if n.out != 0 {
-			a.deep[at+own] = deepStep{noState, n.out}
+			a.deep[at+own] = noClass<<classShift | deepStep(n.out)
 		}
 		for _, s := range t.steps[n.from:n.to] {
-			a.deep[at+uint32(s.class)] = deepStep{at, t.nodes[s.to].state}
+			a.deep[at+uint32(s.class)] = deepStep(s.class)<<classShift | deepStep(t.nodes[s.to].state)
 		}
 	}
 	for i, id := range a.shallow {
 		a.shallow[i] = t.nodes[id].state
 	}
 	a.root, a.states = t.nodes[0].state, len(t.nodes)
+	return nil
 }
 
 // bitset is a set of small numbers that grows.
