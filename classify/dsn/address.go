@@ -37,8 +37,8 @@ func splitType(s string) (kind, value string) {
 		return "", s
 	}
 	kind = strings.ToLower(strings.TrimSpace(s[:i]))
-	if kind == "rfc/822" || kind == "rfc-822" || kind == "rfc 822" || kind == "rfc2822" || kind == "rfc822 " {
-		kind = "rfc822" // QUIRK: "rfc/822;" is Postini's and some PHP mailers'
+	if name, ok := tables().typeNames[kind]; ok {
+		kind = name
 	}
 	if kind == "" {
 		return "", strings.TrimSpace(s[i+1:])

@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/address"
@@ -57,20 +58,18 @@ var fieldNames = [fieldCount]string{
 func (f fieldID) perMessage() bool   { return fieldEnvelopeID <= f && f <= fieldArrival }
 func (f fieldID) perRecipient() bool { return f >= fieldOriginal }
 
-// lookupField returns the field of that name, fieldUnknown if RFC 3464 knows none.
+// lookupField returns the field of that name, or of one that the data know to stand
+// for it; fieldUnknown if RFC 3464 knows none.
 func lookupField(name []byte) fieldID {
 	for f := fieldEnvelopeID; f < fieldCount; f++ {
 		if ascii.EqualFold(name, fieldNames[f]) {
 			return f
 		}
 	}
-	switch {
-	case ascii.EqualFold(name, "ction"), ascii.EqualFold(name, "Actions"):
-		return fieldAction // QUIRK: Sendmail behind a filter that ate the first octet
-	case ascii.EqualFold(name, "Diagnostic"), ascii.EqualFold(name, "Diagnostic-Codes"):
-		return fieldDiagnostic // QUIRK: home-made senders
-	case ascii.EqualFold(name, "Last-Attempt"):
-		return fieldLastAttempt
+	for _, a := range tables().fields {
+		if ascii.EqualFold(name, a.name) {
+			return a.stands
+		}
 	}
 	return fieldUnknown
 }
@@ -304,8 +303,8 @@ func readAction(value string) Action {
 func readMTA(value string) string {
 	kind, name := splitType(value)
 	name = strings.TrimSpace(address.StripComments(name))
-	if kind == "dns" || kind == "" || kind == "dnsname" || kind == "smtp" || kind == "dsn" {
-		// QUIRK: "dsn; host" is Amazon's; "dns; host said: …" Zoho's.
+	if kind == "" || slices.Contains(tables().hostTypes, kind) {
+		// QUIRK: "dns; host said: …": Zoho.
 		if i := strings.IndexAny(name, " \t"); i > 0 {
 			name = name[:i]
 		}

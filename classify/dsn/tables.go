@@ -1,6 +1,11 @@
 package dsn
 
-import "github.com/bounce-milter/bounce-milter/internal/toml"
+import (
+	"maps"
+	"slices"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+)
 
 // reportTables is what data/report.toml says about reports in the wild.
 type reportTables struct {
@@ -10,9 +15,18 @@ type reportTables struct {
 	feedback  []string          // fields of messages that Hotmail and the like complain about
 
 	types      map[string]content // of parts, lower case
+	fields     []fieldAlias
+	hostTypes  []string          // of names of servers, lower case
+	typeNames  map[string]string // of addresses and the like, and what they stand for, lower case
 	person     personTable
 	rejection  rejectionTable
 	diagnostic []string // parts of the names of extension fields that hold a reply, lower case
+}
+
+// fieldAlias is a name that stands for a field of RFC 3464.
+type fieldAlias struct {
+	name   string
+	stands fieldID
 }
 
 // personTable names fields that tell whether a person wrote a message.
@@ -50,6 +64,11 @@ func loadTables(l *toml.Loader) *reportTables {
 		Rejection  rejectionTable
 		Types      struct{ Fields, Returned []string }
 		Person     personTable
+		Names      struct {
+			Field map[string]string
+			Type  map[string]string
+			Host  []string
+		}
 	}
 	l.Read("data/report.toml", &f)
 	t := &reportTables{
@@ -60,7 +79,17 @@ func loadTables(l *toml.Loader) *reportTables {
 		diagnostic: f.Diagnostic.Fields,
 		rejection:  f.Rejection,
 		person:     f.Person,
+		hostTypes:  f.Names.Host,
+		typeNames:  f.Names.Type,
 		types:      map[string]content{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Names.Field)) {
+		id := slices.Index(fieldNames[:], f.Names.Field[name])
+		if id <= 0 {
+			l.Complain(0, "%q is no field of RFC 3464: write one of %s", f.Names.Field[name], toml.OneOf(fieldNames[1:]))
+			continue
+		}
+		t.fields = append(t.fields, fieldAlias{name, fieldID(id)})
 	}
 	for _, name := range f.Types.Fields {
 		t.types[name] = reportFields
