@@ -143,8 +143,12 @@ var atext = func() (t [256]bool) {
 func domainEnd(text []byte, at int) int {
 	limit := min(len(text), at+MaxDomain)
 	if at < limit && text[at] == '[' { // address literal
-		if i := bytes.IndexAny(text[at:limit], "] "); i > 1 && text[at+i] == ']' {
-			return at + i + 1
+		i := at + 1
+		for i < limit && (ascii.IsAlnum(text[i]) || text[i] == '.' || text[i] == ':' || text[i] == '-') {
+			i++
+		}
+		if i < limit && i > at+1 && text[i] == ']' {
+			return i + 1
 		}
 		return at
 	}

@@ -62,31 +62,25 @@ func cpu() time.Duration {
 }
 
 // Grows says why the work for a recipe's messages grows faster than their
-// length, "" if it does not. A step is no growth: what makes a message longer may
-// give it one more part, or a list that ends. Three times in a row it is.
+// length, "" if it does not: twice the length costs no more than MaxGrowth times
+// as much, nor does what the second half adds. A step is no growth, for what makes
+// a message longer may give it one more part, or a list that ends; twice in a row
+// it is.
 func Grows(e *classify.Engine, r Recipe) string {
-	var last Cost
-	row := 0
+	const little = 20_000
+	var before, last, c, row int
 	for size := 4 << 10; size <= MaxOctets; size *= 2 {
 		raw := r.Message(size)
-		res := e.Classify(context.Background(), raw)
-		c := Cost{Octets: len(raw), Work: res.Work}
-		if last.growth(c) <= MaxGrowth {
+		before, last, c = last, c, e.Classify(context.Background(), raw).Work
+		switch {
+		case before == 0 || c-last < little:
+		case float64(c-last) <= MaxGrowth*float64(max(1, last-before)) || float64(c) <= MaxGrowth*float64(last):
 			row = 0
-		} else if row++; row == 3 {
-			return fmt.Sprintf("work %d for %d octets, %d for %d", last.Work, last.Octets, c.Work, c.Octets)
+		default:
+			if row++; row == 2 {
+				return fmt.Sprintf("work %d, %d and %d for half of half, half and all of %d octets", before, last, c, len(raw))
+			}
 		}
-		last = c
 	}
 	return ""
-}
-
-// growth compares the work of a message with that of one of the same recipe and
-// twice the length; 0 where that is too little to be compared.
-func (c Cost) growth(twice Cost) float64 {
-	const little = 20_000
-	if twice.Work < little || c.Work == 0 {
-		return 0
-	}
-	return float64(twice.Work) / float64(c.Work) * 2 * float64(c.Octets) / float64(twice.Octets)
 }

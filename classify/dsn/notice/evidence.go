@@ -123,7 +123,7 @@ func (n *Notice) parse(s string) reply.Reply {
 		}
 	}
 	n.work.Take(len(s) / 2)
-	n.parsed[1] = n.parsed[0]
+	copy(n.parsed[1:], n.parsed[:])
 	n.parsed[0] = parsed{s, reply.Parse(s)}
 	return n.parsed[0].Reply
 }

@@ -41,7 +41,7 @@ type Notice struct {
 	byAddr     map[string][]int32 // of addrs, likewise; see places
 	dialogue   []exchange
 	last       *gathered       // of the recipient before
-	parsed     [2]parsed       // replies that were read last
+	parsed     [4]parsed       // replies that were read last
 	whole      *[2]string      // what wordsAbout says of whoever is not listed, once it was asked
 	common     *commonReply    // what findReply finds in the whole notice, once it was asked
 	firstLines map[string]int  // of replies in the dialogue; see complete
