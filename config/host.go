@@ -71,10 +71,7 @@ func checkSocket(s milter.Socket) error {
 			return errors.New("is there already and is no socket: remove it, or name another path")
 		}
 	case "tcp", "tcp6":
-		host, _, err := net.SplitHostPort(s.Address)
-		if err != nil {
-			return err
-		}
+		host, _, _ := net.SplitHostPort(s.Address) // as ParseSocket joined it
 		return checkHostName(host)
 	}
 	return nil
