@@ -64,6 +64,7 @@ func TestHostilePeers(t *testing.T) {
 		{"end without a message", said(frame('E', "")), stageFrame, ""},
 		{"end of header without a message", said(frame('N', "")), stageFrame, ""},
 		{"recipient without a message", said(rcptFrame("u@example.com")), stageFrame, ""},
+		{"DATA without a message", said(frame('T', "")), stageFrame, ""},
 		{"MAIL without NUL", said(frame('M', "<a@example.org>")), stageFrame, ""},
 		{"MAIL without anything", said(frame('M', "")), stageFrame, ""},
 		{"HELO without NUL", said(frame('H', "mx")), stageFrame, ""},
