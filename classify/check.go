@@ -171,8 +171,8 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	if provider != "" {
 		q.assume(provider)
 	}
-	q.look(scopeInner, r.frame())
-	q.look(scopeNotice, r.frame())
+	q.look(scopeInner, r.stock())
+	q.look(scopeNotice, r.stock())
 	q.plainOf = nil
 	t, from := &q.reply, q.reply.inner
 	if ev.Notice != "" && ev.Reply == "" {

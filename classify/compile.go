@@ -11,7 +11,7 @@ import (
 )
 
 // tier orders rules before anything else does: the administrator's, then those
-// for one provider, then general ones; frames come after all others, for they
+// for one provider, then general ones; stock phrases come after all others, for they
 // hold when nothing better was said.
 type tier uint8
 
@@ -19,9 +19,9 @@ const (
 	tierAdmin tier = iota
 	tierProvider
 	tierGeneral
-	tierAdminFrame
-	tierProviderFrame
-	tierGeneralFrame
+	tierAdminStock
+	tierProviderStock
+	tierGeneralStock
 )
 
 // rule is a text rule ready for matching.
@@ -84,7 +84,7 @@ type pattern struct {
 	inTail   bool       // names a note behind the reply, and so may occur in one
 	inURL    bool       // a token: also matches within URLs, hosts and addresses
 	setsOff  bool       // is in rules
-	rules    [2][]int32 // rules that it sets off, frames apart
+	rules    [2][]int32 // rules that it sets off, stock phrases apart
 	text     string
 }
 
@@ -308,8 +308,8 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	default:
 		v.tier = tierGeneral
 	}
-	if r.Frame {
-		v.tier += tierAdminFrame
+	if r.StockPhrase {
+		v.tier += tierAdminStock
 	}
 	for _, p := range r.Providers {
 		v.providers = append(v.providers, providers[p])
@@ -352,18 +352,18 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 	if len(set) == 0 {
 		set = v.literals
 	}
-	frame := v.frame()
+	stock := v.stock()
 	for _, p := range set {
-		c.m.patterns[p].rules[frame] = append(c.m.patterns[p].rules[frame], int32(i))
+		c.m.patterns[p].rules[stock] = append(c.m.patterns[p].rules[stock], int32(i))
 	}
 	if len(set) == 0 {
-		c.m.always[frame] = append(c.m.always[frame], int32(i))
+		c.m.always[stock] = append(c.m.always[stock], int32(i))
 	}
 }
 
-// frame is 1 for a frame, else 0.
-func (r *rule) frame() int {
-	if r.Frame {
+// stock is 1 for a stock phrase, else 0.
+func (r *rule) stock() int {
+	if r.StockPhrase {
 		return 1
 	}
 	return 0

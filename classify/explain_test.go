@@ -90,7 +90,7 @@ examples = ["550 brown"]
 			"unknown-user: ; full: its longest phrase has 10 characters, the winner's 12"},
 		{"position", Evidence{Reply: "550 green or brown"},
 			"house: ; house-later: alike in all that counts, but the winner stands before it in the files"},
-		{"frame", Evidence{Reply: "550 mailbox full, rejected"},
+		{"stock phrase", Evidence{Reply: "550 mailbox full, rejected"},
 			"full: ; nothing-said: a stock phrase counts only where no other rule matches"},
 		{"scope", Evidence{Reply: "550 over quota here, host mx.example.com said: 550 5.1.1 user unknown"},
 			"unknown-user: ; full: the quoted reply comes before the reply"},

@@ -38,8 +38,8 @@ type inquest struct {
 	inner, whole          reply.Reply
 	said                  said
 	last                  judged
-	looked                [scopes][2]bool // scopes that were matched against the rules, frames apart
-	best                  [scopes][2 * tierAdminFrame]match
+	looked                [scopes][2]bool // scopes that were matched against the rules, stock phrases apart
+	best                  [scopes][2 * tierAdminStock]match
 
 	code    int // SMTP code of the innermost reply that states one
 	status  reply.Status
@@ -82,7 +82,7 @@ const (
 // prepare reads the evidence. It allocates nothing in the common case.
 func (q *inquest) prepare(ev *Evidence) {
 	q.ev = ev
-	q.looked, q.best = [scopes][2]bool{}, [scopes][2 * tierAdminFrame]match{}
+	q.looked, q.best = [scopes][2]bool{}, [scopes][2 * tierAdminStock]match{}
 	q.code, q.status = 0, reply.Status{}
 	q.shadows, q.all, q.plainOf = q.shadows[:0], q.all[:0], nil
 

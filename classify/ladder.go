@@ -42,11 +42,11 @@ func (m match) finding(rung Rung) finding {
 	return finding{category: r.category, reason: r.Reason, kind: r.kind, by: r.ID, rung: rung, match: m}
 }
 
-// admin asks the administrator's rules: those that are no frames in all
-// scopes, then the frames.
+// admin asks the administrator's rules: those that are no stock phrases in all
+// scopes, then those that are.
 func (q *inquest) admin() (finding, bool) {
 	if q.e.hasAdmin {
-		for _, group := range []tier{tierAdmin, tierAdminFrame} {
+		for _, group := range []tier{tierAdmin, tierAdminStock} {
 			if m, ok := q.first(group); ok {
 				return m.finding(RungAdmin), true
 			}
@@ -55,11 +55,11 @@ func (q *inquest) admin() (finding, bool) {
 	return finding{}, false
 }
 
-// builtin asks the built-in rules, frames last. Words of which a rule says that
+// builtin asks the built-in rules, stock phrases last. Words of which a rule says that
 // they say nothing leave the word to an enhanced code that says something; a
 // bare SMTP code beside them, or a code of policy, is no better than they are.
 func (q *inquest) builtin() (finding, bool) {
-	for _, group := range []tier{tierGeneral, tierGeneralFrame} {
+	for _, group := range []tier{tierGeneral, tierGeneralStock} {
 		m, ok := q.first(group)
 		if !ok {
 			continue
@@ -76,15 +76,15 @@ func (q *inquest) builtin() (finding, bool) {
 
 // first returns the best match of a group in the first scope that has one.
 func (q *inquest) first(group tier) (match, bool) {
-	frame := 0
-	if group >= tierAdminFrame {
-		frame = 1
+	stock := 0
+	if group >= tierAdminStock {
+		stock = 1
 	}
 	for s := scope(0); s < scopes; s++ {
-		if s == scopeReply && frame == 1 {
+		if s == scopeReply && stock == 1 {
 			continue // the stock phrases of a wrapper say nothing of what is within
 		}
-		q.look(s, frame)
+		q.look(s, stock)
 		if m := q.best[s][group]; m.rule != nil {
 			return m, true
 		}

@@ -18,12 +18,12 @@ type match struct {
 }
 
 // look tries the rules that the words of one scope set off: those that are no
-// frames (0), or the frames (1).
-func (q *inquest) look(s scope, frame int) {
-	if q.looked[s][frame] {
+// stock phrases (0), or those that are (1).
+func (q *inquest) look(s scope, stock int) {
+	if q.looked[s][stock] {
 		return
 	}
-	q.looked[s][frame] = true
+	q.looked[s][stock] = true
 	t, from := &q.reply, 0
 	switch s {
 	case scopeInner:
@@ -61,14 +61,14 @@ func (q *inquest) look(s scope, frame int) {
 		if !q.has(t, h, from) {
 			continue
 		}
-		for _, r := range m.patterns[h].rules[frame] {
+		for _, r := range m.patterns[h].rules[stock] {
 			if q.asked[r] != q.round {
 				q.try(m.rules[r], h, s, t, from)
 			}
 		}
 	}
 	if s != scopeNotice { // rules without words are about the reply's codes
-		for _, r := range m.always[frame] {
+		for _, r := range m.always[stock] {
 			q.try(m.rules[r], -1, s, t, from)
 		}
 	}
@@ -198,7 +198,7 @@ func (q *inquest) keep(m match) {
 
 // tierGroup folds the tiers of rules that one rung weighs against each other.
 func (r *rule) tierGroup() tier {
-	if r.tier == tierProvider || r.tier == tierProviderFrame {
+	if r.tier == tierProvider || r.tier == tierProviderStock {
 		return r.tier + 1
 	}
 	return r.tier
@@ -311,7 +311,7 @@ func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
 
 // before reports whether m decides before other, both being administrator's rules.
 func (m match) before(other match) bool {
-	if mf, of := m.rule.tier == tierAdminFrame, other.rule.tier == tierAdminFrame; mf != of {
+	if mf, of := m.rule.tier == tierAdminStock, other.rule.tier == tierAdminStock; mf != of {
 		return of
 	}
 	if m.scope != other.scope {
@@ -320,7 +320,7 @@ func (m match) before(other match) bool {
 	return m.rank > other.rank
 }
 
-// rank orders matches: frames that are last behind all others, then by tier, then
+// rank orders matches: stock phrases that are last behind all others, then by tier, then
 // conditions, then the longest phrase that matched (in characters), then file and
 // line. The greatest wins.
 func rank(t tier, r *rule, runes int32) uint64 {
@@ -328,7 +328,7 @@ func rank(t tier, r *rule, runes int32) uint64 {
 	if r.Last {
 		first = 0
 	}
-	return first<<60 | uint64(tierGeneralFrame-t)<<56 | uint64(min(r.conds, 255))<<rankConds |
+	return first<<60 | uint64(tierGeneralStock-t)<<56 | uint64(min(r.conds, 255))<<rankConds |
 		uint64(runes)<<32 | uint64(^uint32(r.index))
 }
 

@@ -20,7 +20,7 @@
 //
 // Words are looked for in the innermost reply first (a server that passes
 // another's refusal on wraps it in words of its own), then in all of the
-// reply, then in the notice. Frames, which are stock phrases and greetings, are
+// reply, then in the notice. Stock phrases, greetings among them, are
 // considered only when no other rule matched in any of these, and never in
 // what is wrapped around another reply; those that are last, behind all others.
 // A rule whose type is hard does not match in a clause about the sender.

@@ -129,7 +129,7 @@ func (q *inquest) textOf(s scope) (t *text, from int) {
 // lost says why a rule that matched did not decide: what the order of rules
 // weighs, from what it weighs first.
 func (q *inquest) lost(m, won match) string {
-	inWrapper := m.rule.frame() == 1 && m.scope == scopeReply
+	inWrapper := m.rule.stock() == 1 && m.scope == scopeReply
 	switch {
 	case m.rule.Shadow && !q.e.testing:
 		return "a shadow rule has no effect"
@@ -141,7 +141,7 @@ func (q *inquest) lost(m, won match) string {
 		return "a rule that ranks before it says that the words say nothing"
 	case m.rule.Admin != won.rule.Admin:
 		return "an administrator's rule comes before it"
-	case m.rule.frame() != won.rule.frame():
+	case m.rule.stock() != won.rule.stock():
 		return "a stock phrase counts only where no other rule matches"
 	case m.scope != won.scope:
 		return fmt.Sprintf("the %s comes before the %s", won.scope.where(q), m.scope.where(q))
@@ -176,7 +176,7 @@ func (q *inquest) why(f finding, kind Type, safer string) string {
 		if n := q.rivals(f); n > 0 {
 			s += fmt.Sprintf(", which ranks before %s", plural(n, "other rule"))
 		}
-		if f.match.rule.Frame {
+		if f.match.rule.StockPhrase {
 			s += "; it is a stock phrase, and nothing more telling was said"
 		}
 	case RungCode, RungSMTP:

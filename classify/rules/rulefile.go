@@ -34,7 +34,8 @@ type ruleText struct {
 	Provider, Code, Status      []toml.Text
 	Any, All, None, Near, Token []toml.Text
 	Regex, About                toml.Text
-	Frame, Last, Shadow         bool
+	StockPhrase                 bool `toml:"stock_phrase"`
+	Last, Shadow                bool
 	Examples                    []exampleText
 }
 
@@ -101,7 +102,7 @@ func (b *builder) rules(f File) {
 func (b *builder) rule(f File, t ruleText) *Rule {
 	v := &Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin, PhraseLines: map[string]int{},
 		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
-		Regex: t.Regex.S, About: t.About.S, Frame: t.Frame, Last: t.Last, Shadow: t.Shadow}
+		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last, Shadow: t.Shadow}
 	if t.ID.Line > 0 && !validID(v.ID) {
 		b.complain(f.Name, t.ID.Line, "id %q must be of lower-case letters, digits and dashes, 64 at most", v.ID)
 	}
@@ -187,8 +188,8 @@ func (b *builder) checkRule(v *Rule) {
 	if len(v.Near) > 0 && len(v.Any) == 0 {
 		bad("rule %q has near and no any: what shall be near?", v.ID)
 	}
-	if v.Last && !v.Frame {
-		bad("rule %q is last, but no frame: only frames can be last", v.ID)
+	if v.Last && !v.StockPhrase {
+		bad("rule %q is last, but no stock phrase: only stock phrases can be last", v.ID)
 	}
 	if v.Shadow && !v.Admin {
 		bad("rule %q: shadow is for administrator's rules only", v.ID)

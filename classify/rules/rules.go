@@ -126,27 +126,27 @@ type Compound struct {
 // Rule is one text rule. Phrases are in the form in which texts are matched:
 // lower case, single spaces, straight quotes.
 type Rule struct {
-	ID        string    `json:"id"`
-	Reason    string    `json:"reason"`
-	Type      string    `json:"type,omitempty"` // overrides the reason's type
-	Providers []string  `json:"provider,omitempty"`
-	Codes     []string  `json:"code,omitempty"`
-	Statuses  []string  `json:"status,omitempty"`
-	Any       []string  `json:"any,omitempty"`
-	All       []string  `json:"all,omitempty"`
-	None      []string  `json:"none,omitempty"`
-	Tokens    []string  `json:"token,omitempty"`
-	Near      []string  `json:"near,omitempty"` // one of these near a phrase of Any
-	Regex     string    `json:"regex,omitempty"`
-	About     string    `json:"about,omitempty"`  // whom the reply must name: one of the Abouts
-	Within    bool      `json:"within,omitempty"` // phrases may begin within a word
-	Frame     bool      `json:"frame,omitempty"`
-	Last      bool      `json:"last,omitempty"` // a frame behind all other frames
-	Shadow    bool      `json:"shadow,omitempty"`
-	Admin     bool      `json:"admin,omitempty"` // from the administrator's rules
-	Examples  []Example `json:"examples"`
-	File      string    `json:"file"`
-	Line      int       `json:"line"`
+	ID          string    `json:"id"`
+	Reason      string    `json:"reason"`
+	Type        string    `json:"type,omitempty"` // overrides the reason's type
+	Providers   []string  `json:"provider,omitempty"`
+	Codes       []string  `json:"code,omitempty"`
+	Statuses    []string  `json:"status,omitempty"`
+	Any         []string  `json:"any,omitempty"`
+	All         []string  `json:"all,omitempty"`
+	None        []string  `json:"none,omitempty"`
+	Tokens      []string  `json:"token,omitempty"`
+	Near        []string  `json:"near,omitempty"` // one of these near a phrase of Any
+	Regex       string    `json:"regex,omitempty"`
+	About       string    `json:"about,omitempty"`  // whom the reply must name: one of the Abouts
+	Within      bool      `json:"within,omitempty"` // phrases may begin within a word
+	StockPhrase bool      `json:"stock_phrase,omitempty"`
+	Last        bool      `json:"last,omitempty"` // a stock phrase behind all others
+	Shadow      bool      `json:"shadow,omitempty"`
+	Admin       bool      `json:"admin,omitempty"` // from the administrator's rules
+	Examples    []Example `json:"examples"`
+	File        string    `json:"file"`
+	Line        int       `json:"line"`
 
 	Pattern     *regexp.Regexp  `json:"-"` // Regex, compiled
 	CodeMatch   []CodePattern   `json:"-"` // Codes, parsed

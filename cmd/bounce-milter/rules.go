@@ -71,8 +71,8 @@ func (a *app) listRules(engine *classify.Engine, words []string) error {
 			typ = reason.Type
 		}
 		marks := ""
-		if r.Frame {
-			marks += " (frame)"
+		if r.StockPhrase {
+			marks += " (stock phrase)"
 		}
 		if r.Shadow {
 			marks += " (shadow)"

@@ -43,11 +43,11 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	if r.About != "" {
 		p.field("about", r.About)
 	}
-	if r.Frame {
-		p.field("frame", "looked at only when no other rule matches")
+	if r.StockPhrase {
+		p.field("stock phrase", "looked at only when no other rule matches")
 	}
 	if r.Last {
-		p.field("last", "behind all other frames")
+		p.field("last", "behind all other stock phrases")
 	}
 	if r.Shadow {
 		p.field("shadow", "counted and logged, without effect")
