@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
@@ -100,6 +101,9 @@ func (r *reading) complete(rcpt *Recipient, unfinished bool) {
 	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
 		return
 	}
+	if !r.hasDialogue(rcpt.SMTPCode) {
+		return
+	}
 	found := r.evidence(rcpt.Address)
 	said := found.Reply
 	switch {
@@ -113,6 +117,14 @@ func (r *reading) complete(rcpt *Recipient, unfinished bool) {
 	case !strings.HasPrefix(said.Text, rcpt.Diagnostic):
 		rcpt.Notice = said.Text
 	}
+}
+
+// hasDialogue reports whether the words of the message may hold the lines of an
+// SMTP dialogue in which a code was answered. It only looks for them, which costs
+// little beside reading them: most reports have none.
+func (r *reading) hasDialogue(code int) bool {
+	words := r.words()
+	return strings.Contains(words, "<<<") || strings.Contains(words, "\n"+strconv.Itoa(code))
 }
 
 // isUnfinished reports whether a reply of many lines (RFC 5321 section 4.2.1) has
