@@ -3,6 +3,8 @@ package classify
 import (
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
 // maxText bounds the octets of one text that are judged. Of a longer one the
@@ -67,21 +69,19 @@ func bounded(s string) string {
 	return s[:maxText-maxTail] + " " + s[len(s)-maxTail:]
 }
 
-// fold maps ASCII: capitals to small letters, control characters to space. The
-// upper half of an entry holds flags, of which markUpper goes to the marks.
+// fold is the plain form of ASCII in lower case, see [reply.Plain]. The upper half
+// of an entry holds flags, of which markUpper goes to the marks.
 var fold = func() (t [128]uint16) {
-	for i := range t {
-		switch c := byte(i); {
+	for c := range t {
+		plain := reply.Plain(rune(c))
+		t[c] = uint16(reply.Lower(plain))
+		switch {
 		case 'A' <= c && c <= 'Z':
-			t[i] = uint16(c|0x20) | foldUpper
-		case c <= ' ' || c == 0x7f:
-			t[i] = ' ' | foldSpace
-		case c == '`':
-			t[i] = '\''
+			t[c] |= foldUpper
+		case plain == ' ':
+			t[c] |= foldSpace
 		case c == '.' || c == '@' || c == ':':
-			t[i] = uint16(c) | foldSign
-		default:
-			t[i] = uint16(c)
+			t[c] |= foldSign
 		}
 	}
 	return t
@@ -139,7 +139,7 @@ func (t *text) set(s string) {
 
 // rune writes a character beyond ASCII to norm[n:] and returns its width there.
 func (t *text) rune(norm, marks []byte, n int, r rune) int {
-	plain := plainRune(r)
+	plain := reply.Plain(r)
 	switch {
 	case plain < 0:
 		return 0
@@ -151,41 +151,19 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 		if l&foldSign != 0 {
 			t.signs = append(t.signs, int32(n))
 		}
-		norm[n], marks[n] = byte(l), 0
+		norm[n], marks[n] = byte(l), byte(l>>8)&markUpper
 		return 1
 	}
-	low := unicode.ToLower(plain)
+	low := reply.Lower(plain)
 	width := utf8.EncodeRune(norm[n:n+utf8.UTFMax], low)
 	mark := byte(0)
-	if low != plain {
+	if low != plain && !unicode.IsLower(plain) {
 		mark = markUpper
 	}
 	for i := range width {
 		marks[n+i] = mark
 	}
 	return width
-}
-
-// plainRune maps typographic quotes, dashes and spaces to those of ASCII and
-// full-width forms to their plain ones; -1 is a character without width.
-func plainRune(r rune) rune {
-	switch {
-	case r >= 0x2018 && r <= 0x201b, r == 0x2032, r == 0xb4, r == 0x2bc:
-		return '\''
-	case r >= 0x201c && r <= 0x201f, r == 0x2033, r == 0xab, r == 0xbb:
-		return '"'
-	case r >= 0x2010 && r <= 0x2015, r == 0x2212:
-		return '-'
-	case r == 0x131: // the dotless i of Turkish, whose capital is that of i
-		return 'i'
-	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r == 0xfeff:
-		return -1
-	case r >= 0xff01 && r <= 0xff5e:
-		return r - 0xfee0
-	case r < 0xa0, unicode.IsSpace(r):
-		return ' '
-	}
-	return r
 }
 
 // normal returns s as a text holds it; a space at either end is kept, for it

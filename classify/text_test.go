@@ -38,6 +38,9 @@ func TestText(t *testing.T) {
 		{"a\x00b\x1b[0m", "a b [0m"},
 		{"zero\u200bwidth soft\u00adhyphen no\u00a0break", "zerowidth softhyphen no break"},
 		{"ＭＡＩＬＢＯＸ　ｆｕｌｌ", "mailbox full"},
+		{"o´brien «x» ５５０‐５．１．１　Ｕｓｅｒ：", `o'brien "x" 550-5.1.1 user:`},
+		{"`GEÇERSİZ` ALICI, alıcı", "'geçersiz' alici, alici"},
+		{"two\u2028lines", "two lines"},
 
 		{"<blocked@spam.example>: rejected", "<@>: rejected"},
 		{"to blocked@spam.example. It", "to @. it"},

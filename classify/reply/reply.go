@@ -33,15 +33,21 @@ type Reply struct {
 // wrap the remote server's reply into one of their own.
 //
 // Digits that only look like codes make none: parts of addresses, of longer
-// dotted numbers, of versions. Parse allocates only when Text differs from s.
+// dotted numbers, of versions. Codes in
+// typography count as plain ones (see [Plain]): "５５０", "550 5.1.1". Parse
+// allocates only when Text differs from s, or its plain form does.
 func Parse(s string) Reply {
 	sc := scan{s: s, multi: -1}
 	sc.run()
-	r := Reply{Code: sc.first, Status: sc.status}
-	if sc.paired != 0 {
-		r.Code = sc.paired
+	r := Reply{Code: sc.code(), Status: sc.status, Text: sc.text()}
+	if sc.wide {
+		// The codes are those of the plain form; people see the words as they came.
+		if p := plain(s); p != s {
+			sc = scan{s: p, multi: -1}
+			sc.run()
+			r.Code, r.Status = sc.code(), sc.status
+		}
 	}
-	r.Text = sc.text()
 	return r
 }
 

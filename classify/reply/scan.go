@@ -1,6 +1,9 @@
 package reply
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // scan is one pass over a reply.
 type scan struct {
@@ -16,12 +19,22 @@ type scan struct {
 
 	multi int  // where the first line of a reply of many lines begins, -1 if none does
 	blank bool // control characters, or two spaces in a row: text has to be folded
+	wide  bool // characters beyond ASCII
+}
+
+// code is the reply code that was found.
+func (sc *scan) code() int {
+	if sc.paired != 0 {
+		return sc.paired
+	}
+	return sc.first
 }
 
 // Kinds of octets in a reply, 0 for most.
 const (
 	digit = 1 + iota
 	blank
+	wide
 )
 
 var octets = func() (t [256]uint8) {
@@ -30,6 +43,8 @@ var octets = func() (t [256]uint8) {
 			t[c] = digit
 		} else if isBlank(rune(c)) {
 			t[c] = blank
+		} else if c >= utf8.RuneSelf {
+			t[c] = wide
 		}
 	}
 	return t
@@ -49,6 +64,10 @@ func (sc *scan) run() {
 			}
 			i++
 			continue
+		case wide:
+			sc.wide = true
+			i++
+			continue
 		}
 		end := i + 1
 		for end < len(s) && (isDigit(s[end]) || s[end] == '.') {
@@ -60,7 +79,7 @@ func (sc *scan) run() {
 		}
 		switch after := i + len(tok); {
 		case len(tok) == 3 && isCode(tok) && endsCode(s, after):
-			sc.code(tok, i, after)
+			sc.number(tok, i, after)
 		default:
 			if st := ParseStatus(tok); st.Class != 0 && endsStatus(s, after) {
 				sc.enhanced(st, i)
@@ -70,8 +89,8 @@ func (sc *scan) run() {
 	}
 }
 
-// code weighs a number that has the form of a reply code.
-func (sc *scan) code(tok string, at, after int) {
+// number weighs a number that has the form of a reply code.
+func (sc *scan) number(tok string, at, after int) {
 	n := number(tok)
 	strong, ok := codePlace(sc.s, at, n)
 	if !ok {

@@ -95,6 +95,9 @@ func TestFoldText(t *testing.T) {
 		{"a\u200bb\ufeff", "ab", "ab"},
 		{"\xff\xfeA", "\xff\xfeA", "\xff\xfea"},
 		{"全角　空白", "全角 空白", "全角 空白"},
+		{"o´brien «x» ５５０‐５．１．１　Ｕｓｅｒ：", `o'brien "x" 550-5.1.1 User:`, `o'brien "x" 550-5.1.1 user:`},
+		{"`GEÇERSİZ` ALICI", "`GEÇERSİZ` ALICI", "'geçersİz' alici"},
+		{"alıcı", "alıcı", "alıcı"}, // an address may have it
 	}
 	for _, tt := range tests {
 		orig, low := foldText(nil, nil, tt.in)

@@ -85,7 +85,7 @@ type mark struct {
 }
 
 // signs are what notices draw lines, bullets and frames with.
-const signs = "-=*_#~+|:.•·●◆■─━═＊－ "
+const signs = "-=*_#~+|:.•·●◆■─━═ "
 
 // Read folds and marks the words of a message, UTF-8 with LF line ends, up to where
 // the returned message begins. Reading and searching are taken from a budget of

@@ -1,10 +1,11 @@
 package notice
 
 import (
+	"bytes"
 	"fmt"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
@@ -93,59 +94,58 @@ func (x *phraseIndex[T]) has(low []byte) (bits T) {
 	return bits
 }
 
-// foldPhrase brings text into the form in which phrases are compared: lower
-// case, white space folded to one space and cut at both ends, typographic
-// quotation marks plain.
+// foldPhrase brings text into the form in which phrases are compared: see foldText,
+// without space at the end.
 func foldPhrase(s string) string {
 	_, low := foldText(nil, nil, s)
-	for len(low) > 0 && low[len(low)-1] == ' ' {
-		low = low[:len(low)-1]
-	}
-	return string(low)
+	return string(bytes.TrimRight(low, " "))
 }
 
-// foldText appends s to orig with its white space folded, and to low the same
-// in lower case. Both grow alike: a place in one is the same place in the other.
+// foldText appends s to orig in its plain form with single spaces (see
+// [reply.Plain]), and to low the same in lower case. Both grow alike: a place in one
+// is the same place in the other. So a letter whose lower case is shorter or longer
+// stays in both.
 func foldText(orig, low []byte, s string) (o, l []byte) {
 	blank := len(orig) == 0 || orig[len(orig)-1] == ' '
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			i++
-			if ascii.IsBlank(rune(c)) {
+			folded := foldASCII[c]
+			if folded == ' ' {
 				if !blank {
 					orig, low, blank = append(orig, ' '), append(low, ' '), true
 				}
 				continue
 			}
-			blank = false
-			orig = append(orig, c)
-			if 'A' <= c && c <= 'Z' {
-				c |= 0x20
-			}
-			low = append(low, c)
+			orig, low, blank = append(orig, c), append(low, folded), false
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		switch r {
-		case '\u2018', '\u2019', '\u02bc':
-			orig, low, blank = append(orig, '\''), append(low, '\''), false
-		case '\u201c', '\u201d':
-			orig, low, blank = append(orig, '"'), append(low, '"'), false
-		case '\u00a0', '\u3000', '\u2002', '\u2003', '\u2009':
+		switch plain := reply.Plain(r); {
+		case plain < 0:
+		case plain == ' ':
 			if !blank {
 				orig, low, blank = append(orig, ' '), append(low, ' '), true
 			}
-		case '\u200b', '\u200c', '\u200d', '\ufeff', '\u2060': // of no width
+		case r == utf8.RuneError:
+			orig, low, blank = append(orig, s[i:i+n]...), append(low, s[i:i+n]...), false
 		default:
-			orig, blank = append(orig, s[i:i+n]...), false
-			if lr := unicode.ToLower(r); utf8.RuneLen(lr) == n && r != utf8.RuneError {
-				low = utf8.AppendRune(low, lr)
-			} else {
-				low = append(low, s[i:i+n]...)
+			orig, blank = utf8.AppendRune(orig, plain), false
+			if lower := reply.Lower(plain); utf8.RuneLen(lower) == utf8.RuneLen(plain) {
+				plain = lower
 			}
+			low = utf8.AppendRune(low, plain)
 		}
 		i += n
 	}
 	return orig, low
 }
+
+// foldASCII is the plain form of ASCII in lower case.
+var foldASCII = func() (t [utf8.RuneSelf]byte) {
+	for c := range t {
+		t[c] = byte(reply.Lower(reply.Plain(rune(c))))
+	}
+	return t
+}()

@@ -260,7 +260,7 @@ func (n *Notice) isHeading(a place, heading int) bool {
 		return l.para || l.indent > 0 || a.Angle || heading >= a.line-1 || n.orig[a.To] == ':' ||
 			startsWithCode(bytes.TrimLeft(rest, signs+"<>\"')]},;"))
 	case len(after) == 0 || slices.ContainsFunc(n.d.around.After, func(s string) bool { return bytes.HasPrefix(n.low[a.To:l.end], []byte(s)) }):
-		return (a.Angle || n.orig[a.From] == '(') && len(before) < 60 && !bytes.ContainsAny(before, ":@<,;!?。、，")
+		return (a.Angle || n.orig[a.From] == '(') && len(before) < 60 && !bytes.ContainsAny(before, ":@<,;!?。、")
 	}
 	return false
 }
