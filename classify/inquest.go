@@ -67,6 +67,7 @@ type inquest struct {
 type said struct {
 	witness uint8
 	words   bool
+	named   party // of the sender's side
 }
 
 // Units of work (see package work): of judging a reply whatever it says, of
@@ -124,7 +125,7 @@ func (q *inquest) readReply() {
 		}
 	}
 	q.inner, q.whole = inner, r
-	q.said = said{q.witness, q.words}
+	q.said = said{q.witness, q.words, q.sendersNamed()}
 }
 
 // spaced returns a reply with its spaces.

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -19,32 +20,46 @@ const (
 // findNamed looks for the sender and the recipient among the addresses and hosts
 // of the innermost reply.
 func (q *inquest) findNamed() {
-	q.named = q.hostsNamed(&q.reply)
+	t := &q.reply
+	q.work.Take((len(t.masks) + len(t.hosts)) / 2) // once the work is spent, nothing is hard
+	q.named = q.hostsNamed(t)
 	if q.ev.Sender == "" && q.ev.Author == "" {
 		return
 	}
-	t := &q.reply
-	for _, m := range t.masks {
-		if m.from < t.inner {
-			continue
-		}
-		named := bytes.Trim(t.norm[m.from:m.to], ".")
-		if is, domain := isParty(named, q.ev.Recipient); is || domain {
-			q.named |= partyRecipient
-		}
-		for _, s := range [...]string{q.ev.Sender, q.ev.Author} {
-			switch is, domain := isParty(named, s); {
-			case is:
-				q.named |= partySender
-			case domain:
-				q.named |= partySenderDomain
-			}
-		}
+	q.named |= q.said.named
+	if slices.ContainsFunc(t.masks, func(m host) bool {
+		is, domain := isParty(t.name(m), q.ev.Recipient)
+		return m.from >= t.inner && (is || domain)
+	}) {
+		q.named |= partyRecipient
 	}
 	if q.named&(partySender|partySenderDomain) != 0 && q.named&partyRecipient == 0 {
 		q.witness |= aboutSender
 	}
 }
+
+// sendersNamed looks for the sender of the message there: it is that of all
+// recipients who share the reply.
+func (q *inquest) sendersNamed() (named party) {
+	t := &q.reply
+	for _, m := range t.masks {
+		if m.from < t.inner {
+			continue
+		}
+		for _, s := range [...]string{q.ev.Sender, q.ev.Author} {
+			switch is, domain := isParty(t.name(m), s); {
+			case is:
+				named |= partySender
+			case domain:
+				named |= partySenderDomain
+			}
+		}
+	}
+	return named
+}
+
+// name returns a masked name without the dots around it.
+func (t *text) name(m host) []byte { return bytes.Trim(t.norm[m.from:m.to], ".") }
 
 // hostsNamed compares the hosts of a text, of a reply the innermost, with the recipient's domain.
 func (q *inquest) hostsNamed(t *text) (named party) {
@@ -57,7 +72,7 @@ func (q *inquest) hostsNamed(t *text) (named party) {
 		if h.from < t.inner {
 			continue
 		}
-		if equalFold(bytes.Trim(t.norm[h.from:h.to], "."), domain) {
+		if equalFold(t.name(h), domain) {
 			return 0
 		}
 		named = partyOtherHost

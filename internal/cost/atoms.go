@@ -51,7 +51,7 @@ var quotedString = regexp.MustCompile(`"(?:[^"\\\n]|\\.)+"|'[^'\n]+'`)
 func Atoms(root string) ([]string, error) {
 	seen := map[string]bool{}
 	var atoms []string
-	for _, dir := range []string{"classify/dsn/data", "classify/rules"} {
+	for _, dir := range []string{"classify/dsn", "classify/rules"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".toml" {
 				return err
