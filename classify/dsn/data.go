@@ -2,7 +2,6 @@ package dsn
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -48,7 +47,8 @@ func loadData(fsys fs.FS) (*data, error) {
 	l := toml.Loader{FS: fsys}
 	t := loadTables(&l)
 	n, err := notice.Load()
-	if err := errors.Join(l.Err(), err); err != nil {
+	l.Join(err)
+	if err := l.Err(); err != nil {
 		return nil, fmt.Errorf("reading the data about reports: %w", err)
 	}
 	return &data{t, n}, nil

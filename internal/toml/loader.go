@@ -1,6 +1,7 @@
 package toml
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -29,6 +30,14 @@ func (l *Loader) Read(name string, into any) {
 // all of it.
 func (l *Loader) Complain(line Line, format string, args ...any) {
 	l.problems = append(l.problems, Problem{File: l.file, Line: int(line), Message: fmt.Sprintf(format, args...)})
+}
+
+// Join adds what another loader says, by its Err.
+func (l *Loader) Join(err error) {
+	var ps Problems
+	if errors.As(err, &ps) {
+		l.problems = append(l.problems, ps...)
+	}
 }
 
 // Err returns all that is wrong, in the order of files and lines; nil if nothing is.

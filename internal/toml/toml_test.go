@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 )
 
@@ -236,6 +237,21 @@ func TestWrite(t *testing.T) {
 		if n, ok := ParseSize(in); ok {
 			t.Errorf("%q is read as %d", in, n)
 		}
+	}
+}
+
+// What several loaders find comes out as one list.
+func TestLoader(t *testing.T) {
+	a, b := Loader{FS: fstest.MapFS{"d/a.toml": {Data: []byte("tip = 1")}}}, Loader{FS: fstest.MapFS{}}
+	var s sample
+	a.Read("d/a.toml", &s)
+	b.Read("d/b.toml", &s)
+	b.Complain(0, "more")
+	b.Join(a.Err())
+	b.Join(nil)
+	want := "a.toml:1: unknown key \"tip\": did you mean \"top\"?\nb.toml: open d/b.toml: file does not exist\nb.toml: more"
+	if err := b.Err(); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }
 
