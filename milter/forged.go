@@ -122,13 +122,4 @@ func lower(c byte) byte {
 	return c
 }
 
-func isASCII[T string | []byte](s T) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 func isUTF8(b []byte) bool { return utf8.Valid(b) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	gomilter "github.com/emersion/go-milter"
 )
 
@@ -171,7 +172,7 @@ func (s *session) mail(from string, utf8 bool) {
 	st := s.srv.state.Load()
 	m := &s.msg
 	m.st, m.from, m.inMessage = st, from, true
-	m.utf8 = utf8 || !isASCII(from)
+	m.utf8 = utf8 || !ascii.Only(from)
 	m.trusted = st.trusts(s.client)
 	s.path = append(append(append(s.path[:0], '<'), from...), '>')
 	m.gate.Field(returnPath, s.path)
@@ -221,7 +222,7 @@ func (s *session) header(name, value []byte, cut bool) {
 	}
 	// The MAIL argument says whether a message is internationalised. Only
 	// where none can come does its header.
-	if s.inside && !m.other8 && !isASCII(value) {
+	if s.inside && !m.other8 && !ascii.Only(value) {
 		m.utf8 = isUTF8(value)
 		m.other8 = !m.utf8
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -93,7 +94,7 @@ func misleads(s string) bool {
 // 6531 section 3.3).
 func isDotString(s string, raw bool) bool {
 	const atext = "!#$%&'*+-/=?^_`{|}~" // RFC 5322 section 3.2.3
-	return isDotted(s, raw, func(c byte) bool { return isAlnum(c) || strings.IndexByte(atext, c) >= 0 })
+	return isDotted(s, raw, func(c byte) bool { return ascii.IsAlnum(c) || strings.IndexByte(atext, c) >= 0 })
 }
 
 // isHost reports whether s is a Domain or an address-literal (RFC 5321 section
@@ -105,7 +106,7 @@ func isHost(s string, raw bool) bool {
 		ip, err := netip.ParseAddr(v6)
 		return ok && err == nil && ip.Is6() == is6 && ip.Zone() == ""
 	}
-	if !isDotted(s, raw, func(c byte) bool { return isAlnum(c) || c == '-' }) {
+	if !isDotted(s, raw, func(c byte) bool { return ascii.IsAlnum(c) || c == '-' }) {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
@@ -152,10 +153,6 @@ func isWords(s string) bool {
 
 func isWordChar(c byte) bool {
 	return c > ' ' && c < 0x7f && c != ';' && c != '=' && c != '"' && c != '\\'
-}
-
-func isAlnum(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
 // quoted writes s as a quoted-string (RFC 5322 section 3.2.4) of at most limit

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // param is a parameter of a result that was read, the recipient without a key.
@@ -209,7 +210,7 @@ func checkResult(t *testing.T, addr, mta string) {
 				}
 			}
 		}
-		if !utf8.ValidString(value) || !raw && !isASCII(value) {
+		if !utf8.ValidString(value) || !raw && !ascii.Only(value) {
 			t.Errorf("characters that the message may not have: %q", value)
 		}
 		for _, c := range value {

@@ -1,6 +1,10 @@
 package reply
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
+)
 
 // A text is what may hold a code: most are strings, a notice is octets.
 type text interface{ ~string | ~[]byte }
@@ -42,7 +46,9 @@ func number[T text](s T) int {
 }
 
 // areDigits reports whether s begins with three digits.
-func areDigits[T text](s T) bool { return isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2]) }
+func areDigits[T text](s T) bool {
+	return ascii.IsDigit(s[0]) && ascii.IsDigit(s[1]) && ascii.IsDigit(s[2])
+}
 
 // isCode reports whether the three octets that s begins with may be a reply code:
 // of success, of transient or of permanent failure (RFC 5321 section 4.2.1).
@@ -74,7 +80,7 @@ func endsCode[T text](s T, i int) bool {
 	}
 	if s[i] == '-' { // a line of many, not a range or a part of a telephone number
 		n := i + 1 // "550-5.7.1 …", "521-192.0.2.7 …"
-		for n < len(s) && n < i+4 && isDigit(s[n]) {
+		for n < len(s) && n < i+4 && ascii.IsDigit(s[n]) {
 			n++
 		}
 		return n == i+1 || n < len(s) && s[n] == '.'
@@ -101,7 +107,7 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 			return c != ',', true
 		}
 		// Scripts without spaces: "邮件投递失败550 Mail content denied".
-		return at+4 < len(s) && s[at+3] == ' ' && isAlpha(s[at+4]), c >= 0x80
+		return at+4 < len(s) && s[at+3] == ' ' && ascii.IsAlpha(s[at+4]), c >= 0x80
 	}
 	if strings.IndexByte("([{:;=\"'<>|\n\r", c) >= 0 {
 		return true, true
@@ -120,7 +126,7 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 		return true, true
 	case "mail", "rcpt", "data", "bdat", "helo", "ehlo", "lhlo", "starttls", "quit", "closing", "dialing":
 		// QUIRK: "MAIL+RCPT 550 No such user": chasquid says after which command.
-		return i < maxCommands && at+4 < len(s) && s[at+3] == ' ' && !isDigit(s[at+4]), true
+		return i < maxCommands && at+4 < len(s) && s[at+3] == ' ' && !ascii.IsDigit(s[at+4]), true
 	}
 	return false, true
 }

@@ -12,7 +12,11 @@
 // more than linear time.
 package reply
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
+)
 
 // Reply is one reply, read.
 type Reply struct {
@@ -54,7 +58,7 @@ func Parse(s string) Reply {
 // text folds white space and takes the repeated codes of a reply of many
 // lines out.
 func (sc *scan) text() string {
-	s := strings.TrimFunc(sc.s, isBlank)
+	s := strings.TrimFunc(sc.s, ascii.IsBlank)
 	if sc.multi < 0 && (!sc.blank || isOneLine(s)) {
 		return s
 	}
@@ -80,7 +84,7 @@ func (sc *scan) text() string {
 	}
 	newline := false
 	for i := 0; i < len(sc.s); {
-		if c := sc.s[i]; isBlank(rune(c)) {
+		if c := sc.s[i]; ascii.IsBlank(rune(c)) {
 			newline = newline || c == '\n' || c == '\r'
 			i++
 			continue
@@ -123,9 +127,6 @@ func wordAt(s string) string {
 	return s[:i]
 }
 
-// isBlank reports whether r is white space or a control character of ASCII.
-func isBlank(r rune) bool { return r <= ' ' || r == 0x7f }
-
 // isOneLine reports whether s needs no folding: no control characters, no two
 // spaces in a row.
 func isOneLine(s string) bool {
@@ -136,7 +137,3 @@ func isOneLine(s string) bool {
 	}
 	return true
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
-func isAlnum(c byte) bool { return isDigit(c) || isAlpha(c) }

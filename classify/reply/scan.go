@@ -3,6 +3,8 @@ package reply
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // scan is one pass over a reply.
@@ -39,9 +41,9 @@ const (
 
 var octets = func() (t [256]uint8) {
 	for c := range t {
-		if isDigit(byte(c)) {
+		if ascii.IsDigit(byte(c)) {
 			t[c] = digit
-		} else if isBlank(rune(c)) {
+		} else if ascii.IsBlank(rune(c)) {
 			t[c] = blank
 		} else if c >= utf8.RuneSelf {
 			t[c] = wide
@@ -70,7 +72,7 @@ func (sc *scan) run() {
 			continue
 		}
 		end := i + 1
-		for end < len(s) && (isDigit(s[end]) || s[end] == '.') {
+		for end < len(s) && (ascii.IsDigit(s[end]) || s[end] == '.') {
 			end++
 		}
 		tok := s[i:end]
@@ -189,7 +191,7 @@ func onlyGlue(s string) bool {
 // lastWord returns the letters that s ends with.
 func lastWord(s string) string {
 	i := len(s)
-	for i > 0 && isAlpha(s[i-1]) && len(s)-i < 16 {
+	for i > 0 && ascii.IsAlpha(s[i-1]) && len(s)-i < 16 {
 		i--
 	}
 	return s[i:]

@@ -3,6 +3,8 @@ package reply
 import (
 	"errors"
 	"strconv"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // Status is an enhanced mail system status code, class.subject.detail (RFC 3463
@@ -31,7 +33,7 @@ func ParseStatus(s string) Status {
 				return Status{}
 			}
 			n, dots = 0, 1
-		case !isDigit(c) || n == 3 || n > 0 && at[dots] == 0:
+		case !ascii.IsDigit(c) || n == 3 || n > 0 && at[dots] == 0:
 			return Status{}
 		default:
 			at[dots] = at[dots]*10 + int16(c-'0')
@@ -140,7 +142,7 @@ func (s Status) rank() int {
 // 2.3.4). The zero Status stands for none.
 func FindStatus(s string) Status {
 	for i := 0; i < len(s); i++ {
-		if !isDigit(s[i]) || i > 0 && (isDigit(s[i-1]) || s[i-1] == '.') {
+		if !ascii.IsDigit(s[i]) || i > 0 && (ascii.IsDigit(s[i-1]) || s[i-1] == '.') {
 			continue
 		}
 		if t := statusAt(s[i:]); t != "" && endsStatus(s, i+len(t)) {
@@ -164,7 +166,7 @@ func LeadingStatus(s string) Status {
 // it does not. The end of a sentence is none of it.
 func statusAt(s string) string {
 	i := 0
-	for i < len(s) && (isDigit(s[i]) || s[i] == '.') {
+	for i < len(s) && (ascii.IsDigit(s[i]) || s[i] == '.') {
 		i++
 	}
 	for i > 0 && s[i-1] == '.' {
@@ -185,9 +187,9 @@ func endsStatus(s string, i int) bool {
 	case c == '.':
 		return i+1 >= len(s) || s[i+1] == ' ' || s[i+1] == '.' || s[i+1] == '\n' || s[i+1] == '\r'
 	case c == '-': // "5.7.1-…" but no range
-		return i+1 >= len(s) || !isDigit(s[i+1])
+		return i+1 >= len(s) || !ascii.IsDigit(s[i+1])
 	case c >= 0x80:
 		return true
 	}
-	return !isAlnum(s[i]) && s[i] != '@' && s[i] != '/' && s[i] != '_'
+	return !ascii.IsAlnum(s[i]) && s[i] != '@' && s[i] != '/' && s[i] != '_'
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"strings"
-	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/rivo/uniseg"
 )
 
@@ -44,18 +44,18 @@ func wrap(text string, n int) []string {
 // characters as Unicode's line breaking allows (UAX 14), and anywhere in what is
 // not ASCII and longer than a line all the same, such as Thai.
 func pieces(word string, n int) []string {
-	if isASCII(word) {
+	if ascii.Only(word) {
 		return []string{word}
 	}
 	var out []string
 	for state, rest := -1, word; rest != ""; {
 		var piece string
 		piece, rest, _, state = uniseg.FirstLineSegmentInString(rest, state)
-		if last := len(out) - 1; last >= 0 && isASCII(out[last]) && isASCII(piece) {
+		if last := len(out) - 1; last >= 0 && ascii.Only(out[last]) && ascii.Only(piece) {
 			out[last] += piece // "a-b" and "a/b" are one
 			continue
 		}
-		for uniseg.StringWidth(piece) > n && !isASCII(piece) {
+		for uniseg.StringWidth(piece) > n && !ascii.Only(piece) {
 			head := fitting(piece, n)
 			out, piece = append(out, head), piece[len(head):]
 		}
@@ -77,13 +77,4 @@ func fitting(text string, n int) string {
 		at += len(c)
 	}
 	return text[:at]
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
