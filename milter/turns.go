@@ -167,7 +167,8 @@ func (t *turns) give(s *slot) {
 // long that it will not end.
 func (t *turns) stuck() (time.Duration, bool) {
 	t.mu.Lock()
-	t.mu.Unlock() //nolint:staticcheck // that it can be had is part of the test
+	//lint:ignore SA2001 that the lock can be had is part of the test
+	t.mu.Unlock()
 	var longest time.Duration
 	for _, s := range t.slots {
 		longest = max(longest, s.running())

@@ -93,6 +93,12 @@ func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 
 	unfinished := isUnfinished(rcpt.Diagnostic)
 	said := reply.Parse(rcpt.Diagnostic)
+	parting := ""
+	if said.Code >= 200 && said.Code < 400 && (rcpt.Action == "" || rcpt.Action.Bounced()) {
+		// QUIRK: "Diagnostic-Code: SMTP; 221 2.0.0 Bye": Sendmail, whose last
+		// command was QUIT. What was refused stands in the transcript.
+		parting, rcpt.Diagnostic, said = rcpt.Diagnostic, "", reply.Reply{}
+	}
 	rcpt.quote(said)
 	if rcpt.DiagnosticType != "x-unix" { // the exit code of a program
 		rcpt.SMTPCode = said.Code
@@ -102,6 +108,9 @@ func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 		r.askNotice(&rcpt)
 	} else {
 		r.complete(&rcpt, unfinished)
+	}
+	if rcpt.Diagnostic == "" && rcpt.Notice == "" {
+		rcpt.Diagnostic = parting
 	}
 	if comment != "" && rcpt.Diagnostic == "" && (rcpt.Action == "" || rcpt.Action.Bounced()) {
 		rcpt.Notice = cutEvidence(strings.TrimSpace(comment + " " + rcpt.Notice))

@@ -26,7 +26,7 @@ func TestOctets(t *testing.T) {
 func TestEqualFold(t *testing.T) {
 	for _, a := range []string{"", "Final-Recipient", "final-recipient", "FINAL-RECIPIENT", "Final_Recipient", "Final\rRecipient", "x[", "x{", "\u212a"} {
 		for _, b := range []string{"", "Final-Recipient", "X[", "K"} {
-			if got := EqualFold([]byte(a), b); got != (strings.ToLower(a) == strings.ToLower(b) && a != "\u212a") {
+			if got := EqualFold([]byte(a), b); got != (strings.EqualFold(a, b) && a != "\u212a") {
 				t.Errorf("%q, %q: %v", a, b, got)
 			}
 		}

@@ -118,7 +118,7 @@ func (n *Notice) saysAt(line int) bool {
 // a capital, but for what stands between the parts of some names.
 func isName(b []byte) bool {
 	b = bytes.Trim(b, " '\"<>*-")
-	if len(b) < 3 || len(b) > 60 || bytes.IndexAny(b, "@:/=!?。、") >= 0 {
+	if len(b) < 3 || len(b) > 60 || bytes.ContainsAny(b, "@:/=!?。、") {
 		return false
 	}
 	words := bytes.FieldsFunc(b, func(r rune) bool { return r == ' ' || r == ',' || r == ';' })

@@ -232,9 +232,23 @@ func (n *Notice) follows(end int, a place) bool {
 	if len(between) == 0 || slices.Contains(n.d.around.Between, string(between)) {
 		return true
 	}
-	// A display name: "Recipient: Jane Doe <jane@example.com>".
+	// A display name: "Recipient: Jane Doe <jane@example.com>". Behind another
+	// address it stands in a list; else a reply may begin there: "u@example.com:
+	// 554 Mail from <ann@example.org> …".
+	if len(n.found) > 0 && n.found[len(n.found)-1].from == end && bytes.IndexByte([]byte(",;&/"), firstSign(n.low[end:a.Start])) < 0 {
+		return false
+	}
 	return (a.Angle || n.orig[a.From] == '(') && n.lineAt(end) == a.line && len(between) < 60 &&
 		!bytes.ContainsAny(between, ":.@")
+}
+
+// firstSign is the first octet that is no space nor bracket around an address, a
+// space where there is none.
+func firstSign(b []byte) byte {
+	if b = bytes.TrimLeft(b, " >)]\"'"); len(b) > 0 {
+		return b[0]
+	}
+	return ' '
 }
 
 // isHeading reports whether an address stands where a list has its items:
