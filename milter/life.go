@@ -41,7 +41,7 @@ func (s *Server) watchdog() (stop func()) {
 			select {
 			case <-t.C:
 				s.mu.Lock()
-				s.mu.Unlock()
+				s.mu.Unlock() // that it can be had is the test
 				if d, stuck := s.turns.stuck(); stuck {
 					s.logs.error("stuck", "an inspection does not end; systemd's watchdog will end the daemon", "after", d)
 					continue
