@@ -107,7 +107,10 @@ func (q *inquest) readReply() {
 		text = ""
 	}
 	q.witness, q.words = 0, q.unread
-	r := q.ev.parsed
+	var r reply.Reply
+	if rcpt := q.ev.reported; rcpt != nil && !q.unread {
+		r = rcpt.Reply()
+	}
 	if text = spaced(bounded(text)); r.Text != text {
 		r = reply.Parse(text)
 	}

@@ -181,11 +181,11 @@ func TestReplyIsParsedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.message(context.Background(), raw, func(ev Evidence, _ bool) {
-			if ev.parsed.Text != ev.Reply {
-				t.Errorf("%s: the reply %q is not handed on, but %q", p, ev.Reply, ev.parsed.Text)
+			if said := ev.reported.Reply(); said.Text != ev.Reply {
+				t.Errorf("%s: the reply %q is not handed on, but %q", p, ev.Reply, said.Text)
 			}
 			handed := e.Judge(&ev)
-			ev.parsed = reply.Reply{}
+			ev.reported = nil
 			if again := e.Judge(&ev); again != handed {
 				t.Errorf("%s: %+v, but %+v parsed from %q", p, handed, again, ev.Reply)
 			}

@@ -39,7 +39,7 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 			Status: r.Status.String(), SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
 			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA, Reporter: rep.Reporter,
-			Recipient: r.Address, Sender: rep.Sender, Author: author, parsed: r.Reply()}
+			Recipient: r.Address, Sender: rep.Sender, Author: author, reported: r}
 		q.prepare(&ev)
 		if r.Action == "" || r.Action.Bounced() {
 			v, shadowed := q.judge()

@@ -21,7 +21,7 @@ const (
 // of the innermost reply.
 func (q *inquest) findNamed() {
 	t := &q.reply
-	q.work.Take((len(t.masks) + len(t.hosts)) / 2) // once the work is spent, nothing is hard
+	q.work.Take(len(t.masks) + len(t.hosts)) // once the work is spent, nothing is hard
 	q.named = q.hostsNamed(t)
 	if q.ev.Sender == "" && q.ev.Author == "" {
 		return

@@ -113,7 +113,7 @@ type Evidence struct {
 	Sender       string // who sent it by its envelope, "" likewise
 	Author       string // who sent it by its header, "" likewise
 
-	parsed reply.Reply // Reply, where the reading of a message has parsed it already
+	reported *dsn.Recipient // who has Reply parsed already, nil of a bare reply
 }
 
 // Verdict is what a piece of evidence means.
