@@ -51,13 +51,12 @@ type matcher struct {
 	patterns []pattern
 	rules    []*rule
 	// always holds the rules without words that could set them off.
-	always    [2][]int32
-	tails     []tail
-	greetings []tail          // words that address the reader
-	light     map[string]bool // words that may stand between phrases near each other
-	naming    map[string]bool // words behind which a name stands
-	things    map[string]bool // words that are no name
-	mute      map[string]bool // words that explain nothing
+	always [2][]int32
+	tails  []tail
+	light  map[string]bool // words that may stand between phrases near each other
+	naming map[string]bool // words behind which a name stands
+	things map[string]bool // words that are no name
+	mute   map[string]bool // words that explain nothing
 	// tailWords are what phrases that may match in such a note hold.
 	tailWords []string
 }
@@ -84,6 +83,7 @@ type pattern struct {
 	inTail   bool       // names a note behind the reply, and so may occur in one
 	inURL    bool       // a token: also matches within URLs, hosts and addresses
 	setsOff  bool       // is in rules
+	greets   bool       // addresses the reader
 	rules    [2][]int32 // rules that it sets off, stock phrases apart
 	text     string
 }
@@ -201,7 +201,7 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 		}
 	}
 	for _, s := range set.Greetings {
-		m.greetings = append(m.greetings, tail{marker: []byte(s), end: []byte(s)})
+		m.patterns[c.pattern(s, inWords)].greets = true
 	}
 	m.sort()
 	markers := markerWords(set.Wrappers)
@@ -226,10 +226,8 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	if m.auto, err = newAutomaton(texts); err != nil {
 		return nil, fmt.Errorf("compiling rules: %w", err)
 	}
-	for _, list := range [][]tail{m.tails, m.greetings} {
-		for i := range list {
-			list[i].rare = m.auto.rarest(list[i].marker)
-		}
+	for i := range m.tails {
+		m.tails[i].rare = m.auto.rarest(m.tails[i].marker)
 	}
 	return m, nil
 }

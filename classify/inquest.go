@@ -161,8 +161,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 	t.set(s)
 	t.mask()
 	t.findLastWord()
-	t.tails = t.hide(q.e.match.tails, markTail)
-	t.hide(q.e.match.greetings, markGreet)
+	t.hideTails(q.e.match.tails)
 	if len(t.seen) < len(q.e.match.patterns) {
 		t.seen = make([]span, len(q.e.match.patterns))
 	}
@@ -189,6 +188,12 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	p := &q.e.match.patterns[id]
 	from := end - int(p.length)
 	if !p.inURL && (p.word && t.withinWord(from) && !t.behindHead(p, from) || t.maskedAt(p, from, end)) || t.marks[from]&markTail != 0 && !p.inTail || t.marks[from]&t.marks[end-1]&markGreet != 0 {
+		return
+	}
+	if p.greets { // noted before what is shorter and ends with it: "sender"
+		for i := from; i < end; i++ {
+			t.marks[i] |= markGreet
+		}
 		return
 	}
 	s := &t.seen[id]

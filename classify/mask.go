@@ -31,8 +31,8 @@ func (t *text) mask() {
 	}
 }
 
-// hide marks notes behind a reply, or greetings, and reports whether there are any.
-func (t *text) hide(tails []tail, mark byte) (found bool) {
+// hideTails marks the notes that stand behind a reply.
+func (t *text) hideTails(tails []tail) {
 	for i := range tails {
 		w := &tails[i]
 		from := 0
@@ -48,13 +48,12 @@ func (t *text) hide(tails []tail, mark byte) (found bool) {
 					to = from + n + len(w.end)
 				}
 			}
-			found = true
+			t.tails = true
 			for ; from < to; from++ {
-				t.marks[from] |= mark
+				t.marks[from] |= markTail
 			}
 		}
 	}
-	return found
 }
 
 // index returns where in b the marker stands, -1 if nowhere. The search for its
