@@ -16,7 +16,7 @@ var letsGo = regexp.MustCompile(`(?i)\b(off (your|the|all) (\w+ )?lists?|stop ma
 func TestAdvice(t *testing.T) {
 	e := builtIn(t)
 	for _, r := range e.Reasons() {
-		for _, kind := range Types {
+		for _, kind := range Types() {
 			for _, g := range []grounds{onWords, onBare, onUnread} {
 				meaning, advice := e.advise(r.ID, kind, g)
 				what := r.ID + ", " + string(kind)

@@ -11,17 +11,24 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
-// Problem is one thing wrong with a rule: file, line, and how to mend it.
+// Problem is one thing wrong with the rules or with other data. It has the fields
+// File, Line and Key (where: "" and 0 where nothing so narrow is to blame) and
+// Message (what is wrong and how to mend it), and the method String, which
+// writes all of them as "file:line: key: message".
 type Problem = rules.Problem
+
+// Problems is every problem found at once, as a slice of [Problem] and an error
+// that lists them one a line.
+type Problems = rules.Problems
 
 // Check is `rules test`: it reads the embedded rules, those of the folder and
 // the files, and returns everything that is wrong with any of them, in the
 // order of files and lines. Every rule must be reached by each of its examples
 // before any other rule, no rule may be unable to match or say what another
 // one says, and no phrase may be one that no text can hold.
-func Check(rulesDir string, files []string) []Problem {
+func Check(rulesDir string, files []string) Problems {
 	set, problems := rules.Load(rulesDir, files...)
-	var data rules.Problems
+	var data Problems
 	if errors.As(dsn.Load(), &data) {
 		problems = append(problems, data...)
 	}
@@ -41,13 +48,13 @@ func Check(rulesDir string, files []string) []Problem {
 }
 
 // checkSet checks the rules of a set, or the administrator's alone.
-func checkSet(set *rules.Set, adminOnly bool) []Problem {
+func checkSet(set *rules.Set, adminOnly bool) Problems {
 	e, err := newEngine(set)
 	if err != nil {
-		return []Problem{{Message: err.Error()}}
+		return Problems{{Message: err.Error()}}
 	}
 	e.testing = true
-	var problems rules.Problems
+	var problems Problems
 	c := checker{e: e, problems: &problems}
 	for _, r := range e.match.rules {
 		if adminOnly && !r.Admin {
@@ -66,7 +73,7 @@ func checkSet(set *rules.Set, adminOnly bool) []Problem {
 
 type checker struct {
 	e        *Engine
-	problems *rules.Problems
+	problems *Problems
 }
 
 func (c checker) complain(file string, line int, format string, args ...any) {

@@ -30,7 +30,7 @@ type Engine struct {
 }
 
 // New loads the embedded rules and the administrator's, which must pass the
-// checks of `rules test`. The error is [rules.Problems]: every problem there
+// checks of `rules test`. The error is [Problems]: every problem there
 // is, each with its file and line.
 func New(opts Options) (*Engine, error) {
 	known := make(chan error, 1)
@@ -48,7 +48,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	e.limits = opts.Limits.WithDefaults()
 	if e.hasAdmin {
-		if problems := rules.Problems(checkSet(set, true)); len(problems) > 0 {
+		if problems := checkSet(set, true); len(problems) > 0 {
 			return nil, fmt.Errorf("checking rules: %w", problems)
 		}
 	}
@@ -60,7 +60,7 @@ func New(opts Options) (*Engine, error) {
 
 // newEngine makes an engine of data without problems.
 func newEngine(set *rules.Set) (*Engine, error) {
-	e := &Engine{set: set, limits: dsn.DefaultLimits, reasons: map[string]rules.Reason{}}
+	e := &Engine{set: set, limits: dsn.DefaultLimits(), reasons: map[string]rules.Reason{}}
 	for _, r := range set.Reasons {
 		e.reasons[r.ID] = r
 	}

@@ -113,7 +113,7 @@ func BenchmarkHostile(b *testing.B) {
 // wellFormed holds a verdict to what every verdict promises.
 func wellFormed(t *testing.T, e *Engine, r Recipient) {
 	t.Helper()
-	if !slices.Contains(Categories, r.Category) || !slices.Contains(Types, r.Type) || !slices.Contains(Rungs, r.Evidence) {
+	if !slices.Contains(Categories(), r.Category) || !slices.Contains(Types(), r.Type) || !slices.Contains(Rungs(), r.Evidence) {
 		t.Errorf("verdict out of bounds: %+v", r)
 	}
 	if _, ok := e.Reason(r.Reason); !ok {
@@ -136,7 +136,7 @@ func FuzzJudge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said, notice, host, status string, code int) {
 		ev := Evidence{Reply: said, Notice: notice, RemoteMTA: host, ReportingMTA: host, Status: reply.ParseStatus(status), SMTPCode: code,
 			Recipient: "u@" + host, Sender: host, Author: "news@" + notice}
-		r := e.Reply(&ev)
+		r := e.ClassifyReply(&ev)
 		wellFormed(t, e, r)
 		if again := e.Judge(&ev); again != (Verdict{r.Category, r.Type, r.Reason, r.Provider, r.Rule, r.Evidence}) {
 			t.Fatalf("%+v, then %+v", r, again)

@@ -58,7 +58,7 @@ func told(res *Result, want string) string {
 		if r.SMTPCode != 0 {
 			code = fmt.Sprint(r.SMTPCode)
 		}
-		fields := []string{r.Recipient, string(r.Action), string(r.Category), string(r.Type), reason, r.Status, code}
+		fields := []string{r.Address, string(r.Action), string(r.Category), string(r.Type), reason, r.Status, code}
 		for j := range fields {
 			if fields[j] == "" {
 				fields[j] = "-"

@@ -35,7 +35,7 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 			break
 		}
 		r := &rep.Recipients[i]
-		out := Recipient{Recipient: r.Address, OriginalRecipient: r.Original, Action: r.Action,
+		out := Recipient{Address: r.Address, Original: r.Original, Action: r.Action,
 			Status: r.Status.String(), SMTPCode: r.SMTPCode, RemoteMTA: r.RemoteMTA, Diagnostic: r.Diagnostic}
 		ev := Evidence{Reply: r.Diagnostic, Notice: r.Notice, Status: r.Status, SMTPCode: r.SMTPCode,
 			Action: r.Action, RemoteMTA: r.RemoteMTA, ReportingMTA: rep.ReportingMTA, Reporter: rep.Reporter,
@@ -68,12 +68,12 @@ func spareAliases(rs []Recipient) {
 	}
 	lives := map[string]bool{}
 	for i := range rs {
-		if rs[i].Type != Hard && rs[i].Recipient != "" {
-			lives[strings.ToLower(rs[i].Recipient)] = true
+		if rs[i].Type != Hard && rs[i].Address != "" {
+			lives[strings.ToLower(rs[i].Address)] = true
 		}
 	}
 	for i := range rs {
-		if rs[i].Type == Hard && lives[strings.ToLower(rs[i].Recipient)] {
+		if rs[i].Type == Hard && lives[strings.ToLower(rs[i].Address)] {
 			rs[i].Type = Soft
 		}
 	}
@@ -109,10 +109,10 @@ func (q *inquest) judge() (Verdict, []string) {
 
 func domain(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }
 
-// Reply judges a bare reply and answers as for a recipient of a report. An
+// ClassifyReply judges a bare reply and answers as for a recipient of a report. An
 // action that is not known is told from the reply: a server that refuses for
 // good makes the mail fail, one that asks to try again delays it.
-func (e *Engine) Reply(ev *Evidence) Recipient {
+func (e *Engine) ClassifyReply(ev *Evidence) Recipient {
 	q := e.begin(ev)
 	r := q.recipient(q.verdict(q.climb()))
 	e.end(q)

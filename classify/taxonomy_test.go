@@ -23,7 +23,7 @@ func TestTaxonomy(t *testing.T) {
 	var got []string
 	for _, r := range builtIn(t).Reasons() {
 		got = append(got, r.ID+"\t"+r.Category+"\t"+r.Type)
-		if !slices.Contains(Categories, Category(r.Category)) || !slices.Contains(Types, Type(r.Type)) {
+		if !slices.Contains(Categories(), Category(r.Category)) || !slices.Contains(Types(), Type(r.Type)) {
 			t.Errorf("reason %s: %s, %s", r.ID, r.Category, r.Type)
 		}
 	}
@@ -36,7 +36,7 @@ func TestTaxonomy(t *testing.T) {
 
 // TestCategoriesKnown: a reason may have every category there is, and no other.
 func TestCategoriesKnown(t *testing.T) {
-	for _, c := range append(slices.Clone(Categories), "no-such-category") {
+	for _, c := range append(Categories(), "no-such-category") {
 		reasons := fmt.Sprintf("[[reason]]\nid = \"unknown\"\ncategory = %q\ntype = \"soft\"\nmeaning = \"m\"\nadvice = \"a\"\n", c)
 		_, problems := rules.Build(overlay(t, "reasons.toml", reasons), nil)
 		bad := strings.Contains(problems.Error(), "unknown category")

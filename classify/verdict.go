@@ -67,8 +67,10 @@ const (
 )
 
 // Categories lists every category, Unclassified last.
-var Categories = []Category{InvalidAddress, Mailbox, MailboxFull, RateLimit, RecipientError,
-	Rejection, DMARC, SenderReputation, Blocked, Unclassified}
+func Categories() []Category {
+	return []Category{InvalidAddress, Mailbox, MailboxFull, RateLimit, RecipientError,
+		Rejection, DMARC, SenderReputation, Blocked, Unclassified}
+}
 
 // Type says what the sender should do about the address.
 type Type string
@@ -81,7 +83,7 @@ const (
 )
 
 // Types lists every type.
-var Types = []Type{Hard, Soft, Block}
+func Types() []Type { return []Type{Hard, Soft, Block} }
 
 // Rung is a step of the evidence ladder: the kind of evidence that decided.
 type Rung string
@@ -97,7 +99,9 @@ const (
 )
 
 // Rungs lists the ladder from top to bottom.
-var Rungs = []Rung{RungAdmin, RungText, RungCode, RungStatus, RungSMTP, RungNone}
+func Rungs() []Rung {
+	return []Rung{RungAdmin, RungText, RungCode, RungStatus, RungSMTP, RungNone}
+}
 
 // Evidence is what is known about one refused recipient.
 type Evidence struct {
@@ -129,19 +133,19 @@ type Verdict struct {
 // Recipient is the verdict on one recipient beside what was reported of it.
 // A success (delivered, relayed, expanded) has empty category, type, reason.
 type Recipient struct {
-	Recipient         string     `json:"recipient"`
-	OriginalRecipient string     `json:"original_recipient"`
-	Action            dsn.Action `json:"action"`
-	Category          Category   `json:"category"`
-	Type              Type       `json:"type"`
-	Reason            string     `json:"reason"`
-	Status            string     `json:"status"`
-	SMTPCode          int        `json:"smtp_code"`
-	RemoteMTA         string     `json:"remote_mta"`
-	Provider          string     `json:"provider"`
-	Diagnostic        string     `json:"diagnostic"`
-	Rule              string     `json:"rule"`
-	Evidence          Rung       `json:"evidence"`
+	Address    string     `json:"recipient"`          // bare, "" where the report names nobody
+	Original   string     `json:"original_recipient"` // as the sender wrote it, "" where that is the same or unknown
+	Action     dsn.Action `json:"action"`
+	Category   Category   `json:"category"`
+	Type       Type       `json:"type"`
+	Reason     string     `json:"reason"`
+	Status     string     `json:"status"`
+	SMTPCode   int        `json:"smtp_code"`
+	RemoteMTA  string     `json:"remote_mta"`
+	Provider   string     `json:"provider"`
+	Diagnostic string     `json:"diagnostic"`
+	Rule       string     `json:"rule"`
+	Evidence   Rung       `json:"evidence"`
 }
 
 // Result is the verdict on one message.

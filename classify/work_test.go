@@ -35,7 +35,7 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 	for _, r := range whole.Recipients {
 		if r.Type != Hard {
-			t.Fatalf("%s is %s", r.Recipient, r.Type)
+			t.Fatalf("%s is %s", r.Address, r.Type)
 		}
 	}
 	dead := func(work int) (n int) {

@@ -119,7 +119,7 @@ func DefaultConfig() Config {
 		Metrics:       Socket{Network: "tcp", Address: "127.0.0.1:9894"},
 		DrainTimeout:  5 * time.Second,
 		Limits: Limits{
-			Report:           dsn.DefaultLimits,
+			Report:           dsn.DefaultLimits(),
 			MaxMemory:        64 << 20,
 			MaxHeaderOctets:  128 << 10,
 			MaxHeaderFields:  1000,

@@ -116,9 +116,9 @@ func primary(rcpts []classify.Recipient) *classify.Recipient {
 func resultValue(r *classify.Recipient, utf8 bool) string {
 	var b strings.Builder
 	b.Grow(256)
-	addr := r.Recipient
+	addr := r.Address
 	if addr == "" {
-		addr = r.OriginalRecipient
+		addr = r.Original
 	}
 	if addr == "" {
 		b.WriteString(noAddress)

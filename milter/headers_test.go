@@ -10,17 +10,17 @@ import (
 )
 
 func TestTagFields(t *testing.T) {
-	full := classify.Recipient{Recipient: "u@example.com", Action: dsn.ActionFailed, Category: classify.MailboxFull, Type: classify.Soft,
+	full := classify.Recipient{Address: "u@example.com", Action: dsn.ActionFailed, Category: classify.MailboxFull, Type: classify.Soft,
 		Reason: "mailbox-full", Status: "5.2.2", SMTPCode: 552, Provider: "google", Rule: "google-over-quota",
 		RemoteMTA: "gmail-smtp-in.l.google.com"}
 	hard := full
-	hard.Recipient, hard.Category, hard.Type, hard.Reason, hard.RemoteMTA = "gone@example.com", classify.InvalidAddress, classify.Hard, "unknown-recipient", ""
+	hard.Address, hard.Category, hard.Type, hard.Reason, hard.RemoteMTA = "gone@example.com", classify.InvalidAddress, classify.Hard, "unknown-recipient", ""
 	hard.Rule, hard.SMTPCode, hard.Status, hard.Provider = "550 5.1.1", 550, "5.1.1", "other"
 	delayed := hard
 	delayed.Action, delayed.Type = dsn.ActionDelayed, classify.Soft
-	delivered := classify.Recipient{Recipient: "ok@example.com", Action: dsn.ActionDelivered, Status: "2.0.0"}
+	delivered := classify.Recipient{Address: "ok@example.com", Action: dsn.ActionDelivered, Status: "2.0.0"}
 	hostile := full
-	hostile.Recipient, hostile.RemoteMTA = `"u; type=hard"@example.com`, "mx.example.com; type=hard"
+	hostile.Address, hostile.RemoteMTA = `"u; type=hard"@example.com`, "mx.example.com; type=hard"
 	bare := classify.Recipient{Action: dsn.ActionFailed, Category: classify.Unclassified, Type: classify.Soft, Reason: "unknown", Provider: "other"}
 
 	tests := []struct {

@@ -75,7 +75,7 @@ func (s *session) logResult(res *classify.Result) {
 	attrs = append(attrs, slog.String("queue_id", clip(s.queueID())), slog.String("client", s.clientName()), slog.String("helo", clip(s.helo)),
 		slog.String("from", clip(s.msg.from)), slog.String("kind", string(res.Kind)))
 	if p := primary(res.Recipients); p != nil {
-		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", clip(p.Recipient)),
+		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", clip(p.Address)),
 			slog.String("action", string(p.Action)), slog.String("category", string(p.Category)), slog.String("type", string(p.Type)),
 			slog.String("reason", p.Reason), slog.String("status", clip(p.Status)), slog.String("provider", p.Provider), slog.String("rule", p.Rule))
 	}

@@ -127,7 +127,7 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 	reg.MustRegister(m.messages, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, k := range dsn.Kinds {
+	for _, k := range dsn.Kinds() {
 		m.byKind[k] = m.messages.WithLabelValues(string(k))
 	}
 	for _, s := range stages {
@@ -166,8 +166,8 @@ func (m *Metrics) setLabels(l Labels) {
 	}
 	pairs := l.Verdicts
 	if len(pairs) == 0 {
-		for _, c := range classify.Categories {
-			for _, t := range classify.Types {
+		for _, c := range classify.Categories() {
+			for _, t := range classify.Types() {
 				pairs = append(pairs, classify.Verdict{Category: c, Type: t})
 			}
 		}
@@ -176,7 +176,7 @@ func (m *Metrics) setLabels(l Labels) {
 		for _, v := range pairs {
 			m.bounces.WithLabelValues(string(v.Category), string(v.Type), string(dsn.ActionFailed), p)
 		}
-		for _, c := range classify.Categories { // a delay is always soft
+		for _, c := range classify.Categories() { // a delay is always soft
 			m.bounces.WithLabelValues(string(c), string(classify.Soft), string(dsn.ActionDelayed), p)
 		}
 	}
@@ -208,12 +208,12 @@ func (m *Metrics) result(res *classify.Result) {
 			continue
 		}
 		category, typ := classify.Unclassified, classify.Soft
-		for _, c := range classify.Categories {
+		for _, c := range classify.Categories() {
 			if c == r.Category {
 				category = c
 			}
 		}
-		for _, t := range classify.Types {
+		for _, t := range classify.Types() {
 			if t == r.Type {
 				typ = t
 			}

@@ -61,7 +61,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 		`bounce_milter_messages_truncated_total 0`,
 		`bounce_milter_message_memory_bytes 0`,
 	}
-	for _, k := range dsn.Kinds {
+	for _, k := range dsn.Kinds() {
 		want = append(want, fmt.Sprintf("bounce_milter_messages_total{kind=%q} 0", k))
 	}
 	for _, stage := range stages {
@@ -70,7 +70,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	for _, r := range refusals {
 		want = append(want, fmt.Sprintf("bounce_milter_sessions_refused_total{reason=%q} 0", r))
 	}
-	for _, c := range classify.Categories {
+	for _, c := range classify.Categories() {
 		for _, p := range []string{"google", "microsoft", "other"} {
 			want = append(want, fmt.Sprintf(`bounce_milter_bounces_total{action="failed",category=%q,provider=%q,type="block"} 0`, c, p),
 				fmt.Sprintf(`bounce_milter_bounces_total{action="delayed",category=%q,provider=%q,type="soft"} 0`, c, p))

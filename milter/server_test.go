@@ -59,7 +59,7 @@ func bounce(rcpts ...string) classify.Result {
 	res := classify.Result{Kind: dsn.KindDSN}
 	for _, r := range rcpts {
 		res.Recipients = append(res.Recipients, classify.Recipient{
-			Recipient: r, Action: dsn.ActionFailed, Category: classify.InvalidAddress, Type: classify.Hard,
+			Address: r, Action: dsn.ActionFailed, Category: classify.InvalidAddress, Type: classify.Hard,
 			Reason: "unknown-recipient", Status: "5.1.1", SMTPCode: 550, Provider: "google", Rule: "google-no-such-user",
 			RemoteMTA: "mx.example.com", Evidence: classify.RungText,
 		})

@@ -42,7 +42,7 @@ func newState(cfg Config, rules Rules) *state {
 	st := &state{cfg: cfg, rules: rules, own: newOwnNames(headerNames(cfg))}
 	// An inspector reads so many fields of a header by default: those that
 	// decide must be among them, and the Return-Path on top.
-	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits.HeaderFields-maxVital-1)
+	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits().HeaderFields-maxVital-1)
 	return st
 }
 

@@ -256,7 +256,7 @@ func checkResult(t *testing.T, addr, mta string) {
 
 // said is what resultValue is to say of a recipient.
 func said(r *classify.Recipient) []param {
-	addr := r.Recipient
+	addr := r.Address
 	if addr == "" {
 		addr = noAddress
 	}

@@ -15,7 +15,7 @@ func TestPartText(t *testing.T) {
 		{"HTML labelled plain", "Content-Type: text/plain\n", "<!DOCTYPE html><html><body>No <b>such</b> user</body></html>", "No such user"},
 	}
 	for _, tt := range tests {
-		h, _ := readHeader(nil, []byte(tt.header), DefaultLimits, false)
+		h, _ := readHeader(nil, []byte(tt.header), DefaultLimits(), false)
 		p := part{header: h, kind: parseMediaType(h.raw("Content-Type")), body: []byte(tt.body)}
 		if got := p.words(); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)

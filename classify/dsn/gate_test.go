@@ -27,7 +27,7 @@ func TestGateOpensToFixtures(t *testing.T) {
 		if Read(t.Context(), raw, Limits{}).Kind == KindNone {
 			continue
 		}
-		h, _ := readHeader(nil, normalize(raw), DefaultLimits, false)
+		h, _ := readHeader(nil, normalize(raw), DefaultLimits(), false)
 		var g Gate
 		g.Field([]byte("Return-Path"), []byte("<someone@example.org>"))
 		if h.raw("Return-Path") != nil {
@@ -71,7 +71,7 @@ func TestGate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var g Gate
-		h, _ := readHeader(nil, []byte(tt.header+"\n\n"), DefaultLimits, false)
+		h, _ := readHeader(nil, []byte(tt.header+"\n\n"), DefaultLimits(), false)
 		for i := range h {
 			g.Field(h[i].name, h[i].value)
 		}
@@ -85,7 +85,7 @@ func TestGate(t *testing.T) {
 var ordinaryHeader = func() header {
 	h, _ := readHeader(nil, []byte("Return-Path: <ann@example.org>\n"+strings.Repeat("Received: from a.example (a.example [192.0.2.1])\n\tby b.example; Mon, 1 Jan 2024 00:00:00 +0000\n", 6)+
 		"DKIM-Signature: v=1; a=rsa-sha256; d=example.org\nFrom: Ann Example <ann@example.org>\nTo: bob@example.net\nSubject: Lunch on Thursday?\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n"+
-		"Message-ID: <1@example.org>\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nIn-Reply-To: <0@example.net>\nReferences: <0@example.net>\nX-Mailer: Example 1.0\n\n"), DefaultLimits, false)
+		"Message-ID: <1@example.org>\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nIn-Reply-To: <0@example.net>\nReferences: <0@example.net>\nX-Mailer: Example 1.0\n\n"), DefaultLimits(), false)
 	return h
 }()
 

@@ -57,8 +57,8 @@ func TestWalk(t *testing.T) {
 			if crlf {
 				in, want = strings.ReplaceAll(in, "\n", "\r\n"), strings.ReplaceAll(want, "\n", "\r\n")
 			}
-			h, body := readHeader(nil, []byte(in), DefaultLimits, false)
-			w := tree{lim: DefaultLimits}
+			h, body := readHeader(nil, []byte(in), DefaultLimits(), false)
+			w := tree{lim: DefaultLimits()}
 			w.walk(h, body, 0, false)
 			var got []string
 			for _, p := range w.parts {

@@ -120,7 +120,7 @@ func (w *reportWriter) recipient(b *strings.Builder, want *Recipient, i int) {
 	want.Address, written = w.address(i)
 	w.field(b, "Final-Recipient", written)
 
-	want.Action = Actions[w.rnd.IntN(len(Actions))]
+	want.Action = Actions()[w.rnd.IntN(len(Actions()))]
 	w.field(b, "Action", w.pick(string(want.Action), strings.ToUpper(string(want.Action)))+w.comment())
 	class := "5"
 	switch want.Action {

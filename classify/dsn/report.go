@@ -27,7 +27,9 @@ const (
 )
 
 // Kinds lists every kind, in the order of the constants.
-var Kinds = []Kind{KindDSN, KindText, KindFeedback, KindDisposition, KindAutoReply, KindNone}
+func Kinds() []Kind {
+	return []Kind{KindDSN, KindText, KindFeedback, KindDisposition, KindAutoReply, KindNone}
+}
 
 // Action is what the reporting MTA says it did (RFC 3464 section 2.3.3).
 type Action string
@@ -43,7 +45,9 @@ const (
 )
 
 // Actions lists every action, in the order of the constants.
-var Actions = []Action{ActionFailed, ActionDelayed, ActionDelivered, ActionRelayed, ActionExpanded}
+func Actions() []Action {
+	return []Action{ActionFailed, ActionDelayed, ActionDelivered, ActionRelayed, ActionExpanded}
+}
 
 // Bounced reports whether the action is that of a bounce: a failure or a delay.
 func (a Action) Bounced() bool { return a == ActionFailed || a == ActionDelayed }
@@ -152,14 +156,16 @@ type Limits struct {
 }
 
 // DefaultLimits hold room for every report seen in the wild several times over.
-var DefaultLimits = Limits{
-	Octets:       256 << 10,
-	Depth:        8,
-	Parts:        64,
-	HeaderFields: 500,
-	FieldLength:  16 << 10,
-	Recipients:   1000,
-	Work:         1_500_000,
+func DefaultLimits() Limits {
+	return Limits{
+		Octets:       256 << 10,
+		Depth:        8,
+		Parts:        64,
+		HeaderFields: 500,
+		FieldLength:  16 << 10,
+		Recipients:   1000,
+		Work:         1_500_000,
+	}
 }
 
 // WithDefaults returns l with every zero field set to its default.
@@ -169,12 +175,13 @@ func (l Limits) WithDefaults() Limits {
 			*v = d
 		}
 	}
-	set(&l.Octets, DefaultLimits.Octets)
-	set(&l.Depth, DefaultLimits.Depth)
-	set(&l.Parts, DefaultLimits.Parts)
-	set(&l.HeaderFields, DefaultLimits.HeaderFields)
-	set(&l.FieldLength, DefaultLimits.FieldLength)
-	set(&l.Recipients, DefaultLimits.Recipients)
-	set(&l.Work, DefaultLimits.Work)
+	d := DefaultLimits()
+	set(&l.Octets, d.Octets)
+	set(&l.Depth, d.Depth)
+	set(&l.Parts, d.Parts)
+	set(&l.HeaderFields, d.HeaderFields)
+	set(&l.FieldLength, d.FieldLength)
+	set(&l.Recipients, d.Recipients)
+	set(&l.Work, d.Work)
 	return l
 }

@@ -97,12 +97,12 @@ func loadTables(l *toml.Loader) *reportTables {
 	for _, name := range f.Types.Returned {
 		t.types[name] = returnedMessage
 	}
-	for _, a := range Actions {
+	for _, a := range Actions() {
 		t.actions[string(a)] = a
 	}
 	for a, words := range f.Actions {
 		if t.actions[string(a)] != a {
-			l.Complain(0, "%q is no action of RFC 3464: write one of %s", a, toml.OneOf(Actions))
+			l.Complain(0, "%q is no action of RFC 3464: write one of %s", a, toml.OneOf(Actions()))
 		}
 		for _, w := range words {
 			t.actions[w] = a

@@ -11,7 +11,7 @@ type text interface{ ~string | ~[]byte }
 
 // ParseCode reads a reply code and nothing else: 4yz, 5yz, and those 2yz that
 // servers send (RFC 5321 section 4.2.3). 0 stands for anything else.
-func ParseCode[T text](s T) int {
+func ParseCode[T ~string | ~[]byte](s T) int {
 	if len(s) != 3 || !isCode(s) {
 		return 0
 	}
@@ -24,7 +24,7 @@ func ParseCode[T text](s T) int {
 // What ends a code is the same wherever one may stand. A hyphen does not in
 // front of digits alone, as in "550-599" or "550-1234567": a range or a part of a
 // number, more likely than the first line of a reply whose words are a number.
-func LeadingCode[T text](s T) int {
+func LeadingCode[T ~string | ~[]byte](s T) int {
 	if len(s) < 3 || !isCode(s) && !isPrompt(s) || !endsCode(s, 3) {
 		return 0
 	}
@@ -33,7 +33,7 @@ func LeadingCode[T text](s T) int {
 
 // AnyCode reads a number of three digits from 200 and nothing else, also one that
 // no server should send: published tables hold some. 0 stands for anything else.
-func AnyCode[T text](s T) int {
+func AnyCode[T ~string | ~[]byte](s T) int {
 	if len(s) != 3 || s[0] < '2' || !areDigits(s) {
 		return 0
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
-	"github.com/bounce-milter/bounce-milter/classify/rules"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
@@ -65,7 +64,7 @@ func (a *app) checkConfig(file string) error {
 	}
 	if dir := cfg.RulesFolder(); dir != "" && !missing(dir) {
 		if problems := classify.Check(dir, nil); len(problems) > 0 {
-			said = append(said, rules.Problems(problems))
+			said = append(said, problems)
 		}
 	}
 	a.warn(cfg.Warnings())

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/bounce-milter/bounce-milter/classify"
-	"github.com/bounce-milter/bounce-milter/classify/rules"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
@@ -18,7 +17,7 @@ func loadEngine(file string) (*config.Config, *classify.Engine, error) {
 	}
 	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report})
 	if err != nil {
-		var problems rules.Problems
+		var problems classify.Problems
 		if errors.As(err, &problems) {
 			return nil, nil, problems // each says for itself where it is
 		}

@@ -152,7 +152,7 @@ func (e *explainer) message(name string, res classify.Result, all []*classify.Ex
 	for i, x := range all {
 		e.rule()
 		r := res.Recipients[i]
-		who := cmp.Or(r.Recipient, r.OriginalRecipient, "a recipient without a name")
+		who := cmp.Or(r.Address, r.Original, "a recipient without a name")
 		p.print(p.style.paint(bold, clean(fmt.Sprintf("%s: %s, %s", name, who, r.Action))))
 		if x == nil {
 			p.quote(r.Diagnostic)
@@ -256,7 +256,7 @@ func (e *explainer) answer(q question) error {
 	ev := &classify.Evidence{Reply: q.Reply, Status: reply.ParseStatus(q.Status), SMTPCode: q.SMTPCode,
 		RemoteMTA: q.RemoteMTA, ReportingMTA: q.ReportingMTA}
 	if e.json {
-		return newEncoder(e.a).Encode(e.engine.Reply(ev))
+		return newEncoder(e.a).Encode(e.engine.ClassifyReply(ev))
 	}
 	e.rule()
 	explainText(e.a, e.engine.Explain(ev))

@@ -139,10 +139,10 @@ func TestLimitsTable(t *testing.T) {
 // that are said.
 func TestRecipes(t *testing.T) {
 	words := map[string]bool{"feedback": true, "auto-reply": true, "disposition": true}
-	for _, c := range classify.Categories {
+	for _, c := range classify.Categories() {
 		words[string(c)] = true
 	}
-	for _, c := range classify.Types {
+	for _, c := range classify.Types() {
 		words[string(c)] = true
 	}
 	for _, c := range []string{"failed", "delayed", "delivered", "relayed", "expanded"} {

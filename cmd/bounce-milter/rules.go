@@ -136,11 +136,11 @@ func (a *app) showRule(engine *classify.Engine, id string) error {
 
 func (a *app) testRules(dir string, files []string) error {
 	if problems := classify.Check(dir, files); len(problems) > 0 {
-		return rules.Problems(problems)
+		return problems
 	}
 	set, problems := rules.Load(dir, files...)
 	if len(problems) > 0 {
-		return errors.New(rules.Problems(problems).Error())
+		return errors.New(problems.Error())
 	}
 	examples := 0
 	for _, r := range set.Rules {

@@ -79,7 +79,7 @@ func (a *app) showReason(engine *classify.Engine, reason rules.Reason) {
 	p.field("type", reason.Type)
 	p.field("meaning", reason.Meaning)
 	p.field("advice", reason.Address.Of(reason.Type)+" "+reason.Advice)
-	for _, typ := range classify.Types {
+	for _, typ := range classify.Types() {
 		if string(typ) != reason.Type {
 			p.field("if "+string(typ), reason.Address.Of(string(typ)))
 		}

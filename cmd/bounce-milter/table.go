@@ -71,9 +71,9 @@ func (t *classifyTable) row(c classified) error {
 			t.categories[r.Category]++
 			t.types[r.Type]++
 		}
-		name := r.Recipient
+		name := r.Address
 		if name == "" {
-			name = r.OriginalRecipient
+			name = r.Original
 		}
 		if err := t.columns(string(r.Category), string(r.Type), r.Reason, string(r.Action),
 			codes(r.SMTPCode, r.Status), clean(name), file, typeColour[r.Type]); err != nil {
@@ -128,7 +128,7 @@ func (t *classifyTable) summary() {
 	}
 	fmt.Fprintf(out, "\n%s messages: %s\n", grouped(t.messages), strings.Join(kinds, ", "))
 
-	order := slices.Clone(classify.Categories)
+	order := classify.Categories()
 	for _, c := range order {
 		total += t.categories[c]
 	}
@@ -148,7 +148,7 @@ func (t *classifyTable) summary() {
 			100*float64(k)/float64(total), t.style.paint(cyan, bar(float64(k)/float64(most), n)))
 	}
 	out.WriteByte('\n')
-	for _, typ := range classify.Types {
+	for _, typ := range classify.Types() {
 		k := t.types[typ]
 		fmt.Fprintf(out, "  %s %9s %5.1f %%\n", t.style.paint(typeColour[typ], pad(string(typ), 18)), grouped(k), 100*float64(k)/float64(total))
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/internal/address"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
-	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // Bounds of the text that is searched, of its lines and of what is kept of it.
@@ -18,7 +17,7 @@ const (
 	maxSentence    = 400     // octets between an anchor and what it points at
 )
 
-// Units of work, see [work.Budget]: of a line beside its octets, of an address that
+// Units of work, see [Budget]: of a line beside its octets, of an address that
 // is looked at, and of a recipient.
 const (
 	unitsLine      = 8
@@ -30,7 +29,7 @@ const (
 type Notice struct {
 	d          *Data
 	source     string // what it was made of
-	work       *work.Budget
+	work       Budget
 	orig, low  []byte // folded text, as written and in lower case; same places
 	lines      []textLine
 	marks      []mark
@@ -87,10 +86,25 @@ type mark struct {
 // signs are what notices draw lines, bullets and frames with.
 const signs = "-=*_#~+|:.•·●◆■─━═ "
 
+// Budget is what reading and searching may cost. Take takes units, of which one is
+// roughly an octet that is looked at, and reports whether there were any left: if
+// not, that work stays undone, and what was found by then is the answer.
+type Budget interface {
+	Take(units int) bool
+}
+
+// unbounded is a budget without an end.
+type unbounded struct{}
+
+func (unbounded) Take(int) bool { return true }
+
 // Read folds and marks the words of a message, UTF-8 with LF line ends, up to where
-// the returned message begins. Reading and searching are taken from a budget of
-// work, which may be nil.
-func (d *Data) Read(text string, w *work.Budget) *Notice {
+// the returned message begins. Reading and searching are taken from w; nil is a
+// budget without an end.
+func (d *Data) Read(text string, w Budget) *Notice {
+	if w == nil {
+		w = unbounded{}
+	}
 	n := &Notice{d: d, source: text, work: w, summaryAt: -1, signature: -1}
 	if len(text) > maxNotice {
 		text = text[:maxNotice]
