@@ -6,9 +6,6 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// A text is what may hold a code: most are strings, a notice is octets.
-type text interface{ ~string | ~[]byte }
-
 // ParseCode reads a reply code and nothing else: 4yz, 5yz, and those 2yz that
 // servers send (RFC 5321 section 4.2.3). 0 stands for anything else.
 func ParseCode[T ~string | ~[]byte](s T) int {
@@ -41,18 +38,18 @@ func AnyCode[T ~string | ~[]byte](s T) int {
 }
 
 // number reads the three digits that s begins with.
-func number[T text](s T) int {
+func number[T ~string | ~[]byte](s T) int {
 	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
 }
 
 // areDigits reports whether s begins with three digits.
-func areDigits[T text](s T) bool {
+func areDigits[T ~string | ~[]byte](s T) bool {
 	return ascii.IsDigit(s[0]) && ascii.IsDigit(s[1]) && ascii.IsDigit(s[2])
 }
 
 // isCode reports whether the three octets that s begins with may be a reply code:
 // of success, of transient or of permanent failure (RFC 5321 section 4.2.1).
-func isCode[T text](s T) bool {
+func isCode[T ~string | ~[]byte](s T) bool {
 	if !areDigits(s) {
 		return false
 	}
@@ -69,12 +66,12 @@ func isCode[T text](s T) bool {
 }
 
 // isPrompt reports whether s begins with a code by which a server asks to go on.
-func isPrompt[T text](s T) bool {
+func isPrompt[T ~string | ~[]byte](s T) bool {
 	return areDigits(s) && (number(s) == 334 || number(s) == 354)
 }
 
 // endsCode reports whether a reply code may end before s[i].
-func endsCode[T text](s T, i int) bool {
+func endsCode[T ~string | ~[]byte](s T, i int) bool {
 	if i >= len(s) {
 		return true
 	}
