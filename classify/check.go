@@ -127,10 +127,7 @@ func (c checker) dead(r *rule) {
 // examples sends every example through the engine.
 func (c checker) examples(r *rule) {
 	for _, ex := range r.Examples {
-		ev := Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: reply.ParseStatus(ex.Status), SMTPCode: ex.Code,
-			Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA,
-			Recipient: ex.Recipient, Sender: ex.Sender}
-		f, provider := c.e.judgeExample(&ev, exampleProvider(r, ex))
+		ev, f, provider := c.judge(r, ex)
 		switch got := f.match.rule; {
 		case got == r:
 		case got == nil:
@@ -140,6 +137,26 @@ func (c checker) examples(r *rule) {
 				r.ID, quoteExample(ex), got.ID, got.File, got.Line, c.ranks(got, f.match, r))
 		}
 	}
+	for _, ex := range r.NotExamples {
+		_, f, _ := c.judge(r, ex)
+		if f.match.rule != r {
+			continue
+		}
+		by := "its conditions without words"
+		if f.match.phrase >= 0 {
+			by = fmt.Sprintf("%q", c.e.match.patterns[f.match.phrase].text)
+		}
+		c.complain(r.File, ex.Line, "rule %q gets %s of its not_examples, by %s", r.ID, quoteExample(ex), by)
+	}
+}
+
+// judge judges an example of a rule. The provider is the one that was recognised.
+func (c checker) judge(r *rule, ex rules.Example) (ev Evidence, f finding, provider string) {
+	ev = Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: reply.ParseStatus(ex.Status), SMTPCode: ex.Code,
+		Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA,
+		Recipient: ex.Recipient, Sender: ex.Sender}
+	f, provider = c.e.judgeExample(&ev, exampleProvider(r, ex))
+	return ev, f, provider
 }
 
 // exampleProvider is the provider that an example is taken to come from: the
@@ -192,6 +209,8 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 		return fmt.Sprintf("its provider is recognised as %q", recognised)
 	case !q.codesFit(r):
 		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.status.String()))
+	case !q.isAt(r):
+		return fmt.Sprintf("it names no host of remote_mta; an example says which one refused: { reply = \"…\", remote_mta = %q }", r.RemoteMTAs[0])
 	case !q.isAbout(r, scopeReply):
 		return "it does not name the " + r.About + ", or the recipient too; an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
 	}
@@ -241,7 +260,7 @@ func (c checker) duplicates(adminOnly bool) {
 		if adminOnly && !r.Admin {
 			continue
 		}
-		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Near, r.Regex, r.About)
+		conditions := fmt.Sprint(r.tier, r.Providers, r.Codes, r.Statuses, r.All, r.None, r.Near, r.Regex, r.About, r.RemoteMTAs)
 		list := append(slices.Clone(r.Any), r.Tokens...)
 		if len(list) == 0 {
 			list = []string{""}

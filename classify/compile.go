@@ -368,13 +368,13 @@ func (r *rule) stock() int {
 }
 
 // conditions counts what a rule asks for: one each for code, status, any (with
-// token), near, regex, about, and every phrase of all. What it excludes (none) is no evidence
+// token), near, regex, about, remote_mta, and every phrase of all. What it excludes (none) is no evidence
 // and counts nothing, or a guard would lift a rule. Its provider makes its tier
 // and counts only among the administrator's rules.
 func conditions(r *rules.Rule) int {
 	n := len(r.All)
 	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,
-		len(r.Near) > 0, r.Regex != "", r.About != "", r.Admin && len(r.Providers) > 0} {
+		len(r.Near) > 0, r.Regex != "", r.About != "", len(r.RemoteMTAs) > 0, r.Admin && len(r.Providers) > 0} {
 		if has {
 			n++
 		}

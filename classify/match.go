@@ -133,7 +133,7 @@ func (q *inquest) expressionFits(r *rule, words []byte, s scope) (fits, ok bool)
 func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	q.asked[r.index] = q.round
 	t0, ok := q.isFrom(r)
-	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || r.givenUp && s == scopeNotice && q.ev.Action == dsn.ActionDelayed || !q.isAbout(r, s) {
+	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || r.givenUp && s == scopeNotice && q.ev.Action == dsn.ActionDelayed || !q.isAbout(r, s) || !q.isAt(r) {
 		return
 	}
 	longest, ok := q.wordsFit(r, by, t, from)

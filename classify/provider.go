@@ -1,6 +1,10 @@
 package classify
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // recogniseProviders finds who refused. In this order: the Remote-MTA; a host
 // named before the innermost reply ("host X said: …"); words of the reply; and,
@@ -32,9 +36,12 @@ func (q *inquest) recogniseProviders() {
 	}
 }
 
+// maxHostField is how long a field may be that names a host, in octets.
+const maxHostField = 1024
+
 // provider looks a reported host name up.
 func (q *inquest) provider(host string, index *hostIndex) int16 {
-	if host == "" || len(host) > 1024 {
+	if host == "" || len(host) > maxHostField {
 		return -1
 	}
 	q.lower = q.lower[:0]
@@ -52,6 +59,40 @@ func (q *inquest) provider(host string, index *hostIndex) int16 {
 		q.lower = append(q.lower, c)
 	}
 	return index.lookUp(q.lower)
+}
+
+// isAt reports whether one of the hosts that a rule asks for refused: by the
+// Remote-MTA, or named before the innermost reply ("host X said: …").
+func (q *inquest) isAt(r *rule) bool {
+	if len(r.RemoteMTAs) == 0 {
+		return true
+	}
+	if len(q.ev.RemoteMTA) <= maxHostField {
+		isNoHost := func(c rune) bool { return c > 0x7F || octets[c]&octetHost == 0 }
+		for _, host := range strings.FieldsFunc(strings.ToLower(q.ev.RemoteMTA), isNoHost) {
+			if below(host, r.RemoteMTAs) {
+				return true
+			}
+		}
+	}
+	for _, h := range q.reply.hosts {
+		if h.from >= q.reply.inner {
+			break
+		}
+		if below(string(q.reply.norm[h.from:h.to]), r.RemoteMTAs) {
+			return true
+		}
+	}
+	return false
+}
+
+// below reports whether a host is one of those named, or below one.
+func below(host string, names []string) bool {
+	host = strings.Trim(host, ".")
+	return slices.ContainsFunc(names, func(name string) bool {
+		above, ok := strings.CutSuffix(host, name)
+		return ok && (above == "" || above[len(above)-1] == '.')
+	})
 }
 
 // hostIndex finds the provider that a host belongs to. Most hosts belong to

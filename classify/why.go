@@ -93,6 +93,9 @@ func (q *inquest) conditionsMet(m match) []string {
 	case rules.AboutOtherHost:
 		by = append(by, "a host named that is not the recipient's domain")
 	}
+	if len(r.RemoteMTAs) > 0 {
+		by = append(by, "remote MTA "+strings.Join(r.RemoteMTAs, "/"))
+	}
 	if r.Admin && len(r.Providers) > 0 {
 		by = append(by, "provider "+strings.Join(r.Providers, "/"))
 	}

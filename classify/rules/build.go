@@ -18,7 +18,10 @@ type builder struct {
 	// What rules may name, sorted.
 	reasonNames, providerNames []string
 	ruleByID                   map[string]*Rule
-	overrides                  []override
+	// Named lists of phrases: those of every file, and with them those of the
+	// file that is read.
+	shared, lists map[string]*phraseList
+	overrides     []override
 }
 
 // override is an administrator's word about a built-in rule.
@@ -88,11 +91,14 @@ func (b *builder) providers(f File) {
 	}
 }
 
-// host reads the name of a host, which may be written in one way only.
+// host reads the name of a host, which may be written in one way only. It stands
+// for itself and for the hosts below it.
 func (b *builder) host(f File, t toml.Text) string {
-	host := strings.Trim(strings.ToLower(t.S), ".")
+	host := strings.Trim(strings.TrimPrefix(strings.ToLower(t.S), "*"), ".")
 	if host != t.S {
-		b.complain(f.Name, t.Line, "write %q as %q: lower case, no dot around it", t.S, host)
+		b.complain(f.Name, t.Line, "write %q as %q: lower case, no dot around it, no asterisk; it stands for the hosts below it too", t.S, host)
+	} else if i := strings.IndexAny(host, "*?@/ \t"); i >= 0 {
+		b.complain(f.Name, t.Line, "host %q holds %q, which no name of a host does", host, host[i:i+1])
 	}
 	return host
 }

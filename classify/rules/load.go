@@ -129,6 +129,8 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	b.providers(b.read(fsys, "providers.toml"))
 	b.wrappers(b.read(fsys, "wrappers.toml"))
 	b.codes(fsys)
+	shared := b.read(fsys, "lists.toml")
+	b.sharedLists(shared)
 	names, err := fs.Glob(fsys, "text/*.toml")
 	if err != nil {
 		b.complain("text", 0, "%s", plain(err))
@@ -151,6 +153,8 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	for _, f := range files {
 		b.rules(f)
 	}
+	b.lists = b.shared
+	b.unusedLists(shared.Name)
 	b.applyOverrides()
 	b.set.Version = hex.EncodeToString(b.hash.Sum(nil))[:12]
 	b.problems.Sort()

@@ -12,6 +12,7 @@ import (
 
 // ruleFile is the form of a file of rules.
 type ruleFile struct {
+	List     []listText
 	Rule     []ruleText
 	Override []struct {
 		Line     toml.Line
@@ -32,11 +33,13 @@ type ruleText struct {
 	Line                        toml.Line
 	ID, Reason, Type            toml.Text
 	Provider, Code, Status      []toml.Text
+	RemoteMTA                   []toml.Text `toml:"remote_mta"`
 	Any, All, None, Near, Token []toml.Text
 	Regex, About                toml.Text
 	StockPhrase                 bool `toml:"stock_phrase"`
 	Last, Shadow                bool
 	Examples                    []exampleText
+	NotExamples                 []exampleText `toml:"not_examples"`
 }
 
 // exampleText is an example as it is written: as a table, or as its reply alone.
@@ -78,6 +81,8 @@ func (b *builder) rules(f File) {
 	}
 	data, problems := parse()
 	b.problems = append(b.problems, problems...)
+	b.lists = maps.Clone(b.shared)
+	b.addLists(f, data.List)
 	for i, t := range data.Rule {
 		// What is wrong from here to the next rule makes this one broken.
 		end := 1 << 62
@@ -89,6 +94,7 @@ func (b *builder) rules(f File) {
 		v.Within = data.Language.Compounds && data.Language.Line < t.Line
 		v.Broken = len(b.problems) > before || slices.ContainsFunc(problems, func(p Problem) bool { return p.Line >= v.Line && p.Line < end })
 	}
+	b.unusedLists(f.Name)
 	for _, o := range data.Override {
 		if !f.Admin {
 			b.complain(f.Name, int(o.Line), "[[override]] is for administrator's rules only")
@@ -128,6 +134,9 @@ func (b *builder) rule(f File, t ruleText) *Rule {
 		}
 		v.Statuses, v.StatusMatch = append(v.Statuses, c.S), append(v.StatusMatch, p)
 	}
+	for _, h := range t.RemoteMTA {
+		v.RemoteMTAs = append(v.RemoteMTAs, b.host(f, h))
+	}
 	v.Any = b.phrases(v, "any", t.Any)
 	v.All = b.phrases(v, "all", t.All)
 	v.None = b.phrases(v, "none", t.None)
@@ -143,31 +152,11 @@ func (b *builder) rule(f File, t ruleText) *Rule {
 	for _, e := range t.Examples {
 		v.Examples = append(v.Examples, b.example(f, e))
 	}
+	for _, e := range t.NotExamples {
+		v.NotExamples = append(v.NotExamples, b.example(f, e))
+	}
 	b.checkRule(v)
 	return v
-}
-
-// phrases reads a list of phrases or tokens; "@" of near stands for an address.
-func (b *builder) phrases(v *Rule, key string, list []toml.Text) []string {
-	var out []string
-	for _, t := range list {
-		switch {
-		case key == "near" && t.S == NearAddress:
-		case len(t.S) > maxPhrase:
-			b.complain(v.File, t.Line, "%s holds a phrase of %d octets, %d are the most", key, len(t.S), maxPhrase)
-			continue
-		case len(strings.TrimSpace(t.S)) < 2:
-			b.complain(v.File, t.Line, "%s holds %q, which is too short to say anything", key, t.S)
-			continue
-		}
-		if slices.Contains(out, t.S) {
-			b.complain(v.File, t.Line, "%s holds %q twice", key, t.S)
-			continue
-		}
-		out = append(out, t.S)
-		v.PhraseLines[t.S] = t.Line
-	}
-	return out
 }
 
 // checkRule checks what only the whole rule shows, and files it.
@@ -180,8 +169,8 @@ func (b *builder) checkRule(v *Rule) {
 	if v.Reason == "" {
 		bad("rule %q needs a reason", v.ID)
 	}
-	if len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Statuses) == 0 && len(v.Codes) == 0 {
-		bad("rule %q has no condition: give it any, all, token or regex", v.ID)
+	if len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Statuses)+len(v.Codes)+len(v.RemoteMTAs) == 0 {
+		bad("rule %q has no condition: give it any, all or token", v.ID)
 	} else if !v.Admin && len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Providers) == 0 {
 		bad("rule %q has no words: codes alone belong into the code tables unless a provider is named", v.ID)
 	}

@@ -10,6 +10,7 @@
 //	advice.toml       what is said beside that, for every reason alike
 //	providers.toml    who refuses mail: MX suffixes and words of their replies
 //	wrappers.toml     where a quoted reply begins, and which words name whom
+//	lists.toml        phrases that several rules have in common
 //	text/*.toml       the text rules
 //	codes/seed.tsv    the published table: category by SMTP and enhanced code
 //	codes/status.tsv  registered enhanced status codes
@@ -24,7 +25,7 @@ import (
 	"slices"
 )
 
-//go:embed reasons.toml advice.toml providers.toml wrappers.toml text/*.toml codes/*.tsv
+//go:embed reasons.toml advice.toml providers.toml wrappers.toml lists.toml text/*.toml codes/*.tsv
 var embedded embed.FS
 
 // Unknown is the reason that says nothing; its category is "unclassified".
@@ -132,6 +133,7 @@ type Rule struct {
 	Providers   []string  `json:"provider,omitempty"`
 	Codes       []string  `json:"code,omitempty"`
 	Statuses    []string  `json:"status,omitempty"`
+	RemoteMTAs  []string  `json:"remote_mta,omitempty"` // one of these hosts, or one below it, refused
 	Any         []string  `json:"any,omitempty"`
 	All         []string  `json:"all,omitempty"`
 	None        []string  `json:"none,omitempty"`
@@ -145,13 +147,14 @@ type Rule struct {
 	Shadow      bool      `json:"shadow,omitempty"`
 	Admin       bool      `json:"admin,omitempty"` // from the administrator's rules
 	Examples    []Example `json:"examples"`
+	NotExamples []Example `json:"not_examples,omitempty"` // must not reach this rule
 	File        string    `json:"file"`
 	Line        int       `json:"line"`
 
 	Pattern     *regexp.Regexp  `json:"-"` // Regex, compiled
 	CodeMatch   []CodePattern   `json:"-"` // Codes, parsed
 	StatusMatch []StatusPattern `json:"-"` // Statuses, parsed
-	PhraseLines map[string]int  `json:"-"` // line of each phrase and token
+	PhraseLines map[string]int  `json:"-"` // line of each phrase and token, or of the name of its list
 	Broken      bool            `json:"-"` // something of it could not be read
 }
 
@@ -159,10 +162,10 @@ type Rule struct {
 // matching. The two share nothing.
 func (r *Rule) Clone() Rule {
 	c := *r
-	for _, list := range []*[]string{&c.Providers, &c.Codes, &c.Statuses, &c.Any, &c.All, &c.None, &c.Tokens, &c.Near} {
+	for _, list := range []*[]string{&c.Providers, &c.Codes, &c.Statuses, &c.RemoteMTAs, &c.Any, &c.All, &c.None, &c.Tokens, &c.Near} {
 		*list = slices.Clone(*list)
 	}
-	c.Examples = slices.Clone(r.Examples)
+	c.Examples, c.NotExamples = slices.Clone(r.Examples), slices.Clone(r.NotExamples)
 	c.Pattern, c.CodeMatch, c.StatusMatch, c.PhraseLines = nil, nil, nil, nil
 	return c
 }
@@ -179,7 +182,8 @@ const (
 // NearAddress stands in Near for an address.
 const NearAddress = "@"
 
-// Example is a reply that must reach its rule before every other.
+// Example is a reply that must reach its rule before every other, or must not
+// reach it.
 type Example struct {
 	Reply        string `json:"reply"`
 	Notice       string `json:"notice,omitempty"`

@@ -144,7 +144,7 @@ func (a *app) testRules(dir string, files []string) error {
 	}
 	examples := 0
 	for _, r := range set.Rules {
-		examples += len(r.Examples)
+		examples += len(r.Examples) + len(r.NotExamples)
 	}
 	fmt.Fprintf(a.out, "%s rules, %s examples: good\n", grouped(len(set.Rules)), grouped(examples))
 	return nil

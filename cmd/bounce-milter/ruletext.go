@@ -21,7 +21,7 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	for _, f := range []struct {
 		name string
 		list []string
-	}{{"provider", r.Providers}, {"code", r.Codes}, {"status", r.Statuses}} {
+	}{{"provider", r.Providers}, {"code", r.Codes}, {"status", r.Statuses}, {"remote-mta", r.RemoteMTAs}} {
 		if len(f.list) > 0 {
 			p.field(f.name, strings.Join(f.list, ", "))
 		}
@@ -54,6 +54,9 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	}
 	for _, ex := range r.Examples {
 		p.field("example", exampleText(ex))
+	}
+	for _, ex := range r.NotExamples {
+		p.field("not", exampleText(ex))
 	}
 	p.field("advice", reason.Address.Of(typ)+" "+reason.Advice)
 }

@@ -1,0 +1,140 @@
+package rules
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+)
+
+// listText is a named list of phrases as it is written. Rules name it as "@name"
+// among their own phrases.
+type listText struct {
+	Line    toml.Line
+	Name    toml.Text
+	Phrases []toml.Text
+}
+
+// phraseList is a named list that was read.
+type phraseList struct {
+	file    string
+	line    int
+	phrases []string
+	used    bool
+}
+
+// listName returns the name of the list that a phrase stands for, "" where it is
+// a phrase.
+func listName(phrase string) string {
+	if name, ok := strings.CutPrefix(phrase, "@"); ok && validID(name) {
+		return name
+	}
+	return ""
+}
+
+// sharedLists reads the lists that rules of every file may name.
+func (b *builder) sharedLists(f File) {
+	var data struct{ List []listText }
+	b.decode(f, &data)
+	b.shared = map[string]*phraseList{}
+	b.lists = b.shared
+	b.addLists(f, data.List)
+}
+
+// addLists adds a file's lists to those that its rules may name. A list may name
+// those before it.
+func (b *builder) addLists(f File, lists []listText) {
+	for _, t := range lists {
+		name := t.Name.S
+		old := b.lists[name]
+		switch {
+		case !validID(name):
+			b.complain(f.Name, int(t.Line), "a list needs a name of lower-case letters, digits and dashes")
+			continue
+		case old != nil:
+			b.complain(f.Name, t.Name.Line, "list %q is there twice, first at %s:%d", name, old.file, old.line)
+			continue
+		case len(t.Phrases) == 0:
+			b.complain(f.Name, int(t.Line), "list %q needs phrases", name)
+		}
+		l := &phraseList{file: f.Name, line: int(t.Line)}
+		b.eachPhrase(f.Name, "phrases", t.Phrases, func(phrase string, _ int) {
+			l.phrases = append(l.phrases, phrase)
+		})
+		b.lists[name] = l
+	}
+}
+
+// unusedLists complains about the lists of a file that no rule names.
+func (b *builder) unusedLists(file string) {
+	for _, name := range slices.Sorted(maps.Keys(b.lists)) {
+		if l := b.lists[name]; l.file == file && !l.used {
+			b.complain(file, l.line, "list %q is named by no rule: write \"@%s\" among the phrases of one", name, name)
+		}
+	}
+}
+
+// phrases reads a list of phrases or tokens; "@" of near stands for an address.
+func (b *builder) phrases(v *Rule, key string, list []toml.Text) []string {
+	var out []string
+	b.eachPhrase(v.File, key, list, func(phrase string, line int) {
+		out = append(out, phrase)
+		v.PhraseLines[phrase] = line
+	})
+	return out
+}
+
+// eachPhrase calls add for every phrase of a list, with those of the lists that
+// it names in their place, and complains about those that are no phrases or are
+// there already.
+func (b *builder) eachPhrase(file, key string, list []toml.Text, add func(phrase string, line int)) {
+	from := map[string]string{} // the list that a phrase came from, "" where it was written here
+	for _, t := range list {
+		name := listName(t.S)
+		if name == "" {
+			if !b.isPhrase(file, key, t) {
+				continue
+			}
+			switch in, twice := from[t.S]; {
+			case !twice:
+				from[t.S] = ""
+				add(t.S, t.Line)
+			case in == "":
+				b.complain(file, t.Line, "%s holds %q twice", key, t.S)
+			default:
+				b.complain(file, t.Line, "%s holds %q, which is in @%s as well", key, t.S, in)
+			}
+			continue
+		}
+		l := b.lists[name]
+		if l == nil {
+			b.complain(file, t.Line, "%s names a list %q that is not there%s", key, name, toml.DidYouMean(name, slices.Sorted(maps.Keys(b.lists))))
+			continue
+		}
+		l.used = true
+		for _, phrase := range l.phrases {
+			switch in, twice := from[phrase]; {
+			case !twice:
+				from[phrase] = name
+				add(phrase, t.Line)
+			case in == "":
+				b.complain(file, t.Line, "%s holds %q, which is in @%s as well", key, phrase, name)
+			}
+		}
+	}
+}
+
+// isPhrase complains about what is too long or too short for a phrase.
+func (b *builder) isPhrase(file, key string, t toml.Text) bool {
+	switch {
+	case key == "near" && t.S == NearAddress:
+	case len(t.S) > maxPhrase:
+		b.complain(file, t.Line, "%s holds a phrase of %d octets, %d are the most", key, len(t.S), maxPhrase)
+		return false
+	case len(strings.TrimSpace(t.S)) < 2:
+		b.complain(file, t.Line, "%s holds %q, which is too short to say anything", key, t.S)
+		return false
+	}
+	return true
+}
