@@ -19,13 +19,9 @@ type ruleFile struct {
 		ID       toml.Text
 		Disabled bool
 	}
-	// Language is what is said of the language of all rules that follow in the
-	// file: whether it makes one word of many, so that a phrase may begin
-	// within one.
-	Language struct {
-		Line      toml.Line
-		Compounds bool
-	}
+	// WithinWords lets the phrases of all rules of the file begin within a word,
+	// for languages that make one word of many.
+	WithinWords bool `toml:"within_words"`
 }
 
 // ruleText is a rule as it is written.
@@ -91,7 +87,7 @@ func (b *builder) rules(f File) {
 		}
 		before := len(b.problems)
 		v := b.rule(f, t)
-		v.Within = data.Language.Compounds && data.Language.Line < t.Line
+		v.Within = data.WithinWords
 		v.Broken = len(b.problems) > before || slices.ContainsFunc(problems, func(p Problem) bool { return p.Line >= v.Line && p.Line < end })
 	}
 	b.unusedLists(f.Name)

@@ -44,6 +44,9 @@ func Decode(name string, data []byte, into any) Problems {
 // Decode reads a file's table into the struct that into points to.
 func (t *Table) Decode(name string, into any) Problems {
 	d := decoder{file: name, schemas: map[reflect.Type]*schema{}}
+	if root := reflect.ValueOf(into).Elem(); root.Kind() == reflect.Struct {
+		d.root = d.schemaOf(root.Type())
+	}
 	d.table(t, "", reflect.ValueOf(into).Elem())
 	d.problems.Sort()
 	return d.problems
@@ -53,6 +56,7 @@ type decoder struct {
 	file     string
 	problems Problems
 	schemas  map[reflect.Type]*schema
+	root     *schema // of the file itself
 }
 
 func (d *decoder) complain(line int, format string, args ...any) {
@@ -71,6 +75,19 @@ type schema struct {
 	field map[string]reflect.StructField
 	empty map[string]bool // lists that may be empty
 	line  []int           // index of the field of type Line, nil where there is none
+}
+
+// isKey reports whether a key stands in a table by itself, in no section.
+func (s *schema) isKey(key string) bool {
+	if s == nil {
+		return false
+	}
+	field, ok := s.field[key]
+	if !ok {
+		return false
+	}
+	section, _ := isSection(field.Type)
+	return !section
 }
 
 func (d *decoder) schemaOf(t reflect.Type) *schema {
@@ -162,7 +179,9 @@ func (d *decoder) unknown(f Field, at string, s *schema) {
 	case at == "" && len(keys) == 0:
 		d.complain(f.Line, "%q stands outside of any section%s", f.Key, thereAre(sections))
 	case at == "":
-		d.complain(f.Line, "unknown key %q%s", f.Key, DidYouMean(f.Key, keys))
+		d.complain(f.Line, "unknown key %q%s", f.Key, DidYouMean(f.Key, append(keys, sections...)))
+	case d.root.isKey(f.Key):
+		d.complain(f.Line, "%q stands in %s: write it at the top of the file, before all sections", f.Key, at)
 	default:
 		d.complain(f.Line, "unknown key %q in %s%s", f.Key, at, DidYouMean(f.Key, s.keys))
 	}
