@@ -66,7 +66,7 @@ race:
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
 	$(GO) test -tags e2e -count=1 -run '^TestShells$$' ./cmd/bounce-milter
-	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 10m
+	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 20m
 
 fuzz-short:
 	@echo "=== fuzz targets, ten seconds each"
