@@ -42,12 +42,15 @@ func (q *inquest) elsewhere(t *text, from, to int) bool {
 	if n := len(t.places); n == maxPlaces && to > int(t.places[n-1].to) {
 		return true // what stands there was not noted
 	}
-	lo, thingLo, hi := t.clause(from, to)
+	lo, thingLo, hi := -1, 0, 0 // looked for only where something may turn away
 	for _, g := range t.places {
 		what := q.e.match.patterns[g.id].clause
 		gFrom, gTo := int(g.from), int(g.to)
-		if what&turnsAway == 0 || gFrom >= from && gTo <= to || g.apart {
+		if what&turnsAway == 0 || gFrom >= from && gTo <= to || g.apart || gTo < from-maxClause || gFrom > to+maxClause {
 			continue
+		}
+		if lo < 0 {
+			lo, thingLo, hi = t.clause(from, to)
 		}
 		switch {
 		case what&ofSender != 0 && gFrom >= lo && gTo <= hi && !q.recipientBetween(t, g, from),
@@ -101,7 +104,7 @@ func (t *text) clause(from, to int) (lo, colon, hi int) {
 
 // endsClause reports whether the sign at norm[i] ends a clause.
 func (t *text) endsClause(i int) bool {
-	if t.marks[i]&markMasked != 0 {
+	if isAlnum(t.norm[i]) || t.norm[i] == ' ' || t.marks[i]&markMasked != 0 {
 		return false
 	}
 	switch t.norm[i] {

@@ -73,7 +73,9 @@ func (q *inquest) look(s scope, stock int) {
 		}
 	}
 	// Expressions are dear: they run last, and only where they could win.
-	slices.SortFunc(q.pending, func(a, b match) int { return cmp.Compare(b.rank, a.rank) })
+	if len(q.pending) > 1 {
+		slices.SortFunc(q.pending, func(a, b match) int { return cmp.Compare(b.rank, a.rank) })
+	}
 	for _, p := range q.pending {
 		if !q.wins(p) {
 			continue

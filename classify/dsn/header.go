@@ -195,6 +195,10 @@ const wordUnits = 40
 // decodeCounted is decodeWords. Once the work is spent, encoded words stay as
 // they are.
 func decodeCounted(b []byte, w *work.Budget) string {
+	if s := bytes.TrimSpace(b); isPlain(s) {
+		w.Take(len(b))
+		return string(s)
+	}
 	units := 2*len(b) + wordUnits*bytes.Count(b, []byte("=?"))
 	if !ascii.Only(b) {
 		units += 6 * len(b) // whatever is done with it goes by characters
@@ -203,6 +207,17 @@ func decodeCounted(b []byte, w *work.Budget) string {
 		return withoutControls(toUTF8(withoutControls(fold(b), true)), false)
 	}
 	return decodeWords(b)
+}
+
+// isPlain reports whether a field's value says what it means: one line of ASCII
+// without encoded words, as most are.
+func isPlain(b []byte) bool {
+	for i, c := range b {
+		if c < ' ' || c >= 0x7f || c == '?' && i > 0 && b[i-1] == '=' {
+			return false
+		}
+	}
+	return true
 }
 
 // decodeWords returns a field's value unfolded, its encoded words (RFC 2047)
