@@ -50,7 +50,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for c := range s.conns {
 		if !c.interrupt() && late && !c.arriving.Load() {
 			cut++
-			c.Conn.Close()
+			c.nc.Close()
 		}
 	}
 	s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.mu.Lock()
 		for c := range s.conns {
 			cut++
-			c.Conn.Close()
+			c.nc.Close()
 		}
 		s.mu.Unlock()
 	}

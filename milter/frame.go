@@ -112,7 +112,8 @@ func parseConnect(data []byte) (host string, client netip.AddrPort, err error) {
 		return host, client, nil
 	case gomilter.FamilyUnix:
 		// QUIRK: Postfix and Sendmail put a port here too.
-		return host, client, checkString(rest, "connect")
+		_, err := parseString(rest, "connect")
+		return host, client, err
 	case gomilter.FamilyInet, gomilter.FamilyInet6:
 		if len(rest) < 3 || rest[len(rest)-1] != 0 {
 			return "", client, frameError("connect without an address")
@@ -185,10 +186,11 @@ func macro(data []byte, name string) string {
 	return ""
 }
 
-// checkString wants exactly what C code needs: an octet zero at the end.
-func checkString(data []byte, what string) error {
+// parseString wants exactly what C code needs: an octet zero at the end, which
+// is cut off.
+func parseString(data []byte, what string) ([]byte, error) {
 	if len(data) == 0 || data[len(data)-1] != 0 {
-		return frameError("%s without its end", what)
+		return nil, frameError("%s without its end", what)
 	}
-	return nil
+	return data[:len(data)-1], nil
 }

@@ -74,7 +74,7 @@ func TestQueueIDAtMail(t *testing.T) {
 	for i := range 3 {
 		id := fmt.Sprintf("QID%d", i)
 		ses.macros('M', []byte("i\x00"+id+"\x00"))
-		ses.mail("a@example.org", false)
+		ses.begin("a@example.org", false)
 		if got := ses.queueID(); got != id {
 			t.Errorf("message %d is called %q", i, got)
 		}

@@ -1,193 +1,154 @@
 package milter
 
 import (
-	"sync"
-	"sync/atomic"
+	"bytes"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-const (
-	// blockMin and blockMax are the sizes in which a message takes memory:
-	// each block as large as all before it, within these.
-	blockMin = 16 << 10
-	blockMax = 64 << 10
-
-	// freeShare is the part of the free memory that one message may hold:
-	// the fuller memory is, the less each gets, and a late message still
-	// gets as much as those before it (dynamic thresholds, as in switches).
-	freeShare = 8
-)
-
-// budget is the memory that all messages in progress may hold together.
-type budget struct {
-	max, used atomic.Int64
+// message is what is known of the message in progress.
+type message struct {
+	st        *state // the configuration that it began under
+	from      string
+	utf8      bool // internationalised (RFC 6531): it may hold raw UTF-8
+	other8    bool // an octet of the header is neither ASCII nor UTF-8
+	trusted   bool // the client's headers with our prefix stay
+	gate      dsn.Gate
+	suspect   bool   // to be inspected: the gate is open
+	passes    bool   // nothing of it is looked at
+	discard   bool   // nothing is kept of the body
+	cut       bool   // a part of its header was not kept
+	fields    int    // of its header
+	vital     int    // of these, kept beyond its limits
+	header    int    // octets of its header
+	lines     int    // lines of its header
+	id        uint64 // hash of its Message-ID, 0 for none
+	again     bool   // it came before: its fields by our names are ours
+	octets    buffer
+	forged    forged
+	inMessage bool
 }
 
-// take asks for n octets more for a message that holds have. The first block
-// is always granted: no message goes without inspection, and what that may
-// cost beyond max is bounded by the number of sessions.
-func (b *budget) take(have, n int) bool {
-	if have > 0 && int64(have+n) > (b.max.Load()-b.used.Load())/freeShare {
-		return false
+// begin begins a message. Sendmail sends no abort between two, so whatever was
+// kept of the last one ends here; the macros of MAIL came just before it.
+func (s *session) begin(from string, utf8 bool) {
+	macros := s.macro['M']
+	s.endMessage()
+	if macros != nil {
+		s.macro['M'] = macros
 	}
-	b.used.Add(int64(n))
-	return true
+	s.srv.seen.Add(1)
+	s.srv.progress.Add(1)
+	st := s.srv.state.Load()
+	m := &s.msg
+	m.st, m.from, m.inMessage = st, from, true
+	m.utf8 = utf8 || !ascii.Only(from)
+	m.trusted = st.trusts(s.client)
+	s.path = append(append(append(s.path[:0], '<'), from...), '>')
+	m.gate.Field(returnPath, s.path)
+	m.suspect = m.gate.Open()
+	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
+	m.octets.reset(&s.srv.memory, st.cfg.Limits.Report.Octets)
 }
 
-func (b *budget) give(n int) { b.used.Add(-int64(n)) }
+// returnPath names the field in which an MTA keeps the envelope sender.
+var returnPath = []byte("Return-Path")
 
-// blocks are pooled by size: 16, 32 and 64 KiB.
-var blockPools [3]sync.Pool
-
-type block struct {
-	buf  []byte // capacity is the block's size
-	pool *sync.Pool
-}
-
-func newBlock(size int) *block {
-	i, c := 0, blockMin
-	for c < size {
-		i, c = i+1, 2*c
+// endMessage gives back what the message held; the client stays.
+func (s *session) endMessage() {
+	if !s.msg.inMessage {
+		return
 	}
-	pool := &blockPools[i]
-	if b, _ := pool.Get().(*block); b != nil {
-		b.buf = b.buf[:0]
-		return b
+	s.srv.progress.Add(-1)
+	m := &s.msg
+	m.octets.release()
+	*m = message{octets: m.octets}
+	for _, command := range [...]byte{'M', 'R', 'T', 'L', 'N', 'E'} {
+		if v, ok := s.macro[command]; ok {
+			s.macro[command] = v[:0]
+		}
 	}
-	return &block{buf: make([]byte, 0, c), pool: pool}
 }
 
-// buffer holds the octets of one message up to a limit, in blocks, so that
-// memory follows the octets that arrived and none is copied while it grows.
-type buffer struct {
-	budget *budget
-	limit  int // octets of one message
-	blocks []*block
-	size   int // octets held
-	taken  int // octets taken from the budget
-	full   bool
-
-	squeezed int // how often it was squeezed
+// header takes one header field as the MTA has it: unfolded never, without
+// the space behind its colon.
+func (s *session) header(name, value []byte, cut bool) {
+	m := &s.msg
+	if m.passes {
+		return
+	}
+	st := m.st
+	if place := st.own.index(name); place >= 0 {
+		m.forged.add(&st.own, place, value, m.header, m.lines)
+	}
+	if m.fields == 0 {
+		m.writeReturnPath()
+	}
+	octets := len(name) + len(value) + 4
+	m.header += octets
+	m.lines += 1 + bytes.Count(value, newline)
+	if m.id == 0 && len(name) == len(messageID) && hasPrefixFold(name, messageID) {
+		m.id = s.srv.written.id(value)
+	}
+	// The MAIL argument says whether a message is internationalised. Only
+	// where none can come does its header.
+	if s.inside && !m.other8 && !ascii.Only(value) {
+		m.utf8 = isUTF8(value)
+		m.other8 = !m.utf8
+	}
+	if !m.suspect && st.cfg.LookAt == LookAtHeader {
+		m.gate.Field(name, value)
+	}
+	m.fields++
+	if cut {
+		m.cut = true
+	}
+	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.MaxHeaderOctets {
+		m.cut = true
+		if m.vital >= maxVital || octets > maxVitalOctets || !dsn.Decisive(name) {
+			return
+		}
+		m.vital++
+	}
+	m.octets.write(name)
+	m.octets.writeString(": ")
+	m.octets.write(value)
+	m.octets.writeString("\r\n")
 }
 
-// maxSqueezes bounds how much of a message is read while its report is awaited.
-const maxSqueezes = 32
+const messageID = "Message-ID" // RFC 5322 section 3.6.4
 
-var scratchPool = sync.Pool{New: func() any { return new([]byte) }}
+var newline = []byte{'\n'}
 
-// squeeze makes room in a buffer that is full up to its limit, where the fields of
-// a report are still to come: of what is long only the beginning and the end stay.
-// It reports whether there is room.
-func (b *buffer) squeeze() bool {
-	if b.squeezed >= maxSqueezes {
-		return false
+// writeReturnPath writes the field that the MTA will put on top of the message
+// when it delivers it (RFC 5321 section 4.4): a bounce in words is known by its
+// null sender, here as in a mailbox.
+func (m *message) writeReturnPath() {
+	for i := 0; i < len(m.from); i++ {
+		if c := m.from[i]; c < ' ' || c == 0x7f {
+			return // no address: it would be a header of its own
+		}
 	}
-	scratch := scratchPool.Get().(*[]byte)
-	defer scratchPool.Put(scratch)
-	var raw []byte
-	raw, *scratch = b.octets(*scratch)
-	if !dsn.Awaits(raw) {
-		b.squeezed = maxSqueezes
-		return false
+	if len(m.from) <= maxSender {
+		m.octets.writeString("Return-Path: <" + m.from + ">\r\n")
 	}
-	short := dsn.Excerpt(raw, b.limit/2)
-	n := b.squeezed + 1
-	b.release()
-	b.write(short)
-	b.squeezed = n
-	return !b.full
 }
 
-// reset gives everything back and readies b for a message of at most limit octets.
-func (b *buffer) reset(bud *budget, limit int) {
-	b.release()
-	b.budget, b.limit = bud, limit
-}
+// maxSender is more than the longest reverse-path (RFC 5321 section 4.5.3.1.3).
+const maxSender = 320
 
-func (b *buffer) release() {
-	for i, bl := range b.blocks {
-		bl.pool.Put(bl)
-		b.blocks[i] = nil
-	}
-	if b.taken > 0 {
-		b.budget.give(b.taken)
-	}
-	b.blocks, b.size, b.taken, b.full, b.squeezed = b.blocks[:0], 0, 0, false, 0
-}
-
-// room returns space for octets to come, of any length above zero, or nil
-// when the message's limit or the memory of all is used up. filled tells how
-// much of it was used.
-func (b *buffer) room() []byte {
-	if b.full || b.size >= b.limit && !b.squeeze() {
-		b.full = true
+// body returns where the body goes, nil when enough of it was seen.
+func (s *session) body() *buffer {
+	m := &s.msg
+	if m.discard || m.octets.full || m.octets.size >= m.octets.limit && !m.octets.squeeze() {
 		return nil
 	}
-	var last *block
-	if n := len(b.blocks); n > 0 {
-		last = b.blocks[n-1]
-	}
-	if last == nil || len(last.buf) == cap(last.buf) {
-		size := min(max(b.taken, blockMin), blockMax)
-		if !b.budget.take(b.taken, size) {
-			b.full = true
-			return nil
-		}
-		last = newBlock(size)
-		b.taken += size
-		b.blocks = append(b.blocks, last)
-	}
-	free := last.buf[len(last.buf):cap(last.buf)]
-	return free[:min(len(free), b.limit-b.size)]
+	return &m.octets
 }
 
-func (b *buffer) filled(n int) {
-	last := b.blocks[len(b.blocks)-1]
-	last.buf = last.buf[:len(last.buf)+n]
-	b.size += n
-}
+// isForged reports whether the message has fields by our names that are not.
+func (m *message) isForged() bool { return m.forged.count > 0 && !m.trusted && !m.again }
 
-// write keeps as much of p as there is room for.
-func (b *buffer) write(p []byte) {
-	for len(p) > 0 {
-		r := b.room()
-		if r == nil {
-			return
-		}
-		n := copy(r, p)
-		b.filled(n)
-		p = p[n:]
-	}
-}
-
-func (b *buffer) writeString(s string) {
-	for len(s) > 0 {
-		r := b.room()
-		if r == nil {
-			return
-		}
-		n := copy(r, s)
-		b.filled(n)
-		s = s[n:]
-	}
-}
-
-// octets returns the message in one piece: in place when it lies in one
-// block, else copied to scratch, which is returned grown.
-func (b *buffer) octets(scratch []byte) (raw, grown []byte) {
-	switch len(b.blocks) {
-	case 0:
-		return nil, scratch
-	case 1:
-		return b.blocks[0].buf, scratch
-	}
-	scratch = scratch[:0]
-	if cap(scratch) < b.size {
-		scratch = make([]byte, 0, b.size)
-	}
-	for _, bl := range b.blocks {
-		scratch = append(scratch, bl.buf...)
-	}
-	return scratch, scratch
-}
+// removes reports whether the message has headers that are to go.
+func (m *message) removes() bool { return m.isForged() && m.st.cfg.ForgedHeaders == ForgedRemove }

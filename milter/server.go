@@ -1,16 +1,16 @@
 // Package milter is the daemon: it speaks the milter protocol with Postfix and
 // Sendmail, inspects the reports among their mail, tags them, and counts.
 //
-// Protocol and replies are go-milter's, one of its servers a connection, above
-// connections of our own (see conn) that check, bound and buffer what a peer
-// sends. Whatever goes wrong in here, mail passes: it is counted and logged,
-// never refused.
+// The protocol's commands, options and replies are go-milter's. The session loop
+// is ours (see conn): it checks and bounds what a peer sends before it is read,
+// parses each command once, copies no header field and no body on their way, and
+// sends answers together. Whatever goes wrong in here, mail passes: it is counted
+// and logged, never refused.
 package milter
 
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"runtime"
@@ -18,8 +18,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	gomilter "github.com/emersion/go-milter"
 )
 
 var (
@@ -27,7 +25,6 @@ var (
 	ErrServerClosed = errors.New("milter: server closed")
 
 	errVersion = errors.New("no common protocol")
-	errLost    = errors.New("the session ended within")
 )
 
 // Server serves milter connections, and metrics beside them.
@@ -224,7 +221,7 @@ func (s *Server) admit(nc net.Conn) {
 	if full || s.draining.Load() {
 		s.mu.Unlock()
 		c.onClose = nil
-		c.Close() // nothing was read, nothing waits to be sent
+		c.close() // nothing was read, nothing waits to be sent
 		if full {
 			s.metrics.refused.WithLabelValues(refusedLimit).Inc()
 			s.logs.warn("limit", "session refused, as many as allowed are open", "sessions", s.limits.Load().MaxSessions)
@@ -235,9 +232,7 @@ func (s *Server) admit(nc net.Conn) {
 	s.mu.Unlock()
 	s.metrics.opened.Inc()
 	s.metrics.sessions.Inc()
-	one := &oneConn{conn: c}
-	srv := &gomilter.Server{NewMilter: func() gomilter.Milter { return ses }}
-	_ = srv.Serve(one) // begins the session, then fails to accept another
+	go c.serve()
 }
 
 // evict closes the connection that has the least right to its place, if there
@@ -255,7 +250,7 @@ func (s *Server) evict() bool {
 		return false
 	}
 	delete(s.conns, out)
-	out.Conn.Close()
+	out.nc.Close()
 	return true
 }
 
@@ -291,8 +286,6 @@ func (s *Server) report(ses *session, err error) {
 		return
 	case errors.Is(err, errHungUp):
 		stage = stageInspect
-	case errors.Is(err, errLost):
-		stage = stageSession
 	case errors.Is(err, errVersion):
 		stage = stageNegotiate
 		refuse(refusedProtocol)
@@ -314,20 +307,6 @@ func (s *Server) report(ses *session, err error) {
 	s.metrics.failed(stage)
 	s.logs.warn(stage, "session closed", "stage", stage, "error", err, "peer", ses.peer(), "queue_id", clip(ses.queueID()))
 }
-
-// oneConn is a listener with one connection, so that go-milter serves it.
-type oneConn struct{ conn net.Conn }
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	if c := l.conn; c != nil {
-		l.conn = nil
-		return c, nil
-	}
-	return nil, io.EOF
-}
-
-func (l *oneConn) Close() error   { return nil }
-func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 
 // accept takes connections until ln is closed. Errors pass: a process that is
 // out of file descriptors gets them back as sessions end.

@@ -1,19 +1,14 @@
 package milter
 
 import (
-	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
-	"net/textproto"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
-	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	gomilter "github.com/emersion/go-milter"
 )
 
@@ -39,8 +34,7 @@ type session struct {
 	srv  *Server
 	conn *conn
 
-	actions  gomilter.OptAction
-	protocol gomilter.OptProtocol
+	actions gomilter.OptAction
 
 	client netip.Addr // invalid where there is none
 	host   string
@@ -52,33 +46,7 @@ type session struct {
 	path []byte // the Return-Path of a message, for the gate
 }
 
-// message is what is known of the message in progress.
-type message struct {
-	st        *state // the configuration that it began under
-	from      string
-	utf8      bool // internationalised (RFC 6531): it may hold raw UTF-8
-	other8    bool // an octet of the header is neither ASCII nor UTF-8
-	trusted   bool // the client's headers with our prefix stay
-	gate      dsn.Gate
-	suspect   bool   // to be inspected: the gate is open
-	passes    bool   // nothing of it is looked at
-	discard   bool   // nothing is kept of the body
-	cut       bool   // a part of its header was not kept
-	fields    int    // of its header
-	vital     int    // of these, kept beyond its limits
-	header    int    // octets of its header
-	lines     int    // lines of its header
-	id        uint64 // hash of its Message-ID, 0 for none
-	again     bool   // it came before: its fields by our names are ours
-	octets    buffer
-	forged    forged
-	inMessage bool
-}
-
-var (
-	_ gomilter.Milter = (*session)(nil)
-	_ handler         = (*session)(nil)
-)
+var _ handler = (*session)(nil)
 
 // offered answers an MTA's offer: only what it offers is asked for, since
 // Postfix drops a milter that wants more.
@@ -96,12 +64,12 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		// the end of its header is inspected.
 		want = want&^gomilter.OptNoMailReply | gomilter.OptNoEOHReply
 	}
-	s.actions, s.protocol = o.actions&wantActions, o.protocol&want
+	s.actions = o.actions & wantActions
 	if missing := wantActions &^ s.actions; missing != 0 && st.cfg.Mode == ModeTag {
 		s.srv.logs.warn("actions", "MTA does not let this milter change headers; its mail passes as it is",
 			"offered", uint32(o.actions), "peer", s.peer())
 	}
-	return min(o.version, 6), s.actions, s.protocol, nil
+	return min(o.version, 6), s.actions, o.protocol & want, nil
 }
 
 func (s *session) connected(host string, client netip.AddrPort) {
@@ -110,6 +78,12 @@ func (s *session) connected(host string, client netip.AddrPort) {
 	// QUIRK: so Postfix names itself as the client of mail that comes by no
 	// SMTP: its own reports, and what programs hand to its sendmail command.
 	s.inside = host == "localhost" && client == netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	s.conn.goOn(gomilter.OptNoConnReply)
+}
+
+func (s *session) greeted(name string) {
+	s.helo = name
+	s.conn.goOn(gomilter.OptNoHeloReply)
 }
 
 func (s *session) reset() {
@@ -145,7 +119,7 @@ func (s *session) peer() string {
 	if s.client.IsValid() {
 		return s.client.String()
 	}
-	if a := s.conn.RemoteAddr(); a != nil && a.String() != "" && a.String() != "@" {
+	if a := s.conn.nc.RemoteAddr(); a != nil && a.String() != "" && a.String() != "@" {
 		return a.String()
 	}
 	return "local"
@@ -159,176 +133,21 @@ func (s *session) clientName() string {
 	return clip(s.host) + "[" + s.client.String() + "]"
 }
 
-// mail begins a message. Sendmail sends no abort between two, so whatever was
-// kept of the last one ends here; the macros of MAIL came just before it.
+// mail lets go of messages of no interest before anything more is sent.
 func (s *session) mail(from string, utf8 bool) {
-	macros := s.macro['M']
-	s.endMessage()
-	if macros != nil {
-		s.macro['M'] = macros
-	}
-	s.srv.seen.Add(1)
-	s.srv.progress.Add(1)
-	st := s.srv.state.Load()
-	m := &s.msg
-	m.st, m.from, m.inMessage = st, from, true
-	m.utf8 = utf8 || !ascii.Only(from)
-	m.trusted = st.trusts(s.client)
-	s.path = append(append(append(s.path[:0], '<'), from...), '>')
-	m.gate.Field(returnPath, s.path)
-	m.suspect = m.gate.Open()
-	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
-	m.octets.reset(&s.srv.memory, st.cfg.Limits.Report.Octets)
-}
-
-// returnPath names the field in which an MTA keeps the envelope sender.
-var returnPath = []byte("Return-Path")
-
-// endMessage gives back what the message held; the client stays.
-func (s *session) endMessage() {
-	if !s.msg.inMessage {
-		return
-	}
-	s.srv.progress.Add(-1)
-	m := &s.msg
-	m.octets.release()
-	*m = message{octets: m.octets}
-	for _, command := range [...]byte{'M', 'R', 'T', 'L', 'N', 'E'} {
-		if v, ok := s.macro[command]; ok {
-			s.macro[command] = v[:0]
-		}
-	}
-}
-
-// header takes one header field as the MTA has it: unfolded never, without
-// the space behind its colon.
-func (s *session) header(name, value []byte, cut bool) {
-	m := &s.msg
-	if m.passes {
-		return
-	}
-	st := m.st
-	if place := st.own.index(name); place >= 0 {
-		m.forged.add(&st.own, place, value, m.header, m.lines)
-	}
-	if m.fields == 0 {
-		m.writeReturnPath()
-	}
-	octets := len(name) + len(value) + 4
-	m.header += octets
-	m.lines += 1 + bytes.Count(value, newline)
-	if m.id == 0 && len(name) == len(messageID) && hasPrefixFold(name, messageID) {
-		m.id = s.srv.written.id(value)
-	}
-	// The MAIL argument says whether a message is internationalised. Only
-	// where none can come does its header.
-	if s.inside && !m.other8 && !ascii.Only(value) {
-		m.utf8 = isUTF8(value)
-		m.other8 = !m.utf8
-	}
-	if !m.suspect && st.cfg.LookAt == LookAtHeader {
-		m.gate.Field(name, value)
-	}
-	m.fields++
-	if cut {
-		m.cut = true
-	}
-	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.MaxHeaderOctets {
-		m.cut = true
-		if m.vital >= maxVital || octets > maxVitalOctets || !dsn.Decisive(name) {
-			return
-		}
-		m.vital++
-	}
-	m.octets.write(name)
-	m.octets.writeString(": ")
-	m.octets.write(value)
-	m.octets.writeString("\r\n")
-}
-
-const messageID = "Message-ID" // RFC 5322 section 3.6.4
-
-var newline = []byte{'\n'}
-
-// writeReturnPath writes the field that the MTA will put on top of the message
-// when it delivers it (RFC 5321 section 4.4): a bounce in words is known by its
-// null sender, here as in a mailbox.
-func (m *message) writeReturnPath() {
-	for i := 0; i < len(m.from); i++ {
-		if c := m.from[i]; c < ' ' || c == 0x7f {
-			return // no address: it would be a header of its own
-		}
-	}
-	if len(m.from) <= maxSender {
-		m.octets.writeString("Return-Path: <" + m.from + ">\r\n")
-	}
-}
-
-// maxSender is more than the longest reverse-path (RFC 5321 section 4.5.3.1.3).
-const maxSender = 320
-
-// body returns where the body goes, nil when enough of it was seen.
-func (s *session) body() *buffer {
-	m := &s.msg
-	if m.discard || m.octets.full || m.octets.size >= m.octets.limit && !m.octets.squeeze() {
-		return nil
-	}
-	return &m.octets
-}
-
-// The methods of a go-milter backend follow. They put their answers into the
-// connection's buffer and return none: go-milter would take 4 KiB to send
-// each octet, and on acceptance put a new backend in this one's place.
-
-// goOn answers a command, unless it was agreed that this one gets no answer.
-func (s *session) goOn(agreed gomilter.OptProtocol) {
-	if s.protocol&agreed == 0 {
-		s.conn.answer(gomilter.ActContinue)
-	}
-}
-
-// Connect is called once a connection, before any message.
-func (s *session) Connect(string, string, uint16, net.IP, *gomilter.Modifier) (gomilter.Response, error) {
-	s.goOn(gomilter.OptNoConnReply)
-	return nil, nil
-}
-
-// Helo is called once a connection or more often.
-func (s *session) Helo(name string, _ *gomilter.Modifier) (gomilter.Response, error) {
-	s.helo = name
-	s.goOn(gomilter.OptNoHeloReply)
-	return nil, nil
-}
-
-// MailFrom lets go of messages of no interest before anything more is sent.
-func (s *session) MailFrom(string, *gomilter.Modifier) (gomilter.Response, error) {
-	defer s.guard()
-	if s.msg.passes && s.protocol&gomilter.OptNoMailReply == 0 {
+	s.begin(from, utf8)
+	if s.msg.passes && !s.conn.agreed(gomilter.OptNoMailReply) {
 		s.pass()
-		return nil, nil
+		return
 	}
-	s.goOn(gomilter.OptNoMailReply)
-	return nil, nil
+	s.conn.goOn(gomilter.OptNoMailReply)
 }
 
-// RcptTo is not asked for, but an MTA may send it still.
-func (s *session) RcptTo(string, *gomilter.Modifier) (gomilter.Response, error) {
-	s.conn.answer(gomilter.ActContinue)
-	return nil, nil
-}
-
-// Header is never called: conn takes header fields.
-func (s *session) Header(string, string, *gomilter.Modifier) (gomilter.Response, error) {
-	return nil, nil
-}
-
-// Headers is called at the end of the header and decides: ordinary mail goes
-// its way, a report shows its body, and a message with forged headers waits
-// for its end, since only there may it be changed.
-func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Response, error) {
-	defer s.guard()
+// headerEnd decides: ordinary mail goes its way, a report shows its body, and a
+// message with forged headers waits for its end, since only there may it be
+// changed.
+func (s *session) headerEnd() {
 	m := &s.msg
-	noReply := s.protocol&gomilter.OptNoEOHReply != 0
 	m.suspect = m.suspect || m.gate.Open()
 	if m.forged.verdicts > 0 {
 		m.again = m.forged.count <= maxTags && s.srv.written.knows(m.forged.sum, m.id, time.Now())
@@ -342,26 +161,18 @@ func (s *session) Headers(textproto.MIMEHeader, *gomilter.Modifier) (gomilter.Re
 			m.writeReturnPath()
 		}
 		m.octets.writeString("\r\n")
-	case noReply, m.removes():
+	case s.conn.agreed(gomilter.OptNoEOHReply), m.removes():
 		m.discard = true
 		m.octets.release()
 	default:
 		s.pass()
-		return nil, nil
+		return
 	}
-	s.goOn(gomilter.OptNoEOHReply)
-	return nil, nil
+	s.conn.goOn(gomilter.OptNoEOHReply)
 }
 
-// BodyChunk is never called: conn takes the body.
-func (s *session) BodyChunk([]byte, *gomilter.Modifier) (gomilter.Response, error) {
-	return nil, nil
-}
-
-// Body is called at the end of the message: it is inspected, its changes go
-// out, it passes.
-func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
-	defer s.guard()
+// messageEnd has the message inspected, its changes go out, it passes.
+func (s *session) messageEnd() {
 	m := &s.msg
 	kind := dsn.KindNone
 	var add []field
@@ -376,10 +187,10 @@ func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
 	}
 	if s.conn.phase == phaseClosed { // nobody waits for it
 		s.endMessage()
-		return nil, nil
+		return
 	}
 	if s.change(add) {
-		s.conn.answer(gomilter.ActAccept)
+		s.conn.answer(gomilter.RespAccept)
 	}
 	s.count(kind)
 	// The MTA goes on while we write a line about it.
@@ -388,19 +199,14 @@ func (s *session) Body(*gomilter.Modifier) (gomilter.Response, error) {
 		s.logResult(&res)
 	}
 	s.endMessage()
-	return nil, nil
 }
 
-// Abort ends a message that is not to be delivered, or not now.
-func (s *session) Abort(*gomilter.Modifier) error {
-	defer s.guard()
-	s.endMessage()
-	return nil
-}
+// abort ends a message that is not to be delivered, or not now.
+func (s *session) abort() { s.endMessage() }
 
 // pass lets the rest of an ordinary message go by.
 func (s *session) pass() {
-	s.conn.answer(gomilter.ActAccept)
+	s.conn.answer(gomilter.RespAccept)
 	s.conn.setPhase(phaseIdle)
 	s.count(dsn.KindNone)
 	s.endMessage()
@@ -414,12 +220,6 @@ func (s *session) count(kind dsn.Kind) {
 	}
 	s.srv.metrics.message(kind)
 }
-
-// isForged reports whether the message has fields by our names that are not.
-func (m *message) isForged() bool { return m.forged.count > 0 && !m.trusted && !m.again }
-
-// removes reports whether the message has headers that are to go.
-func (m *message) removes() bool { return m.isForged() && m.st.cfg.ForgedHeaders == ForgedRemove }
 
 // change deletes forged headers and inserts ours. A message that is tagged
 // keeps no older tags, so that one who reads them finds one answer. change
@@ -444,7 +244,7 @@ func (s *session) change(add []field) bool {
 			s.srv.logs.warn(stageForged, what,
 				"forged", m.forged.count, "left", left, "queue_id", clip(s.queueID()), "client", s.clientName(), "from", clip(m.from))
 			if refuse {
-				s.conn.refuse(tooManyForged)
+				s.conn.answer(gomilter.NewResponseStr(byte(gomilter.ActReplyCode), tooManyForged))
 				return false
 			}
 			add = append(add, field{m.st.cfg.HeaderPrefix + tagForged, strconv.Itoa(left) + " left"})
@@ -478,11 +278,4 @@ const tooManyForged = "550 5.7.1 Too many header fields by names that are reserv
 // host hands in is never refused: the MTA would have to send it back, or keep it.
 func (s *session) mayRefuse() bool {
 	return s.msg.removes() && !s.inside && s.client.IsValid()
-}
-
-// guard ends the session, and only it, when something in it panics.
-func (s *session) guard() {
-	if v := recover(); v != nil {
-		s.conn.end(&panicError{v, debug.Stack()})
-	}
 }

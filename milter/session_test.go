@@ -540,8 +540,7 @@ func TestPanicsAreContained(t *testing.T) {
 	near, far := net.Pipe()
 	ses.conn = newConn(far, panicHandler{ses}, &ts.limits, &ts.draining, nil)
 	ses.conn.onClose = func(c *conn) { ts.report(ses, c.err) }
-	srv := &gomilter.Server{NewMilter: func() gomilter.Milter { return ses }}
-	go srv.Serve(&oneConn{conn: ses.conn})
+	go ses.conn.serve()
 	pc := newClient(t, near, offerAll)
 	pc.send(connectFrame("192.0.2.1"))
 	if _, err := near.Read(make([]byte, 1)); err == nil {

@@ -5,8 +5,16 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
+)
+
+const readSize = 8 << 10 // a bounce's commands up to its body, mostly
+
+var (
+	readPool    = sync.Pool{New: func() any { b := make([]byte, readSize); return &b }}
+	discardPool = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 )
 
 // take moves n octets of the current frame to dst, or nowhere. What is not
@@ -105,7 +113,7 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 			deadline = c.begun.Add(l.FrameTimeout)
 		}
 		idle := c.phase <= phaseIdle && !within
-		if err := c.Conn.SetReadDeadline(deadline); err != nil {
+		if err := c.nc.SetReadDeadline(deadline); err != nil {
 			return 0, readError(err, within)
 		}
 		// After the deadline was set: interrupt comes before or after both.
@@ -117,7 +125,7 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		if c.quick != nil && !c.replied {
 			c.quick()
 		}
-		n, err := c.Conn.Read(p)
+		n, err := c.nc.Read(p)
 		if n > 0 {
 			c.replied = false
 			if within {
@@ -154,32 +162,4 @@ func readError(err error, within bool) error {
 		return io.EOF // a way to hang up
 	}
 	return fmt.Errorf("reading: %w", err)
-}
-
-var errWrite = errors.New("writing")
-
-// flush sends the answers that wait. Once that has failed nothing more is sent:
-// a peer that does not read holds a session for one write timeout, no longer.
-func (c *conn) flush() error {
-	if c.broken != nil {
-		c.reply = nil
-		return c.broken
-	}
-	if len(c.reply) == 0 {
-		return nil
-	}
-	c.Conn.SetWriteDeadline(time.Now().Add(c.limits.Load().WriteTimeout))
-	_, err := c.Conn.Write(c.reply)
-	c.replied = true
-	c.reply = c.reply[:0]
-	if cap(c.reply) > flushSize {
-		c.reply = nil
-	}
-	if err != nil {
-		if isTimeout(err) {
-			err = errTimeout
-		}
-		c.broken = fmt.Errorf("%w: %w", errWrite, err)
-	}
-	return c.broken
 }
