@@ -73,8 +73,8 @@ func Grows(e *classify.Engine, r Recipe) string {
 		raw := r.Message(size)
 		before, last, c = last, c, e.Classify(context.Background(), raw).Work
 		switch {
-		case before == 0 || c-last < little || last < before:
-		case float64(c-last) <= MaxGrowth*float64(max(1, last-before)) || float64(c) <= MaxGrowth*float64(last):
+		case before == 0, c-last < little, last < before,
+			float64(c) <= MaxGrowth*float64(last), float64(c-last) <= MaxGrowth*float64(last-before):
 			row = 0
 		default:
 			if row++; row == 2 {

@@ -20,7 +20,7 @@ const (
 // Units of work, see [Budget]: of a line beside its octets, of an address that
 // is looked at, and of a recipient.
 const (
-	unitsLine      = 8
+	unitsLine      = 16
 	unitsAddress   = 40
 	unitsRecipient = 100
 )
