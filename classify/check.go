@@ -34,7 +34,7 @@ func Check(rulesDir string, files []string) Problems {
 	}
 	// What was read of a broken file is checked all the same, so that one
 	// run shows everything.
-	if slices.ContainsFunc(set.Rules, func(r *rules.Rule) bool { return r.Admin }) {
+	if slices.ContainsFunc(set.Rules, func(r *rules.Compiled) bool { return r.Admin }) {
 		// Built-in rules must stand on their own; an administrator's rule
 		// may well take their examples.
 		alone, _ := rules.Load("")

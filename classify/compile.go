@@ -26,7 +26,7 @@ const (
 
 // rule is a text rule ready for matching.
 type rule struct {
-	*rules.Rule
+	*rules.Compiled
 	index       int // in the order of files and lines
 	tier        tier
 	conds       int
@@ -283,8 +283,8 @@ func (m *matcher) namesTail(s string) bool {
 	return slices.ContainsFunc(m.tailWords, func(w string) bool { return strings.Contains(s, w) })
 }
 
-func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map[string]int16) {
-	v := &rule{Rule: r, index: i, category: Category(reason.Category), kind: Type(reason.Type), givenUp: reason.GivenUp}
+func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers map[string]int16) {
+	v := &rule{Compiled: r, index: i, category: Category(reason.Category), kind: Type(reason.Type), givenUp: reason.GivenUp}
 	if r.Type != "" {
 		v.kind = Type(r.Type)
 	}
@@ -330,7 +330,7 @@ func (c *compiler) rule(i int, r *rules.Rule, reason rules.Reason, providers map
 			c.m.patterns[p].place = true
 		}
 	}
-	v.conds = conditions(r)
+	v.conds = conditions(&r.Rule)
 	if r.Regex != "" {
 		v.prefilter, v.size = prefilter(r.Regex), instructions(r.Regex)
 		v.literals = c.phrases(literals(r.Regex), anywhere)

@@ -78,7 +78,7 @@ func newEngine(set *rules.Set) (*Engine, error) {
 	if e.match, err = compile(set, names); err != nil {
 		return nil, err
 	}
-	e.hasAdmin = slices.ContainsFunc(set.Rules, func(r *rules.Rule) bool { return r.Admin })
+	e.hasAdmin = slices.ContainsFunc(set.Rules, func(r *rules.Compiled) bool { return r.Admin })
 	e.pool.New = func() any {
 		return &inquest{e: e, asked: make([]int32, len(e.match.rules))}
 	}

@@ -17,7 +17,7 @@ type builder struct {
 	reasonByID map[string]Reason
 	// What rules may name, sorted.
 	reasonNames, providerNames []string
-	ruleByID                   map[string]*Rule
+	ruleByID                   map[string]*Compiled
 	// Named lists of phrases: those of every file, and with them those of the
 	// file that is read.
 	shared, lists map[string]*phraseList

@@ -76,7 +76,7 @@ func (b *builder) unusedLists(file string) {
 }
 
 // phrases reads a list of phrases or tokens; "@" of near stands for an address.
-func (b *builder) phrases(v *Rule, key string, list []toml.Text) []string {
+func (b *builder) phrases(v *Compiled, key string, list []toml.Text) []string {
 	var out []string
 	b.eachPhrase(v.File, key, list, func(phrase string, line int) {
 		out = append(out, phrase)

@@ -68,7 +68,7 @@ func (f *File) decode() (*ruleFile, Problems) {
 // rules reads one rule file.
 func (b *builder) rules(f File) {
 	if b.ruleByID == nil {
-		b.ruleByID = map[string]*Rule{}
+		b.ruleByID = map[string]*Compiled{}
 	}
 	b.reasonNames, b.providerNames = reasonIDs(b.reasonByID), providerNames(b.set.Providers)
 	parse := f.parse
@@ -101,10 +101,10 @@ func (b *builder) rules(f File) {
 }
 
 // rule reads a rule, checks what only the whole of it shows, and files it.
-func (b *builder) rule(f File, t ruleText) *Rule {
-	v := &Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin, PhraseLines: map[string]int{},
+func (b *builder) rule(f File, t ruleText) *Compiled {
+	v := &Compiled{PhraseLines: map[string]int{}, Rule: Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin,
 		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
-		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last, Shadow: t.Shadow}
+		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last, Shadow: t.Shadow}}
 	if t.ID.Line > 0 && !validID(v.ID) {
 		b.complain(f.Name, t.ID.Line, "id %q must be of lower-case letters, digits and dashes, 64 at most", v.ID)
 	}
@@ -156,7 +156,7 @@ func (b *builder) rule(f File, t ruleText) *Rule {
 }
 
 // checkRule checks what only the whole rule shows, and files it.
-func (b *builder) checkRule(v *Rule) {
+func (b *builder) checkRule(v *Compiled) {
 	bad := func(format string, args ...any) { b.complain(v.File, v.Line, format, args...) }
 	if v.ID == "" {
 		bad("a rule needs an id")
@@ -232,6 +232,6 @@ func (b *builder) override(f File, o override) {
 // applyOverrides takes out the rules that an administrator disabled or replaced.
 func (b *builder) applyOverrides() {
 	for _, o := range b.overrides {
-		b.set.Rules = slices.DeleteFunc(b.set.Rules, func(v *Rule) bool { return v.ID == o.id && !v.Admin })
+		b.set.Rules = slices.DeleteFunc(b.set.Rules, func(v *Compiled) bool { return v.ID == o.id && !v.Admin })
 	}
 }

@@ -150,24 +150,27 @@ type Rule struct {
 	NotExamples []Example `json:"not_examples,omitempty"` // must not reach this rule
 	File        string    `json:"file"`
 	Line        int       `json:"line"`
-
-	Pattern     *regexp.Regexp  `json:"-"` // Regex, compiled
-	CodeMatch   []CodePattern   `json:"-"` // Codes, parsed
-	StatusMatch []StatusPattern `json:"-"` // Statuses, parsed
-	PhraseLines map[string]int  `json:"-"` // line of each phrase and token, or of the name of its list
-	Broken      bool            `json:"-"` // something of it could not be read
 }
 
-// Clone returns a copy of what the rule says, without what was made of it for
-// matching. The two share nothing.
+// Clone returns a copy that shares nothing with the rule.
 func (r *Rule) Clone() Rule {
 	c := *r
 	for _, list := range []*[]string{&c.Providers, &c.Codes, &c.Statuses, &c.RemoteMTAs, &c.Any, &c.All, &c.None, &c.Tokens, &c.Near} {
 		*list = slices.Clone(*list)
 	}
 	c.Examples, c.NotExamples = slices.Clone(r.Examples), slices.Clone(r.NotExamples)
-	c.Pattern, c.CodeMatch, c.StatusMatch, c.PhraseLines = nil, nil, nil, nil
 	return c
+}
+
+// Compiled is a rule with what matching and checking need beside its words.
+type Compiled struct {
+	Rule
+
+	Pattern     *regexp.Regexp  // Regex, compiled
+	CodeMatch   []CodePattern   // Codes, parsed
+	StatusMatch []StatusPattern // Statuses, parsed
+	PhraseLines map[string]int  // line of each phrase and token, or of the name of its list
+	Broken      bool            // something of it could not be read
 }
 
 // Whom a rule may want a reply to name, and not the recipient; or whose recipient
@@ -210,10 +213,10 @@ type Set struct {
 	Greetings []string // words that address the reader
 	Witness   Witness
 	Elsewhere Elsewhere
-	Light     []string // words that may stand between phrases near each other
-	Rules     []*Rule  // in the order of files and lines, the administrator's last
-	Bare      Caution  // where codes decided and there were no words
-	Unread    Caution  // where codes decided beside words that no rule knows
+	Light     []string    // words that may stand between phrases near each other
+	Rules     []*Compiled // in the order of files and lines, the administrator's last
+	Bare      Caution     // where codes decided and there were no words
+	Unread    Caution     // where codes decided beside words that no rule knows
 	Codes     *Codes
 	Version   string // short hash over all files that were read
 }
