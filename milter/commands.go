@@ -11,8 +11,9 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// handler is what stands behind a conn. Each of its methods is one command of
-// the protocol, and answers through the conn where it says so.
+// handler is the milter behind a conn: the session, or what a test puts in its
+// place. Each command that was checked calls one method, which answers through
+// the conn where it says so; the conn answers the others.
 type handler interface {
 	// offered decides what is agreed on.
 	offered(offer) (version uint32, a gomilter.OptAction, p gomilter.OptProtocol, err error)
