@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // Bounds on one message.
@@ -61,11 +62,16 @@ func cpu() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
+// Unbounded returns an engine that has no bound on work.
+func Unbounded() (*classify.Engine, error) {
+	return classify.New(classify.Options{Limits: dsn.Limits{Work: 1 << 40}})
+}
+
 // Grows says why the work for a recipe's messages grows faster than their
 // length, "" if it does not: twice the length costs no more than MaxGrowth times
 // as much, nor does what the second half adds. A step is no growth, for what makes
-// a message longer may give it one more part, or a list that ends; twice in a row
-// it is.
+// a message longer may give it one more part, or a list that ends; three times in a
+// row it is. The engine is to have no bound on work, or growth would end there.
 func Grows(e *classify.Engine, r Recipe) string {
 	const little = 20_000
 	var before, last, c, row int
@@ -77,7 +83,7 @@ func Grows(e *classify.Engine, r Recipe) string {
 			float64(c) <= MaxGrowth*float64(last), float64(c-last) <= MaxGrowth*float64(last-before):
 			row = 0
 		default:
-			if row++; row == 2 {
+			if row++; row == 3 {
 				return fmt.Sprintf("work %d, %d and %d for half of half, half and all of %d octets", before, last, c, len(raw))
 			}
 		}
