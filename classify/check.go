@@ -64,6 +64,7 @@ func checkSet(set *rules.Set, adminOnly bool) Problems {
 		c.dead(r)
 		if !r.Broken { // else its examples would only repeat what is wrong
 			c.examples(r)
+			c.sweep(r)
 		}
 	}
 	c.duplicates(adminOnly)

@@ -36,6 +36,10 @@ type ruleText struct {
 	Last, Shadow                bool
 	Examples                    []exampleText
 	NotExamples                 []exampleText `toml:"not_examples"`
+	Accepted                    []struct {
+		Line              toml.Line
+		Phrase, Rule, Why string
+	}
 }
 
 // exampleText is an example as it is written: as a table, or as its reply alone.
@@ -150,6 +154,12 @@ func (b *builder) rule(f File, t ruleText) *Compiled {
 	}
 	for _, e := range t.NotExamples {
 		v.NotExamples = append(v.NotExamples, b.example(f, e))
+	}
+	for _, a := range t.Accepted {
+		if a.Phrase == "" || a.Rule == "" || a.Why == "" {
+			b.complain(f.Name, int(a.Line), "what is accepted needs a phrase, the rule that gets it, and why")
+		}
+		v.Accepted = append(v.Accepted, Accepted{Phrase: a.Phrase, Rule: a.Rule, Why: a.Why, Line: int(a.Line)})
 	}
 	b.checkRule(v)
 	return v

@@ -127,29 +127,30 @@ type Compound struct {
 // Rule is one text rule. Phrases are in the form in which texts are matched:
 // lower case, single spaces, straight quotes.
 type Rule struct {
-	ID          string    `json:"id"`
-	Reason      string    `json:"reason"`
-	Type        string    `json:"type,omitempty"` // overrides the reason's type
-	Providers   []string  `json:"provider,omitempty"`
-	Codes       []string  `json:"code,omitempty"`
-	Statuses    []string  `json:"status,omitempty"`
-	RemoteMTAs  []string  `json:"remote_mta,omitempty"` // one of these hosts, or one below it, refused
-	Any         []string  `json:"any,omitempty"`
-	All         []string  `json:"all,omitempty"`
-	None        []string  `json:"none,omitempty"`
-	Tokens      []string  `json:"token,omitempty"`
-	Near        []string  `json:"near,omitempty"` // one of these near a phrase of Any
-	Regex       string    `json:"regex,omitempty"`
-	About       string    `json:"about,omitempty"`  // whom the reply must name: one of the Abouts
-	Within      bool      `json:"within,omitempty"` // phrases may begin within a word
-	StockPhrase bool      `json:"stock_phrase,omitempty"`
-	Last        bool      `json:"last,omitempty"` // a stock phrase behind all others
-	Shadow      bool      `json:"shadow,omitempty"`
-	Admin       bool      `json:"admin,omitempty"` // from the administrator's rules
-	Examples    []Example `json:"examples"`
-	NotExamples []Example `json:"not_examples,omitempty"` // must not reach this rule
-	File        string    `json:"file"`
-	Line        int       `json:"line"`
+	ID          string     `json:"id"`
+	Reason      string     `json:"reason"`
+	Type        string     `json:"type,omitempty"` // overrides the reason's type
+	Providers   []string   `json:"provider,omitempty"`
+	Codes       []string   `json:"code,omitempty"`
+	Statuses    []string   `json:"status,omitempty"`
+	RemoteMTAs  []string   `json:"remote_mta,omitempty"` // one of these hosts, or one below it, refused
+	Any         []string   `json:"any,omitempty"`
+	All         []string   `json:"all,omitempty"`
+	None        []string   `json:"none,omitempty"`
+	Tokens      []string   `json:"token,omitempty"`
+	Near        []string   `json:"near,omitempty"` // one of these near a phrase of Any
+	Regex       string     `json:"regex,omitempty"`
+	About       string     `json:"about,omitempty"`  // whom the reply must name: one of the Abouts
+	Within      bool       `json:"within,omitempty"` // phrases may begin within a word
+	StockPhrase bool       `json:"stock_phrase,omitempty"`
+	Last        bool       `json:"last,omitempty"` // a stock phrase behind all others
+	Shadow      bool       `json:"shadow,omitempty"`
+	Admin       bool       `json:"admin,omitempty"` // from the administrator's rules
+	Examples    []Example  `json:"examples"`
+	NotExamples []Example  `json:"not_examples,omitempty"` // must not reach this rule
+	Accepted    []Accepted `json:"accepted,omitempty"`
+	File        string     `json:"file"`
+	Line        int        `json:"line"`
 }
 
 // Clone returns a copy that shares nothing with the rule.
@@ -159,6 +160,7 @@ func (r *Rule) Clone() Rule {
 		*list = slices.Clone(*list)
 	}
 	c.Examples, c.NotExamples = slices.Clone(r.Examples), slices.Clone(r.NotExamples)
+	c.Accepted = slices.Clone(r.Accepted)
 	return c
 }
 
@@ -199,6 +201,15 @@ type Example struct {
 	Code         int    `json:"code,omitempty"`
 	Action       string `json:"action,omitempty"`
 	Line         int    `json:"line"`
+}
+
+// Accepted is a phrase that by itself goes to another rule, with another reason,
+// and why that is right.
+type Accepted struct {
+	Phrase string `json:"phrase"`
+	Rule   string `json:"rule"`
+	Why    string `json:"why"`
+	Line   int    `json:"line"`
 }
 
 // Set is all of the data.

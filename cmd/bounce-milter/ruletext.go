@@ -58,6 +58,9 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	for _, ex := range r.NotExamples {
 		p.field("not", exampleText(ex))
 	}
+	for _, ac := range r.Accepted {
+		p.field("accepted", fmt.Sprintf("%q alone goes to %s: %s", ac.Phrase, ac.Rule, ac.Why))
+	}
 	p.field("advice", reason.Address.Of(typ)+" "+reason.Advice)
 }
 
