@@ -12,7 +12,7 @@ import (
 // Options choose what an [Engine] judges by.
 type Options struct {
 	RulesDir string     // folder of the administrator's rule files *.toml, "" for none
-	Limits   dsn.Limits // bounds on reading a message
+	Limits   dsn.Limits // bounds on reading and judging a message; a zero field has its default
 }
 
 // Engine judges. It does not change once made, and serves any number of
@@ -29,9 +29,9 @@ type Engine struct {
 	pool        sync.Pool
 }
 
-// New loads the embedded rules and the administrator's, which must pass the
-// checks of `rules test`. The error is [Problems]: every problem there
-// is, each with its file and line.
+// New loads the built-in rules and the administrator's, which must pass [Check]. A
+// folder that does not exist holds no rules. The error wraps [Problems] where files
+// are wrong: every problem there is, each with its file and line.
 func New(opts Options) (*Engine, error) {
 	known := make(chan error, 1)
 	go func() { known <- dsn.Load() }() // meanwhile
@@ -112,7 +112,8 @@ func (e *Engine) end(q *inquest) {
 	e.pool.Put(q)
 }
 
-// Judge says what a piece of evidence means.
+// Judge says what a piece of evidence means. [Engine.ClassifyReply] says beside it what
+// codes were read, and what they say became of the mail.
 func (e *Engine) Judge(ev *Evidence) Verdict {
 	q := e.begin(ev)
 	v := q.verdict(q.climb())

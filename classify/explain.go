@@ -57,11 +57,11 @@ type RuleMatch struct {
 	Lost   string   `json:"lost"` // why it did not decide, "" for the rule that did
 }
 
-// Explain judges like Judge and keeps record of everything.
+// Explain judges like [Engine.ClassifyReply] and says how the verdict came about.
 func (e *Engine) Explain(ev *Evidence) *Explanation { return e.explain(ev, nil, false) }
 
-// ExplainMessage judges like Message and keeps record of everything: an
-// explanation for each recipient, nil for one whose mail did not bounce.
+// ExplainMessage judges like [Engine.Classify] and says how each verdict came about:
+// one explanation for each of Result.Recipients, nil for one whose mail did not bounce.
 func (e *Engine) ExplainMessage(ctx context.Context, raw []byte) (Result, []*Explanation) {
 	var evidence []Evidence
 	var incomplete []bool

@@ -9,6 +9,15 @@
 // Every octet it reads was written by a stranger. Nothing here panics, fails
 // or costs more than linear time in the octets looked at, which [Limits]
 // bound; what cannot be read is left out.
+//
+// [Read] reads a message, for any number of goroutines at once; what it returns is
+// the caller's own. A [Gate] tells from the header alone whether that is worth the
+// trouble. [Excerpt] makes a long message short and keeps what counts, for programs that
+// cannot hold all of it. No function needs to be called before another: what is known
+// of reports and notices is part of the program, and is loaded when first wanted.
+//
+// Names and fields are under Semantic Versioning (docs/api in the repository). What is
+// read out of a message that keeps to no standard may get better with any release.
 package dsn
 
 import "github.com/bounce-milter/bounce-milter/classify/reply"

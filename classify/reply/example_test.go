@@ -6,53 +6,51 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
-// A reply of many lines repeats its codes; Postfix joins the lines and wraps the
-// reply into words of its own.
+// Parse finds the codes of a reply wherever a server, a log or a notice put them.
 func ExampleParse() {
-	r := reply.Parse("host mx.example.com[192.0.2.1] said: 552-5.2.2 The mailbox is full, 552 5.2.2 try again later")
-	fmt.Println(r.Code, r.Status)
-	fmt.Println(r.Text)
+	for _, s := range []string{
+		"550 5.1.1 No such user here",
+		"550-5.7.26 This mail is\n550-5.7.26 not\n550 5.7.26 authenticated",
+		"host mx.example.com[192.0.2.1] said: 452 4.2.2 Mailbox full (in reply to RCPT TO command)",
+		"Sorry, no mailbox here by that name. (#5.1.1)",
+		"connection timed out",
+	} {
+		r := reply.Parse(s)
+		fmt.Printf("%d %q %s\n", r.Code, r.Status, r.Text)
+	}
 	// Output:
-	// 552 5.2.2
-	// host mx.example.com[192.0.2.1] said: 552-5.2.2 The mailbox is full, try again later
+	// 550 "5.1.1" 550 5.1.1 No such user here
+	// 550 "5.7.26" 550-5.7.26 This mail is not authenticated
+	// 452 "4.2.2" host mx.example.com[192.0.2.1] said: 452 4.2.2 Mailbox full (in reply to RCPT TO command)
+	// 0 "5.1.1" Sorry, no mailbox here by that name. (#5.1.1)
+	// 0 "" connection timed out
 }
 
-// What a remote server passes on holds the reply that says most.
-func ExampleParse_wrapped() {
-	r := reply.Parse("550 5.0.350 Remote server returned an error -> 552 5.2.2 <u@example.com>: over quota")
-	fmt.Println(r.Code, r.Status)
-	// Output: 552 5.2.2
-}
-
-func ExampleParseStatus() {
-	s := reply.ParseStatus("5.7.26")
-	fmt.Println(s.Class, s.Subject, s.Detail, s.Generic())
-	fmt.Println(reply.ParseStatus("5.07.26") == reply.Status{})
+// A Status compares with ==, and marshals as it is written.
+func ExampleStatus() {
+	s := reply.ParseStatus("5.2.2")
+	fmt.Println(s, s.Class, s.Subject, s.Detail, s.Generic())
+	fmt.Println(s == reply.Status{Class: 5, Subject: 2, Detail: 2})
+	fmt.Println(reply.ParseStatus("5.0.0").Generic(), s.TellsMore(reply.ParseStatus("5.2.0")))
+	fmt.Println(reply.ParseStatus("12.5.2026") == reply.Status{}) // no code
 	// Output:
-	// 5 7 26 false
+	// 5.2.2 5 2 2 false
+	// true
+	// true true
 	// true
 }
 
-func ExampleStatus_TellsMore() {
-	field, said := reply.ParseStatus("5.0.0"), reply.ParseStatus("5.1.1")
-	fmt.Println(said.TellsMore(field))
-	// Output: true
-}
-
-func ExampleLeadingCode() {
-	for _, s := range []string{"550<u@example.com> is unknown", "550-1234567 is the number to call", "User unknown"} {
-		fmt.Println(reply.LeadingCode(s))
-	}
+// FindStatus reads what a Status field holds, comment and all (RFC 3464 section 2.3.4).
+func ExampleFindStatus() {
+	fmt.Println(reply.FindStatus("5.1.1 (bad destination mailbox address)"))
 	// Output:
-	// 550
-	// 0
-	// 0
+	// 5.1.1
 }
 
-func ExamplePlain() {
-	for _, r := range "«５５０：»" {
-		fmt.Printf("%c", reply.Plain(r))
-	}
-	fmt.Println()
-	// Output: "550:"
+// LeadingCode finds the code that a line of an SMTP dialogue begins with. A range or a
+// longer number is none.
+func ExampleLeadingCode() {
+	fmt.Println(reply.LeadingCode("550-5.1.1 unknown"), reply.LeadingCode("550-599 are taken"), reply.LeadingCode("5505"))
+	// Output:
+	// 550 0 0
 }

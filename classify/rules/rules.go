@@ -6,6 +6,10 @@
 // know is an error), says of every mistake in which file and line it is and
 // how to mend it, and hands plain values to package classify.
 //
+// Importers get Rule, Reason and what these are made of from an engine, as
+// copies; for these Semantic Versioning holds (docs/api/rules.txt). Load, Set
+// and the rest serve package classify alone and may change at any time.
+//
 //	reasons.toml      the reasons, with category, type, meaning and advice
 //	advice.toml       what is said beside that, for every reason alike
 //	providers.toml    who refuses mail: MX suffixes and words of their replies

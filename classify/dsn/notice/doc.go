@@ -20,4 +20,7 @@
 //
 // The text was written by a stranger: reading costs no more than a budget of work
 // allows, and what is kept of it is bounded.
+//
+// The package is a part of package dsn, which is what importers use: nothing here is
+// promised to stay.
 package notice
