@@ -1,7 +1,3 @@
-// Package api holds the library to what it promises: every exported name that an
-// importer may use stands in a listing below docs/api. The promise is that of
-// Semantic Versioning. A line that goes or changes breaks importers, a line that
-// comes is a feature, and neither happens without the listing in the same commit.
 package api
 
 import (
