@@ -3,6 +3,8 @@ package reply
 import (
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // Plain returns the plain form of a character, the same for the words of rules, of
@@ -50,6 +52,9 @@ func Lower(r rune) rune {
 // plain returns s with every character in its plain form, s itself where all are.
 // What is no UTF-8 stays.
 func plain(s string) string {
+	if ascii.Only(s) {
+		return s
+	}
 	for i, r := range s {
 		if r >= utf8.RuneSelf && Plain(r) != r {
 			return s[:i] + plainly(s[i:])

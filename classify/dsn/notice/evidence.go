@@ -51,7 +51,7 @@ func (n *Notice) gather(f *foundRecipient) *gathered {
 	e := k.said
 	switch {
 	case e != nil && (e.remote || strength < 2 || k.inDialogue) && (alone || e.sure || !k.own):
-		g.diagnostic, g.remoteMTA = reply.Parse(e.reply).Text, e.host
+		g.diagnostic, g.remoteMTA = n.parse(e.reply).Text, e.host
 	case strength > 0:
 		g.diagnostic = reply.Parse(n.quote(at, end)).Text
 	case (alone || !n.anyOwn) && !n.sayAt(f):
@@ -62,7 +62,7 @@ func (n *Notice) gather(f *foundRecipient) *gathered {
 		}
 		g.before, at, end = n.common.before, n.common.at, n.common.end
 		if n.common.strength > 0 {
-			g.diagnostic = reply.Parse(n.quote(at, end)).Text
+			g.diagnostic = n.parse(n.quote(at, end)).Text
 		}
 	}
 	g.diagnostic = n.complete(trimReply(g.diagnostic))
@@ -150,7 +150,7 @@ func (n *Notice) complete(said string) string {
 		}
 	}
 	if i, ok := n.firstLines[said]; ok {
-		return reply.Parse(n.dialogue[i].reply).Text
+		return n.parse(n.dialogue[i].reply).Text
 	}
 	return said
 }
