@@ -87,7 +87,7 @@ func (c checker) phrases(r *rule) {
 		for _, p := range list {
 			line := r.PhraseLines[p]
 			if n := normal(p); n != p {
-				c.complain(r.File, line, "rule %q: phrase %q can never match; texts are in lower case with single spaces and plain quotes, write %q", r.ID, p, n)
+				c.complain(r.File, line, "rule %q: phrase %q never matches: write %q, for texts are compared in lower case with single spaces and plain quotes", r.ID, p, n)
 				continue
 			}
 			if slices.Contains(r.Tokens, p) || p == rules.NearAddress {
@@ -97,7 +97,7 @@ func (c checker) phrases(r *rule) {
 			t.set("x " + p + " x")
 			t.mask()
 			if t.maskedWithin(0, len(t.norm)) {
-				c.complain(r.File, line, "rule %q: phrase %q can never match, for it holds an address, a host name or a URL, which are no words; make it a token", r.ID, p)
+				c.complain(r.File, line, "rule %q: phrase %q never matches, for it holds an address, a host name or a URL: make it a token", r.ID, p)
 			}
 		}
 	}
@@ -115,12 +115,12 @@ func (c checker) dead(r *rule) {
 	}
 	for _, p := range r.All {
 		if n := excluded(p); n != "" {
-			c.complain(r.File, r.PhraseLines[p], "rule %q is dead: all asks for %q, which holds %q of none", r.ID, p, n)
+			c.complain(r.File, r.PhraseLines[p], "rule %q never matches: \"all\" wants %q, and \"none\" excludes the %q in it", r.ID, p, n)
 		}
 	}
 	for _, p := range append(slices.Clone(r.Any), r.Tokens...) {
 		if n := excluded(p); n != "" {
-			c.complain(r.File, r.PhraseLines[p], "rule %q: phrase %q is dead, for it holds %q of none", r.ID, p, n)
+			c.complain(r.File, r.PhraseLines[p], "rule %q: phrase %q never matches: \"none\" excludes the %q in it", r.ID, p, n)
 		}
 	}
 }

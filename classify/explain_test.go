@@ -89,7 +89,7 @@ examples = ["550 brown"]
 		{"phrase", Evidence{Reply: "550 no such user, over quota"},
 			"unknown-user: ; full: its longest phrase has 10 characters, the winner's 12"},
 		{"position", Evidence{Reply: "550 green or brown"},
-			"house: ; house-later: alike in all that counts, but the winner stands before it in the files"},
+			"house: ; house-later: both rank alike, and the winner comes first in the files"},
 		{"stock phrase", Evidence{Reply: "550 mailbox full, rejected"},
 			"full: ; nothing-said: a stock phrase counts only where no other rule matches"},
 		{"scope", Evidence{Reply: "550 over quota here, host mx.example.com said: 550 5.1.1 user unknown"},
@@ -102,9 +102,9 @@ examples = ["550 brown"]
 		{"shadow", Evidence{Reply: "550 purple, over quota"},
 			"trial: a shadow rule has no effect; full: "},
 		{"stock phrase of a wrapper", Evidence{Reply: "550 rejected, host mx.example.com said: 552 5.2.2 who knows"},
-			"nothing-said: a stock phrase around the quoted reply is never considered"},
+			"nothing-said: stock phrases around a quoted reply are left out"},
 		{"words that say nothing", Evidence{Reply: "552 5.2.2 rejected"},
-			"nothing-said: it says that these words say nothing, which leaves the word to the codes"},
+			"nothing-said: its reason is \"unknown\", so the codes decide"},
 	} {
 		x := e.Explain(&c.ev)
 		var got []string
@@ -127,7 +127,7 @@ func TestExplainWhy(t *testing.T) {
 		{Evidence{Reply: "550 5.1.1"}, "There are no words, so the codes decide: the code table lists 550 5.1.1 as"},
 		{Evidence{Reply: "550 5.1.1", Notice: "the moon is wrong"}, "No rule knows the words of the notice, so the codes decide: "},
 		{Evidence{Reply: "550 5.1.1 the moon is wrong"}, "No rule knows the words, so the codes decide: "},
-		{Evidence{Reply: "552 5.2.2 rejected"}, "Rule nothing-said says that the words say nothing, so the codes decide: "},
+		{Evidence{Reply: "552 5.2.2 rejected"}, "The reason of rule nothing-said is \"unknown\", so the codes decide: "},
 		{Evidence{Reply: "550 over quota and no such user"}, `The words decide before any code: rule unknown-user (a.toml:1) matches "no such user" in the reply, which ranks before 1 other rule.`},
 		{Evidence{}, "Neither words nor codes say what happened."},
 	} {

@@ -137,11 +137,11 @@ func (q *inquest) lost(m, won match) string {
 	case m.rule.Shadow && !q.e.testing:
 		return "a shadow rule has no effect"
 	case inWrapper:
-		return "a stock phrase around the quoted reply is never considered"
+		return "stock phrases around a quoted reply are left out"
 	case won.rule == nil && m.rule.Reason == rules.Unknown:
-		return "it says that these words say nothing, which leaves the word to the codes"
+		return "its reason is \"unknown\", so the codes decide"
 	case won.rule == nil:
-		return "a rule that ranks before it says that the words say nothing"
+		return "the reason of a rule that ranks before it is \"unknown\""
 	case m.rule.Admin != won.rule.Admin:
 		return "an administrator's rule comes before it"
 	case m.rule.stock() != won.rule.stock():
@@ -157,7 +157,7 @@ func (q *inquest) lost(m, won match) string {
 	case q.runes(m) != q.runes(won):
 		return fmt.Sprintf("its longest phrase has %s, the winner's %d", plural(int(q.runes(m)), "character"), q.runes(won))
 	}
-	return "alike in all that counts, but the winner stands before it in the files"
+	return "both rank alike, and the winner comes first in the files"
 }
 
 // runes is the length of the longest phrase by which a rule matched.
@@ -190,7 +190,7 @@ func (q *inquest) why(f finding, kind Type, safer string) string {
 		s = "Neither words nor codes say what happened"
 	}
 	if f.reason == rules.Unknown && f.category != Unclassified {
-		s += "; that places the bounce, and does not say what happened"
+		s += "; the category is known by that, what happened is not"
 	}
 	if kind != f.kind && safer != "" {
 		s += fmt.Sprintf("; the type is %s instead of %s because %s", kind, f.kind, safer)
@@ -202,7 +202,7 @@ func (q *inquest) why(f finding, kind Type, safer string) string {
 func (q *inquest) wordless() string {
 	for _, m := range q.sorted() {
 		if m.rule.Reason == rules.Unknown && !m.rule.Shadow {
-			return "Rule " + m.rule.ID + " says that the words say nothing"
+			return "The reason of rule " + m.rule.ID + " is \"unknown\""
 		}
 	}
 	switch {
@@ -222,9 +222,9 @@ func (q *inquest) chosen(f finding) string {
 	}
 	switch c := f.pair.Choices; {
 	case f.choice != c[0].Category && Category(c[0].Category) == DMARC:
-		return ", and dmarc is not named"
+		return ", and nothing names DMARC"
 	case f.choice != c[0].Category:
-		return ", and the words are about the side that " + f.choice + " is about"
+		return ", and the words are about the side (sender or recipient) that " + f.choice + " is about"
 	case c[0].Rows > c[1].Rows:
 		return ", and the one with more rows wins"
 	}
