@@ -180,6 +180,9 @@ func (b *builder) checkRule(v *Compiled) {
 	} else if !v.Admin && len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Providers) == 0 {
 		bad("rule %q has no words: codes alone belong into the code tables unless a provider is named", v.ID)
 	}
+	if v.Regex != "" && len(v.Any)+len(v.All)+len(v.Tokens) == 0 {
+		bad("rule %q has a regex and no words: give it the phrases (any, all or token) without which the regex cannot match", v.ID)
+	}
 	if len(v.Near) > 0 && len(v.Any) == 0 {
 		bad("rule %q has near and no any: what shall be near?", v.ID)
 	}
