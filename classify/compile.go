@@ -39,7 +39,6 @@ type rule struct {
 	all, none   []int32
 	near        []int32        // one of these must stand near a pattern of any
 	nearAddress bool           // or an address
-	literals    []int32        // patterns of which a text that the expression matches holds one; none where empty
 	inTail      bool           // the expression speaks of a note behind the reply
 	prefilter   *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
 	size        int            // of the expression, in instructions
@@ -112,7 +111,7 @@ type where uint8
 
 const (
 	inWords  where = iota // at the beginning of a word, if it begins with a letter
-	anywhere              // also within a word: what excludes a rule, a part of an expression
+	anywhere              // also within a word: what excludes a rule
 	inURL                 // a token: also within URLs, hosts and addresses
 )
 
@@ -247,7 +246,7 @@ func (m *matcher) sort() {
 	}
 	m.patterns = sorted
 	for _, r := range m.rules {
-		for _, list := range [][]int32{r.any, r.all, r.none, r.near, r.literals} {
+		for _, list := range [][]int32{r.any, r.all, r.none, r.near} {
 			for i, p := range list {
 				list[i] = number[p]
 			}
@@ -333,7 +332,6 @@ func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers
 	v.conds = conditions(&r.Rule)
 	if r.Regex != "" {
 		v.prefilter, v.size = prefilter(r.Regex), instructions(r.Regex)
-		v.literals = c.phrases(literals(r.Regex), anywhere)
 	}
 	c.m.rules = append(c.m.rules, v)
 
@@ -346,9 +344,6 @@ func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers
 			}
 		}
 		set = []int32{longest}
-	}
-	if len(set) == 0 {
-		set = v.literals
 	}
 	stock := v.stock()
 	for _, p := range set {

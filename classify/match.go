@@ -142,9 +142,6 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	if !ok {
 		return
 	}
-	if !q.mayMatch(r, t, from) {
-		return
-	}
 	if len(r.Near) > 0 || r.kind == Hard && !r.Admin && longest >= 0 && t.guarded {
 		at, ok := q.placeOf(r, longest, t, from)
 		if !ok || r.kind == Hard && !r.Admin && q.elsewhere(t, int(at.from), int(at.to)) {
@@ -162,13 +159,6 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 		return
 	}
 	q.keep(m)
-}
-
-// mayMatch reports whether a text holds what a rule's expression, if it has one,
-// cannot match without. Within notes behind the reply patterns are not found
-// that do not speak of them, so an expression that does is not told by its own.
-func (q *inquest) mayMatch(r *rule, t *text, from int) bool {
-	return len(r.literals) == 0 || r.inTail || slices.ContainsFunc(r.literals, func(p int32) bool { return t.in(p, from) })
 }
 
 // beaten reports whether a better rule than r, whatever its phrases are, was

@@ -1,0 +1,50 @@
+package classify
+
+import (
+	"regexp"
+	"regexp/syntax"
+)
+
+// prefilter returns an expression that matches whatever expr matches and is
+// much faster where it does not: regexp looks for a literal first, but only
+// where nothing, not even a word boundary, stands before it. It is nil where
+// expr has no such form.
+func prefilter(expr string) *regexp.Regexp {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil || re.Op != syntax.OpConcat || len(re.Sub) < 2 ||
+		re.Sub[0].Op != syntax.OpWordBoundary || re.Sub[1].Op != syntax.OpLiteral {
+		return nil
+	}
+	re.Sub = re.Sub[1:]
+	fast, err := regexp.Compile(re.String())
+	if err != nil {
+		return nil
+	}
+	return fast
+}
+
+// instructions returns how long the program is that an expression becomes.
+func instructions(expr string) int {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(prog.Inst)
+}
+
+// units is the work of matching the rule's expression with a text of n octets.
+// The longer the expression, the more ways there are to be tried at an octet.
+// Package regexp tries one after another, and remembers where it was, while that
+// takes no more than a table of 256 K bits; else it follows all at once, which
+// takes longer.
+func (r *rule) units(n int) int {
+	units := (unitsRegex + r.size/6) * n
+	if r.size*n > 256<<10 || r.size > 500 {
+		units *= 2
+	}
+	return units
+}
