@@ -90,13 +90,13 @@ func (q *inquest) recipientBetween(t *text, g place, from int) bool {
 // where it begins if a colon opens it.
 func (t *text) clause(from, to int) (lo, colon, hi int) {
 	lo, colon = from, -1
-	for lo > 0 && from-lo < maxClause && !t.endsClause(lo-1) {
+	for lo > 0 && from-lo < maxClause && (octets[t.norm[lo-1]]&octetClause == 0 || !t.endsClause(lo-1)) {
 		lo--
 		if colon < 0 && t.norm[lo] == ':' && t.marks[lo]&markMasked == 0 {
 			colon = lo
 		}
 	}
-	for hi = to; hi < len(t.norm) && hi-to < maxClause && !t.endsClause(hi); {
+	for hi = to; hi < len(t.norm) && hi-to < maxClause && (octets[t.norm[hi]]&octetClause == 0 || !t.endsClause(hi)); {
 		hi++
 	}
 	return lo, max(lo, colon), hi
@@ -104,7 +104,7 @@ func (t *text) clause(from, to int) (lo, colon, hi int) {
 
 // endsClause reports whether the sign at norm[i] ends a clause.
 func (t *text) endsClause(i int) bool {
-	if isAlnum(t.norm[i]) || t.norm[i] == ' ' || t.marks[i]&markMasked != 0 {
+	if octets[t.norm[i]]&octetClause == 0 || t.marks[i]&markMasked != 0 {
 		return false
 	}
 	switch t.norm[i] {

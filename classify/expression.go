@@ -42,7 +42,7 @@ func instructions(expr string) int {
 // takes no more than a table of 256 K bits; else it follows all at once, which
 // takes longer.
 func (r *rule) units(n int) int {
-	units := (unitsRegex + r.size/6) * n
+	units := (unitsRegex + r.size/5) * n
 	if r.size*n > 256<<10 || r.size > 500 {
 		units *= 2
 	}

@@ -76,7 +76,7 @@ type said struct {
 const (
 	unitsReply  = 100
 	unitsOctet  = 3
-	unitsRegex  = 12 // and more, see rule.units
+	unitsRegex  = 16 // and more, see rule.units
 	unitsPhrase = 8
 )
 

@@ -269,6 +269,7 @@ const (
 	octetURL    // part of a URL
 	octetTrail  // not the last of a URL: more likely the end of the sentence
 	octetBorder // around an address
+	octetClause // may end a clause, see endsClause
 )
 
 var octets = func() (t [256]byte) {
@@ -294,6 +295,9 @@ var octets = func() (t [256]byte) {
 	}
 	for _, c := range "<> " {
 		t[c] |= octetBorder
+	}
+	for _, c := range []byte(";!?()|.,-\x81\x82") {
+		t[c] |= octetClause
 	}
 	return t
 }()
