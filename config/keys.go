@@ -81,7 +81,8 @@ with forged_headers = "keep" lets ordinary mail go before its header crosses the
 		func(c *Config) value { return size[int]{&c.Milter.Limits.Report.Octets} }},
 	{"limits.max_work", `Work on one message, in units of about ten nanoseconds: an octet that is looked
 at with care is one. When it is spent, the message is judged by what was read by
-then, and no address is called dead. Bounces of real programs need a third at most.`,
+then, and no address is called dead. Bounces of real programs need a third at most.
+Whoever raises max_octets should raise it as much.`,
 		func(c *Config) value { return count{&c.Milter.Limits.Report.Work} }},
 	{"limits.max_memory", `Octets that all messages in progress hold together. As it fills up each
 message is looked at less far; none is refused.`,

@@ -69,7 +69,7 @@ func TestCandidates(t *testing.T) {
 func TestCompletionInBash(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("no bash")
+		t.Fatal("the completion of bash cannot be tested without it:", err)
 	}
 	script, err := filepath.Abs("completion/bounce-milter")
 	if err != nil {
