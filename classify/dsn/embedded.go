@@ -27,7 +27,7 @@ func (r *reading) statusInWords(body []byte) bool {
 			return true
 		}
 		// Far from the beginning it is the boundary of the returned message.
-		if indexDelim(body, "--"+b) > maxPreamble {
+		if indexDelim(body, []byte("--"+b)) > maxPreamble {
 			r.tree.parts, r.haveWords = outer, false
 		}
 	}

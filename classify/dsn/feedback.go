@@ -57,7 +57,7 @@ func (r *reading) otherReport() Kind {
 // message/feedback-report.
 func hasFeedbackFields(b []byte) bool {
 	const name = "Feedback-Type:"
-	i := indexDelim(b, name)
+	i := indexDelim(b, []byte(name))
 	if i < 0 {
 		return false
 	}

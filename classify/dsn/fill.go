@@ -25,8 +25,7 @@ func (r *reading) fill(sr *statusReader) {
 	if len(sr.groups) == 0 && !r.unnamed() {
 		sr.groups = make([]statusGroup, 1)
 	}
-	rs := newResults(len(r.rep.Recipients) + len(sr.groups))
-	rs.list = append(rs.list, r.rep.Recipients...)
+	rs := newResults(r.rep.Recipients, len(sr.groups))
 	for i := range sr.groups {
 		g := &sr.groups[i]
 		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(countedHeader{g.extensions, r.work}.Get("X-Actual-Recipient")))

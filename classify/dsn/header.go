@@ -88,6 +88,9 @@ func readHeader(dst header, b []byte, lim Limits, group bool) (h header, rest []
 			return h, b[pos:]
 		}
 		if len(h)-len(dst) < lim.HeaderFields {
+			if h == nil {
+				h = make(header, 0, 4) // a part has no more, most often
+			}
 			start = pos + colon + 1
 			h = append(h, headerField{name: line[:n], value: b[start:min(end, start+lim.FieldLength)]})
 		} else {

@@ -62,6 +62,10 @@ var hostile = []struct {
 	{"boundaries that are none", 100_000, func(n int) string {
 		return "From: MAILER-DAEMON@mx.example.net\nContent-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b-\n--\n --b\n", n)
 	}},
+	{"hyphens in lines", 100_000, func(n int) string {
+		return "From: MAILER-DAEMON@mx.example.net\nContent-Type: multipart/mixed; boundary=\"" + strings.Repeat("-", 68) + "\"\n\n" +
+			strings.Repeat("x"+strings.Repeat("-", 99)+"\n", n/10) + strings.Repeat("-", n)
+	}},
 	{"long header line", 1 << 20, func(n int) string {
 		return "From: MAILER-DAEMON@mx.example.net\nSubject: " + strings.Repeat("x", n) + "\n\nfailed\n"
 	}},

@@ -147,7 +147,7 @@ func (w *tree) walk(h header, body []byte, depth int, side bool) {
 			w.reports = "?"
 		}
 	}
-	first, ok := nextPart(&t, body)
+	delim, rest, ok := firstPart(t.boundary, body)
 	if !ok {
 		// QUIRK: no boundary line, or no boundary parameter: gateways that
 		// unpacked the message and kept its header. It is words then.
@@ -157,7 +157,7 @@ func (w *tree) walk(h header, body []byte, depth int, side bool) {
 	alternative := t.name == "multipart/alternative"
 	for n := 0; ok; n++ {
 		var this []byte
-		this, first, ok = cutPart(first, t.boundary)
+		this, rest, ok = cutPart(rest, delim)
 		if len(w.parts) >= w.lim.Parts || !w.work.Take(len(this)/8+32) {
 			w.truncated = true
 			return
@@ -181,23 +181,25 @@ func isAttachment(h header) bool {
 	return len(d) >= 10 && ascii.EqualFold(d[:10], "attachment")
 }
 
-// nextPart finds the first boundary line of a multipart body and returns what
-// follows it.
+// firstPart finds the first boundary line of a multipart body. It returns what
+// boundary lines begin with, and what follows that one.
 //
 // QUIRK: Postfix reports that were edited on their way (list exploders, abuse
 // desks that blank host names) name one boundary in the header and use
 // another; then the boundary is the first line that looks like one.
-func nextPart(t *mediaType, body []byte) (rest []byte, ok bool) {
-	if t.boundary != "" {
-		if _, rest, ok := findBoundary(body, t.boundary); ok {
-			return rest, true
+func firstPart(boundary string, body []byte) (delim, rest []byte, ok bool) {
+	if boundary != "" {
+		delim = []byte("--" + boundary)
+		if _, rest, ok := findBoundary(body, delim); ok {
+			return delim, rest, true
 		}
 	}
-	if t.boundary = sniffBoundary(body); t.boundary == "" {
-		return nil, false
+	if boundary = sniffBoundary(body); boundary == "" {
+		return nil, nil, false
 	}
-	_, rest, ok = findBoundary(body, t.boundary)
-	return rest, ok
+	delim = []byte("--" + boundary)
+	_, rest, ok = findBoundary(body, delim)
+	return delim, rest, ok
 }
 
 // cutPart cuts the octets up to the next boundary line off a body. more is
@@ -205,8 +207,8 @@ func nextPart(t *mediaType, body []byte) (rest []byte, ok bool) {
 //
 // QUIRK: no final boundary: Yahoo's and Sendmail's reports when the returned
 // message is cut, and everything that a size limit cut on its way.
-func cutPart(b []byte, boundary string) (this, rest []byte, more bool) {
-	this, rest, ok := findBoundary(b, boundary)
+func cutPart(b, delim []byte) (this, rest []byte, more bool) {
+	this, rest, ok := findBoundary(b, delim)
 	if !ok {
 		return b, nil, false
 	}
@@ -215,8 +217,7 @@ func cutPart(b []byte, boundary string) (this, rest []byte, more bool) {
 
 // findBoundary finds the first boundary line in b and returns what goes before
 // and after it; rest is nil after the final one.
-func findBoundary(b []byte, boundary string) (before, rest []byte, ok bool) {
-	delim := "--" + boundary
+func findBoundary(b, delim []byte) (before, rest []byte, ok bool) {
 	for at := 0; at < len(b); {
 		i := indexDelim(b[at:], delim)
 		if i < 0 {
@@ -248,23 +249,32 @@ func findBoundary(b []byte, boundary string) (before, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// indexDelim returns where the first line that begins with delim begins. What
-// does not begin a line is passed over, for a text may hold nothing but hyphens.
-func indexDelim(b []byte, delim string) int {
-	if len(b) >= len(delim) && string(b[:len(delim)]) == delim {
-		return 0
+// indexDelim returns where the first line that begins with delim begins. Of a line
+// that holds it elsewhere the rest is passed over, for a text may hold nothing but
+// hyphens.
+func indexDelim(b, delim []byte) int {
+	for at := 0; ; {
+		i := bytes.Index(b[at:], delim)
+		if i < 0 {
+			return -1
+		}
+		at += i
+		if at == 0 || b[at-1] == '\n' {
+			return at
+		}
+		end := bytes.IndexByte(b[at:], '\n')
+		if end < 0 {
+			return -1
+		}
+		at += end
 	}
-	if i := bytes.Index(b, []byte("\n"+delim)); i >= 0 {
-		return i + 1
-	}
-	return -1
 }
 
 // sniffBoundary returns the boundary that a body seems to use: that of the
 // first line "--…" with a "Content-…:" field below, "" if there is none.
 func sniffBoundary(body []byte) string {
 	for at, tries := 0, 0; tries < 100; tries++ {
-		i := indexDelim(body[at:], "--")
+		i := indexDelim(body[at:], []byte("--"))
 		if i < 0 {
 			return ""
 		}

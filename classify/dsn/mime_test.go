@@ -42,6 +42,7 @@ func TestWalk(t *testing.T) {
 		{"two parts", "Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\n\none\n--b\nContent-Type: text/html\n\ntwo\n--b--\nepilogue", []string{":one", "text/html:two"}},
 		{"no final boundary", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n\ntwo\n", []string{":one", ":two\n"}},
 		{"white space after the boundary", "Content-Type: multipart/mixed; boundary=b\n\n--b  \n\none\n--b--  \n", []string{":one"}},
+		{"a boundary within a line", "Content-Type: multipart/mixed; boundary=b\n\nx--b\n --b--b\n--b\n\none --b--b\n--b-- --b\ntwo --b\n--b--\n", []string{":one --b--b\n--b-- --b\ntwo --b"}},
 		{"a longer boundary is another", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--bb\n--b--\n", []string{":one\n--bb"}},
 		{"another boundary than announced", "Content-Type: multipart/mixed; boundary=x\n\n--b1\nContent-Type: text/plain\n\none\n--b1--\n", []string{"text/plain:one"}},
 		{"no boundary at all", "Content-Type: multipart/mixed; boundary=x\n\none\n", []string{":one\n"}},

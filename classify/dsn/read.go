@@ -26,7 +26,8 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	r.read(normalize(raw))
 	if len(r.rep.Recipients) > 0 {
 		r.rep.Sender = Address(r.fields().Get("To"))
-		if from := Address(r.fields().Get("From")); r.rep.ReportingMTA == "" && r.sender().Machine {
+		if r.rep.ReportingMTA == "" && r.sender().Machine {
+			from := Address(r.fields().Get("From"))
 			r.rep.Reporter = from[strings.LastIndexByte(from, '@')+1:]
 		}
 	}
@@ -85,6 +86,9 @@ func (r *reading) read(msg []byte) {
 
 // worthReading asks the gate about a header.
 func (h header) worthReading() bool {
+	if h.raw("Return-Path") == nil {
+		return true // the gate is open, whatever the other fields say
+	}
 	var g Gate
 	for i := range h {
 		g.Field(h[i].name, h[i].value)

@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -27,8 +28,14 @@ type result struct {
 	status reply.Status
 }
 
-func newResults(room int) *results {
-	return &results{list: make([]Recipient, 0, room), first: map[string]int{}, exact: map[result]int{}}
+// newResults takes the results of so many groups, after those that are known. One
+// group alone has nothing that it could be compared with.
+func newResults(known []Recipient, groups int) *results {
+	rs := &results{list: append(make([]Recipient, 0, len(known)+groups), known...)}
+	if groups > 1 {
+		rs.first, rs.exact = map[string]int{}, map[result]int{}
+	}
+	return rs
 }
 
 // add files what a group says. actual is whom an alias led to, "" where the
@@ -38,7 +45,7 @@ func newResults(room int) *results {
 // MailMarshal, and reports that a gateway pasted together.
 func (rs *results) add(r Recipient, actual string) {
 	key := strings.ToLower(r.Address)
-	if key == "" {
+	if key == "" || rs.exact == nil {
 		rs.list = append(rs.list, r)
 		return
 	}
@@ -123,8 +130,39 @@ func (r *reading) complete(rcpt *Recipient, unfinished bool) {
 // SMTP dialogue in which a code was answered. It only looks for them, which costs
 // little beside reading them: most reports have none.
 func (r *reading) hasDialogue(code int) bool {
+	answer := strconv.Itoa(code)
+	if !r.haveWords && !r.mayHaveDialogue(answer) {
+		return false
+	}
 	words := r.words()
-	return strings.Contains(words, "<<<") || strings.Contains(words, "\n"+strconv.Itoa(code))
+	return strings.Contains(words, "<<<") || strings.Contains(words, "\n"+answer)
+}
+
+// mayHaveDialogue looks into the octets of the parts, for most are words as they
+// stand: it is false only where reading the words would find no dialogue.
+func (r *reading) mayHaveDialogue(answer string) bool {
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
+		switch {
+		case p.kind.returned():
+			return false
+		case p.kind.name == "text/html":
+			return true
+		case p.side || !p.kind.isWords():
+			continue
+		case !p.identity():
+			return true
+		}
+		b := p.body[:min(len(p.body), maxText)]
+		if !r.work.Take(len(b)/4 + 20) {
+			return false
+		}
+		if bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n\uFEFF"), []byte("<")) || bytes.HasPrefix(b, []byte(answer)) ||
+			bytes.Contains(b, []byte("<<<")) || bytes.Contains(b, []byte("\n"+answer)) {
+			return true
+		}
+	}
+	return false
 }
 
 // isUnfinished reports whether a reply of many lines (RFC 5321 section 4.2.1) has
