@@ -215,7 +215,7 @@ func BenchmarkSession(b *testing.B) {
 			cfg.Listen[0].Address += ".ours"
 		}
 		rules := Rules{Inspector: engine, Labels: Labels{Rules: engine.RuleIDs(), Providers: engine.Providers()}}
-		s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.NewTextHandler(io.Discard, nil)))
+		s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.NewTextHandler(io.Discard, nil)), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

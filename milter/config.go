@@ -96,6 +96,10 @@ type Config struct {
 
 	LookAt LookAt
 
+	// Events says that records are wanted: the envelope recipients of messages
+	// are asked for, and what messages report is handed to the [Recorder].
+	Events bool
+
 	// Metrics is where metrics and the status page are served; the zero Socket
 	// is nowhere.
 	Metrics Socket

@@ -105,7 +105,7 @@ func memoryChild(t *testing.T, path string) {
 	cfg.Listen = []Socket{{"unix", path}}
 	cfg.Metrics = Socket{}
 	rules := Rules{Inspector: engine, Labels: Labels{Rules: engine.RuleIDs(), Providers: engine.Providers()}}
-	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.DiscardHandler))
+	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

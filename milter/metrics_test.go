@@ -19,7 +19,7 @@ func newTestServer(t *testing.T) (*Server, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	m := NewMetrics(reg, Build{Version: "1.2.3", Revision: "abcdef"})
-	s, err := New(testConfig(t), Rules{Inspector: &fakeInspector{}, Labels: testLabels, Version: "r1"}, m, slog.New(slog.DiscardHandler))
+	s, err := New(testConfig(t), Rules{Inspector: &fakeInspector{}, Labels: testLabels, Version: "r1"}, m, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ type Server struct {
 	memory   budget
 	turns    *turns // inspections at a time
 	written  *written
+	recorder Recorder     // nil for none
 	stopping atomic.Bool  // Shutdown was asked for; mail is served still
 	draining atomic.Bool  // sessions end
 	progress atomic.Int64 // messages in progress
@@ -55,8 +56,9 @@ type Server struct {
 	loops  sync.WaitGroup
 }
 
-// New builds a server. It opens nothing yet.
-func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error) {
+// New builds a server. It opens nothing yet. While [Config].Events is set, records
+// of what messages report go to rec, which may be nil for none.
+func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*Server, error) {
 	if err := cfg.Validate().Err(); err != nil {
 		return nil, err
 	}
@@ -74,6 +76,8 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger) (*Server, error)
 		closed:  make(chan struct{}),
 		turns:   newTurns(max(2, runtime.GOMAXPROCS(0))),
 		written: newWritten(),
+
+		recorder: rec,
 	}
 	s.use(newState(cfg, rules))
 	m.reload(nil)

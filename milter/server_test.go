@@ -123,7 +123,7 @@ func start(t testing.TB, change func(*Config)) *testServer {
 	ts := &testServer{insp: &fakeInspector{}, path: cfg.Listen[0].Address, log: &logBuffer{}, done: make(chan error, 1)}
 	ts.lvl.Set(slog.LevelWarn)
 	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: &ts.lvl}))
-	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{Version: "1.0"}), log)
+	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{Version: "1.0"}), log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func (ts *testServer) dial(t testing.TB) net.Conn {
 func TestServeTwiceOnOneSocket(t *testing.T) {
 	ts := start(t, nil)
 	cfg := ts.state.Load().cfg
-	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.DiscardHandler))
+	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{}), slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func systemdChild(t *testing.T) {
 	cfg.Listen = []Socket{{Network: "systemd"}}
 	cfg.Metrics = Socket{Network: "systemd"}
 	rules := Rules{Inspector: &fakeInspector{}, Labels: testLabels}
-	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.Default())
+	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.Default(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestMetricNames(t *testing.T) {
 	}
 	reg := prometheus.NewRegistry()
 	metrics := milter.NewMetrics(reg, milter.Build{Version: "1", Revision: "2", Ruleset: "3"})
-	if _, err := milter.New(milter.DefaultConfig(), milterRules(engine), metrics, slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := milter.New(milter.DefaultConfig(), milterRules(engine), metrics, slog.New(slog.DiscardHandler), nil); err != nil {
 		t.Fatal(err)
 	}
 	families, err := reg.Gather()

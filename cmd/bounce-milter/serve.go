@@ -60,7 +60,7 @@ func runServe(a *app, _ []string) error {
 	metrics := milter.NewMetrics(prometheus.NewRegistry(),
 		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
 	lines.CountLost(metrics.LogLost)
-	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log)
+	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log, nil)
 	if err != nil {
 		return err
 	}
