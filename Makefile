@@ -1,17 +1,17 @@
 # What can be done here:
 #
 #   make run      build the daemon and serve on its built-in defaults (needs only Go)
-#   make test     every check there is, real Postfix and Sendmail included (needs root on Debian)
+#   make test     all checks, real Postfix and Sendmail included (needs root on Debian)
 #   make demo     a private Postfix, the daemon and a handful of bounces, to look at
 #   make build    bin/bounce-milter
 #   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
 #   make fuzz     every fuzz target for five minutes (FUZZTIME)
-#   make soak     eight Postfix clients while the daemon is harmed (DURATION=10m)
-#   make cost     look for messages that are dear to read (DURATION=10m)
-#   make bench    the daemon beside no-op milters, on the wire and under Postfix
-#   make clean    remove what the others made
+#   make soak     eight Postfix clients while the daemon is killed and attacked (DURATION=10m)
+#   make cost     search for messages that are expensive to read (DURATION=10m)
+#   make bench    the daemon compared with no-op milters, on the wire and under Postfix
+#   make clean    remove what the other targets made
 #
-# Debian packages that a target needs are installed when they are absent.
+# A target installs the Debian packages that it needs.
 
 .DEFAULT_GOAL := build
 .PHONY: build run test check unit race fuzz-short e2e rules demo fuzz soak cost bench install clean debs
@@ -26,11 +26,11 @@ ZSHDIR     ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completio
 FISHDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/share/fish/vendor_completions.d,$(SYSCONFDIR)/fish/completions)
 UNITDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/systemd/system
 
-# Tools of the checks have a module of their own, so that nobody who imports ours
-# is asked for theirs.
+# The tools of the checks have their own module, so that importers of ours do not get
+# their dependencies.
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 
-# Outside a checkout, or in somebody else's, there is no revision, but it builds.
+# Outside a checkout, or in one of another user, there is no revision; build anyway.
 BUILDVCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 

@@ -1,12 +1,12 @@
-// Package config is what the administrator may say: a strict TOML file in which
-// every key has a default, so that an empty file is valid.
+// Package config reads the configuration: a strict TOML file in which every key
+// has a default, so that an empty file is valid.
 //
-// It is made of the option types of the rooms below, which have their defaults
-// and say what is wrong with their values ([milter.Config.Validate]); here is how
-// a file writes them. A file is laid over the defaults and the result validated.
-// Every problem is reported, not only the first, each with file, line and the
-// mend. What a key means and its form stand in one table (keys.go), from which
-// [Config.Show] and the packaged config.toml follow.
+// It is made of the option types of the packages below, which define their
+// defaults and validate their values ([milter.Config.Validate]); this package
+// defines how a file writes them. A file is laid over the defaults, and the result
+// is validated. Every problem is reported, not only the first, each with file, line
+// and the mend. One table (keys.go) says what each key means and which form it has;
+// [Config.Show] and the packaged config.toml are made from it.
 package config
 
 import (
@@ -23,14 +23,14 @@ import (
 // DefaultPath is the file that is read when none is named, if it exists.
 const DefaultPath = "/etc/bounce-milter/config.toml"
 
-// Config is the effective configuration: the options of the rooms below, and what
-// the program itself needs. What the keys mean stands in keys.go.
+// Config is the effective configuration: the options of the packages below, and
+// what the program itself needs. keys.go says what the keys mean.
 type Config struct {
-	// File is the file that was read, "" where the built-in defaults stand alone.
+	// File is the file that was read, "" if there is none but the built-in defaults.
 	File string
 
-	User     string // to become, "" for who started the daemon
-	RulesDir string // of the administrator's rules, "" for none
+	User     string // the user to become, "" for whoever started the daemon
+	RulesDir string // folder of the administrator's rules, "" for none
 	Milter   milter.Config
 	Log      Log
 
@@ -57,13 +57,13 @@ func Default() *Config {
 	}
 }
 
-// DefaultRulesDir holds the administrator's rules. Unlike a folder that the file
-// names, it need not exist.
+// DefaultRulesDir is the default folder of the administrator's rules. Unlike a folder
+// that the file names, it need not exist.
 const DefaultRulesDir = "/etc/bounce-milter/rules.d"
 
 // Load reads the file at path and lays it over the defaults. Without a path it
-// reads DefaultPath if that exists, else it returns the defaults. The error is a
-// [toml.Problems] when the file says something wrong, else why it cannot be read.
+// reads DefaultPath if that exists, else it returns the defaults. The error is
+// [toml.Problems] if the file has mistakes, and a [FileError] if it cannot be read.
 func Load(path string) (*Config, error) {
 	named := path != ""
 	if !named {
@@ -105,7 +105,7 @@ func (c *Config) RulesFolder() string {
 }
 
 // Line returns the line of the file that sets a key ("metrics.listen",
-// "listen[1]"), 0 where it has its default.
+// "listen[1]"), 0 if the key has its default.
 func (c *Config) Line(key string) int { return c.lines[key] }
 
 // problem says what is wrong with a key, or an item of a list ("listen[1]").

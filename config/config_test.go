@@ -86,8 +86,8 @@ func TestDefaults(t *testing.T) {
 	same(t, c, Default())
 }
 
-const packagedHead = `# bounce-milter: configuration. Every key is here with its default; one that is
-# taken out keeps it. See bounce-milter.toml(5). After a change:
+const packagedHead = `# Configuration of bounce-milter; see bounce-milter.toml(5). Every key is here with its
+# default, which also holds if the key is removed. After a change:
 #
 #	bounce-milter config check && systemctl reload bounce-milter
 

@@ -17,8 +17,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
-// CheckHost reports what the configuration names and this host lacks: folders,
-// users, groups, host names and addresses. It opens nothing.
+// CheckHost reports folders, users, groups, host names and addresses that the
+// configuration names but this host does not have. It opens nothing.
 func (c *Config) CheckHost() toml.Problems {
 	var ps toml.Problems
 	bad := func(key, format string, a ...any) { ps = append(ps, c.problem(key, format, a...)) }
@@ -48,7 +48,7 @@ func (c *Config) CheckHost() toml.Problems {
 	return ps
 }
 
-// LookupUser finds a user by name or number. The error says the mend.
+// LookupUser finds a user by name or number. The error names the mend.
 func LookupUser(name string) (*user.User, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -65,10 +65,10 @@ func checkSocket(s milter.Socket) error {
 	switch s.Network {
 	case "unix":
 		if err := checkFolder(filepath.Dir(s.Address)); err != nil {
-			return fmt.Errorf("cannot be there: %w", err)
+			return fmt.Errorf("cannot be created: %w", err)
 		}
 		if info, err := os.Lstat(s.Address); err == nil && info.Mode().Type() != fs.ModeSocket {
-			return errors.New("is there already and is no socket: remove it, or name another path")
+			return errors.New("already exists and is not a socket: remove it, or name another path")
 		}
 	case "tcp", "tcp6":
 		host, _, _ := net.SplitHostPort(s.Address) // as ParseSocket joined it
@@ -85,7 +85,7 @@ func checkFolder(dir string) error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%s is no folder: name one", dir)
+		return fmt.Errorf("%s is not a folder: name one", dir)
 	}
 	return nil
 }
@@ -111,14 +111,14 @@ func checkHostName(host string) error {
 	}
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
-		return nil // the host does not say; binding will
+		return nil // unknown here: binding the address will tell
 	}
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(net.IP(ip.AsSlice())) {
 			return nil
 		}
 	}
-	return fmt.Errorf("has address %s, which is none of this host's: see ip address", ip)
+	return fmt.Errorf("has the address %s, which this host does not have: see ip address", ip)
 }
 
 // nonLocalBind reports whether the host lets programs bind addresses that it

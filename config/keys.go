@@ -6,10 +6,10 @@ import (
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
-// key is one thing the administrator may set.
+// key is one setting of the file.
 type key struct {
 	name string // with its table: "limits.max_memory"
-	doc  string // what it means, printed above it by Show
+	doc  string // what it means; Show prints it above the key
 	bind func(*Config) value
 }
 
@@ -30,43 +30,45 @@ var tables = []table{
 	{"", ""},
 	{"metrics", "Prometheus metrics at /metrics, and a status page at /."},
 	{"log", "The log goes to standard error, where systemd's journal takes it."},
-	{"limits", `Bounds on what strangers may cost. Sizes are octets, or "KiB", "MiB", "GiB".
-A message over a limit is delivered like any other; it is judged by what was seen.`},
+	{"limits", `Bounds on what strangers' mail may cost. Sizes are octets, or "KiB", "MiB", "GiB".
+A message over a limit is delivered like any other; it is judged by what was read of it.`},
 }
 
 // keys are all keys, in the order in which Show prints them.
 var keys = []key{
 	{"listen", `Milter sockets, as Postfix, Sendmail and OpenDKIM users spell them:
 "inet:PORT@HOST", "inet:HOST:PORT", "inet6:PORT@HOST", "unix:/PATH", "local:/PATH",
-"/PATH", or "systemd" for socket activation. 8891 and 8893 are OpenDKIM's and OpenDMARC's.`,
+"/PATH", or "systemd" for socket activation. Ports 8891 and 8893 are OpenDKIM's and
+OpenDMARC's.`,
 		func(c *Config) value { return sockets{&c.Milter.Listen} }},
 	{"socket_mode", `Mode of the unix sockets above. The MTA needs to read and write.`,
 		func(c *Config) value { return fileMode{&c.Milter.SocketMode} }},
-	{"socket_group", `Group of the unix sockets above, such as "postfix"; "" leaves that of the daemon.`,
+	{"socket_group", `Group of the unix sockets above, such as "postfix"; "" is the daemon's own group.`,
 		func(c *Config) value { return word{&c.Milter.SocketGroup, "postfix"} }},
-	{"user", `User to become before any socket is opened, of a daemon that is started as root;
-"" stays who started it. Under systemd its User= does this better.`,
+	{"user", `User that a daemon started as root becomes before it opens any socket; "" keeps the
+user who started it. Under systemd, User= in the unit is the better way.`,
 		func(c *Config) value { return word{&c.User, "bounce-milter"} }},
 	{"mode", `"tag" adds headers to bounces; "observe" only counts and logs, and changes nothing.`,
 		func(c *Config) value { return choice[milter.Mode]{&c.Milter.Mode, milter.Modes} }},
-	{"header_prefix", `What the names of our headers begin with.`,
+	{"header_prefix", `What the names of our headers begin with; it must begin with "X-".`,
 		func(c *Config) value { return word{&c.Milter.HeaderPrefix, "X-Bounce-"} }},
-	{"forged_headers", `Headers by our names that come from outside: "remove" takes them off every
-message that comes by here; "keep" leaves them: the better choice where the MTA takes
-them off itself, whatever state this daemon is in (Postfix: strip_bounce_headers.regexp).`,
+	{"forged_headers", `Headers from outside that have our names: "remove" removes them from every message
+that passes through the daemon; "keep" leaves them, which is better if the MTA itself
+removes them, even while the daemon is down (Postfix: strip_bounce_headers.regexp).`,
 		func(c *Config) value { return choice[milter.Forged]{&c.Milter.ForgedHeaders, milter.Forgeds} }},
-	{"trusted_networks", `Upstream relays that run bounce-milter too: their X-Bounce- headers stay.
+	{"trusted_networks", `Upstream relays that also run bounce-milter: their X-Bounce- headers stay.
 Networks or addresses, such as ["192.0.2.0/24", "2001:db8::25"].`,
 		func(c *Config) value { return networks{&c.Milter.TrustedNetworks} }},
-	{"look_at", `What tells a message that is worth reading from ordinary mail: "header" is its
-sender or its header; "envelope" is its sender alone (none, or MAILER-DAEMON's), which
-misses complaints, Amazon's notifications and other reports from ordinary senders, but
-with forged_headers = "keep" lets ordinary mail go before its header crosses the wire.`,
+	{"look_at", `How to tell messages that are worth reading from ordinary mail. "header" goes by the
+envelope sender and the header; "envelope" by the envelope sender alone (a null sender,
+or MAILER-DAEMON). "envelope" misses complaints, Amazon's notifications and other
+reports from ordinary senders, but with forged_headers = "keep" the header of ordinary
+mail is never sent to the daemon.`,
 		func(c *Config) value { return choice[milter.LookAt]{&c.Milter.LookAt, milter.LookAts} }},
-	{"rules_dir", `Folder of your own rules (*.toml), which go before the built-in ones.
-"" is none; this folder need not exist, any other must.`,
+	{"rules_dir", `Folder of your own rules (*.toml), which take precedence over the built-in ones.
+"" means none. The default folder need not exist; any other must.`,
 		func(c *Config) value { return folder{&c.RulesDir} }},
-	{"drain_timeout", `How long mail is served after SIGTERM until no message is in progress.`,
+	{"drain_timeout", `How long after SIGTERM the daemon waits at most until no message is in progress.`,
 		func(c *Config) value { return duration{&c.Milter.DrainTimeout} }},
 
 	{"metrics.listen", `"HOST:PORT", "unix:/PATH", "systemd", or "" for none.`,
@@ -77,25 +79,26 @@ with forged_headers = "keep" lets ordinary mail go before its header crosses the
 	{"log.format", `"text" or "json".`,
 		func(c *Config) value { return choice[string]{&c.Log.Format, logFormats} }},
 
-	{"limits.max_octets", `Octets looked at in one message, header included.`,
+	{"limits.max_octets", `Octets read of one message, header included.`,
 		func(c *Config) value { return size[int]{&c.Milter.Limits.Report.Octets} }},
-	{"limits.max_work", `Work on one message, in units of about ten nanoseconds: an octet that is looked
-at with care is one. When it is spent, the message is judged by what was read by
-then, and no address is called dead. Bounces of real programs need a third at most.
-Whoever raises max_octets should raise it as much.`,
+	{"limits.max_work", `Work on one message, in units of about ten nanoseconds: examining an octet closely
+costs one unit. When it is spent, the message is judged by what was read by then,
+but never as "hard". Bounces of real programs need a third of the default at most.
+If you raise max_octets, raise this in proportion.`,
 		func(c *Config) value { return count{&c.Milter.Limits.Report.Work} }},
-	{"limits.max_memory", `Octets that all messages in progress hold together. As it fills up each
-message is looked at less far; none is refused.`,
+	{"limits.max_memory", `Memory that all messages in progress may hold together. As it fills up, less of
+each message is read; none is refused.`,
 		func(c *Config) value { return size[int64]{&c.Milter.Limits.MaxMemory} }},
-	{"limits.max_sessions", `Connections from MTAs at a time; one more is closed at once.`,
+	{"limits.max_sessions", `Connections from MTAs at a time. Beyond them a new connection is closed at once,
+unless a session without a client can make room.`,
 		func(c *Config) value { return count{&c.Milter.Limits.MaxSessions} }},
 	{"limits.max_header_octets", `Octets kept of a message's header.`,
 		func(c *Config) value { return size[int]{&c.Milter.Limits.MaxHeaderOctets} }},
 	{"limits.max_header_fields", `Fields kept of a message's header.`,
 		func(c *Config) value { return count{&c.Milter.Limits.MaxHeaderFields} }},
-	{"limits.max_mime_depth", `Nesting of MIME parts.`,
+	{"limits.max_mime_depth", `Nesting depth of MIME parts.`,
 		func(c *Config) value { return count{&c.Milter.Limits.Report.Depth} }},
-	{"limits.max_mime_parts", `MIME parts of a message in all.`,
+	{"limits.max_mime_parts", `MIME parts of one message.`,
 		func(c *Config) value { return count{&c.Milter.Limits.Report.Parts} }},
 	{"limits.max_report_fields", `Fields read in the header of a MIME part, or about one recipient of a report.`,
 		func(c *Config) value { return count{&c.Milter.Limits.Report.HeaderFields} }},
@@ -103,14 +106,15 @@ message is looked at less far; none is refused.`,
 		func(c *Config) value { return size[int]{&c.Milter.Limits.Report.FieldLength} }},
 	{"limits.max_recipients", `Recipients read in one report.`,
 		func(c *Config) value { return count{&c.Milter.Limits.Report.Recipients} }},
-	{"limits.negotiate_timeout", `Time that a new connection has to speak the milter protocol.`,
+	{"limits.negotiate_timeout", `Time in which a new connection must begin to speak the milter protocol.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.NegotiateTimeout} }},
-	{"limits.idle_timeout", `Silence allowed between commands. An MTA waits there for its own client,
-Sendmail up to an hour.`,
+	{"limits.idle_timeout", `Silence allowed between commands, while the MTA waits for its own client;
+Sendmail waits up to an hour.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.IdleTimeout} }},
-	{"limits.frame_timeout", `Time that one command may take from its first octet to its last. Up to a
-message's header one pause within is idle_timeout's, for Postfix sends in pieces there.`,
+	{"limits.frame_timeout", `Time that one command may take from its first octet to its last. Before a message's
+header Postfix may send a command in pieces, so one pause within it may last
+idle_timeout there.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.FrameTimeout} }},
-	{"limits.write_timeout", `Time that a reply may wait for an MTA that does not read.`,
+	{"limits.write_timeout", `Time that writing a reply may take when the MTA does not read.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.WriteTimeout} }},
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Parse reads a configuration; path is what messages call it. The error is a
+// Parse reads a configuration; path is its name in messages. The error is
 // [toml.Problems].
 func Parse(path string, data []byte) (*Config, error) {
 	doc, problems := toml.Parse(path, data)
@@ -32,7 +32,7 @@ type parser struct {
 	problems toml.Problems
 }
 
-// bad reports what is wrong on a line, of a key or of nothing that has a name.
+// bad reports what is wrong on a line, with a key or, if key is "", with the line itself.
 func (p *parser) bad(line int, key, format string, a ...any) {
 	p.problems = append(p.problems, toml.Problem{File: p.config.File, Line: line, Key: key, Message: fmt.Sprintf(format, a...)})
 }
@@ -49,7 +49,7 @@ func (p *parser) table(table string, t *toml.Table) {
 			case f.Value.Kind == toml.Tables:
 				p.table(f.Key, f.Value.Table)
 			case f.Value.Headed:
-				p.bad(f.Line, "", "[[%s]]: is one table: write [%[1]s]", f.Key)
+				p.bad(f.Line, "", "[[%s]]: is a single table: write [%[1]s]", f.Key)
 			default:
 				p.bad(f.Line, f.Key, "is a table: write its keys below a line [%s]", f.Key)
 			}
@@ -76,8 +76,8 @@ func (p *parser) table(table string, t *toml.Table) {
 
 func itemKey(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }
 
-// validate adds what is wrong with the values themselves, but for those that
-// could not be read.
+// validate adds what is wrong with the values themselves, except for values that
+// could not be read and are reported already.
 func (p *parser) validate() {
 	unread := map[string]bool{}
 	for _, q := range p.problems {
@@ -100,7 +100,7 @@ func isTable(name string) bool {
 	return slices.ContainsFunc(tables[1:], func(t table) bool { return t.name == name })
 }
 
-// unknown reports a key that does not exist and the one that was likely meant.
+// unknown reports a key that does not exist, and the one that was probably meant.
 func (p *parser) unknown(table string, f toml.Field) {
 	if table == "" && f.Value.Headed {
 		header := "[" + f.Key + "]"

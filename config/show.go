@@ -4,8 +4,8 @@ import (
 	"strings"
 )
 
-// Show writes the configuration as TOML with every key explained. Read back, it
-// is the same configuration.
+// Show writes the configuration as TOML with a comment on every key. Parse reads
+// it back as the same configuration.
 func (c *Config) Show() string {
 	var b strings.Builder
 	for _, t := range tables {
@@ -37,8 +37,8 @@ func comment(b *strings.Builder, text string) {
 	}
 }
 
-// Settings returns every key with its value as TOML writes it, in the order of
-// the file: for the log line at start.
+// Settings returns every key with its value in TOML, in the order of the file, for
+// the log line at start.
 func (c *Config) Settings() [][2]string {
 	list := make([][2]string, len(keys))
 	for i, k := range keys {

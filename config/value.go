@@ -16,21 +16,21 @@ import (
 
 // value is a field of Config as the file writes it.
 type value interface {
-	// set takes a value of the file. What is wrong with it is reported to
-	// bad, for an item of a list with its index, else with whole.
+	// set takes a value of the file. It reports what is wrong to bad, with
+	// the index of a list's item, or whole.
 	set(in toml.Value, bad report)
-	// text is the value in TOML.
+	// text returns the value in TOML.
 	text() string
-	// wants names the form, with an example: `a string, as in "tag"`.
+	// wants describes the form, with an example: `a string, as in "tag"`.
 	wants() string
 }
 
 type report func(item int, format string, a ...any)
 
-// whole is the item that stands for the value itself.
+// whole is the index that stands for the value itself, not an item of a list.
 const whole = -1
 
-// is reports whether a value is of a kind, and says what is wanted otherwise.
+// is reports whether a value is of a kind; if not, it tells bad what is wanted.
 func is(k toml.Kind, in toml.Value, v value, bad report) bool {
 	if in.Kind != k {
 		bad(whole, "is %s: write %s", in.Kind, v.wants())
@@ -60,8 +60,8 @@ type sockets struct{ p *[]milter.Socket }
 func (v sockets) wants() string { return `a list of strings, as in ["inet:8894@127.0.0.1"]` }
 func (v sockets) text() string  { return toml.QuoteList(*v.p) }
 
-// set leaves the zero Socket where there is no socket, so that the others keep
-// their places.
+// set leaves the zero Socket for an item that is wrong, so that the others keep
+// their indices.
 func (v sockets) set(in toml.Value, bad report) {
 	list, ok := takeList(in, v, bad)
 	if !ok {
@@ -80,7 +80,7 @@ type metricsSocket struct{ p *milter.Socket }
 
 func (v metricsSocket) wants() string { return `a string, as in "127.0.0.1:9894"` }
 
-// text is host:port where that says the same: metrics are of the web.
+// text is host:port if that means the same: metrics are served over HTTP.
 func (v metricsSocket) text() string {
 	if s, err := milter.ParseMetricsSocket(v.p.Address); err == nil && s == *v.p && s.Network == "tcp" {
 		return toml.Quote(s.Address)
@@ -132,7 +132,7 @@ func (v folder) set(in toml.Value, bad report) {
 	*v.p = s
 }
 
-// choice is one of a few words, which whoever defines them checks.
+// choice is one of a few words. Validate checks it, in the package that defines them.
 type choice[T ~string] struct {
 	p   *T
 	all []T
@@ -191,18 +191,18 @@ func (v networks) set(in toml.Value, bad report) {
 	*v.p = nil
 	for i, s := range list {
 		if ip, err := netip.ParseAddr(s); err == nil {
-			ip = ip.Unmap() // as clients' addresses are compared
+			ip = ip.Unmap() // clients' addresses are compared unmapped
 			*v.p = append(*v.p, netip.PrefixFrom(ip, ip.BitLen()))
 			continue
 		}
 		p, err := netip.ParsePrefix(s)
 		switch {
 		case err != nil:
-			bad(i, `%q is no network: write an address, or one with the length of its prefix, as in "192.0.2.0/24"`, s)
+			bad(i, `%q is not a network: write an address, or a network with its prefix length, as in "192.0.2.0/24"`, s)
 		case p != p.Masked():
-			bad(i, "%q is an address within a network: write %q for it all, or %q for the one",
+			bad(i, "%q is an address within a network: write %q for the network, or %q for the address",
 				s, p.Masked(), p.Addr())
-		case p.Addr().Is4In6(): // and so of 96 bits at least, being masked
+		case p.Addr().Is4In6(): // a masked prefix of these has 96 bits or more
 			*v.p = append(*v.p, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mappedBits))
 		default:
 			*v.p = append(*v.p, p)
@@ -222,7 +222,7 @@ func (v fileMode) set(in toml.Value, bad report) {
 	s := in.Text
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil {
-		bad(whole, "%q is no file mode: write %s", s, v.wants())
+		bad(whole, "%q is not a file mode: write %s", s, v.wants())
 		return
 	}
 	*v.p = fs.FileMode(n)
@@ -251,13 +251,13 @@ func (v duration) set(in toml.Value, bad report) {
 	s := in.Text
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		bad(whole, "%q is no time: write %s", s, v.wants())
+		bad(whole, "%q is not a time: write %s", s, v.wants())
 		return
 	}
 	*v.p = d
 }
 
-// size is a number of octets: bare, or a string with its unit.
+// size is a number of octets: a bare number, or a string with its unit.
 type size[T int | int64] struct{ p *T }
 
 func (v size[T]) wants() string { return `a number of octets, or a string as in "256KiB"` }
@@ -270,7 +270,7 @@ func (v size[T]) set(in toml.Value, bad report) {
 	case toml.String:
 		n, ok := toml.ParseSize(in.Text)
 		if !ok {
-			bad(whole, "%q is no size: write %s", in.Text, v.wants())
+			bad(whole, "%q is not a size: write %s", in.Text, v.wants())
 			return
 		}
 		*v.p = T(n)

@@ -15,8 +15,8 @@ import (
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// Warnings reports what works but gives others a say: files and folders that
-// they may write, and clients who are trusted though anybody may be them.
+// Warnings reports what works but lets others interfere: files and folders that
+// they may write, and trusted networks that anybody may send from.
 func (c *Config) Warnings() toml.Problems {
 	var ps toml.Problems
 	warn := func(file, key, format string, a ...any) {
@@ -26,7 +26,7 @@ func (c *Config) Warnings() toml.Problems {
 	}
 	if c.File != "" {
 		if who := writers(c.File, false); who != "" {
-			warn(c.File, "", "%s may write this file and so decide what the daemon does: chmod go-w %s", who, c.File)
+			warn(c.File, "", "%s may write this file and so control the daemon: chmod go-w %s", who, c.File)
 		}
 		if dir := filepath.Dir(c.File); writers(dir, true) != "" {
 			warn(c.File, "", "%s may write the folder %s and so replace this file: chmod go-w %[2]s", writers(dir, true), dir)
@@ -36,7 +36,7 @@ func (c *Config) Warnings() toml.Problems {
 		if who := writers(dir, false); who != "" {
 			warn(c.File, "rules_dir", "%s may write the folder %s and so decide verdicts: chmod go-w %[2]s", who, dir)
 		}
-		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // fails on a pattern only
+		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // only a bad pattern is an error
 		for _, f := range files {
 			if who := writers(f, false); who != "" {
 				warn(f, "", "%s may write this file and so decide verdicts: chmod go-w %s", who, f)
@@ -60,18 +60,18 @@ func (c *Config) Warnings() toml.Problems {
 		key := itemKey("trusted_networks", i)
 		switch {
 		case p.Bits() == 0:
-			warn(c.File, key, "%s holds every address, so nobody's forged headers are removed: name your relays only", p)
+			warn(c.File, key, "%s contains every address, so nobody's forged headers are removed: name your relays only", p)
 		case p.Overlaps(loopback[0]) || p.Overlaps(loopback[1]):
-			warn(c.File, key, "%s holds this host, so whoever may send mail from here may forge headers: name other hosts only", p)
+			warn(c.File, key, "%s contains this host, so whoever may send mail from here may forge headers: name other hosts only", p)
 		}
 	}
 	ps.Sort()
 	return ps
 }
 
-// writers says who else than its owner and root may write at path, "" for
-// nobody. With sticky, a folder in which each may take away only what is his
-// is nobody's.
+// writers says who besides its owner and root may write at path, "" for nobody.
+// With sticky, a folder with the sticky bit does not count, since nobody there can
+// replace another's file.
 func writers(path string, sticky bool) string {
 	info, err := os.Stat(path)
 	if err != nil || sticky && info.Mode()&fs.ModeSticky != 0 {

@@ -48,9 +48,9 @@ func TestWarnings(t *testing.T) {
 		{"sockets like /tmp", "", sockets, 0o777 | fs.ModeSticky, group, file + ":1: listen: everybody may write the folder " + sockets},
 		{"sockets of a group", "", sockets, 0o770, group, file + ":1: listen: group 54321 may write the folder " + sockets},
 		{"metrics like /tmp", "metrics.listen = \"unix:" + sockets + "/w.sock\"", sockets, 0o777, group, file + ":3: metrics.listen: everybody may write the folder " + sockets},
-		{"everybody trusted", "trusted_networks = [\"192.0.2.1\",\n\"::/0\"]", file, 0o644, group, file + ":4: trusted_networks: ::/0 holds every address"},
-		{"this host trusted", "trusted_networks = [\"127.0.0.1\"]", file, 0o644, group, file + ":3: trusted_networks: 127.0.0.1/32 holds this host"},
-		{"half of all trusted", "trusted_networks = [\"0.0.0.0/1\"]", file, 0o644, group, file + ":3: trusted_networks: 0.0.0.0/1 holds this host"},
+		{"everybody trusted", "trusted_networks = [\"192.0.2.1\",\n\"::/0\"]", file, 0o644, group, file + ":4: trusted_networks: ::/0 contains every address"},
+		{"this host trusted", "trusted_networks = [\"127.0.0.1\"]", file, 0o644, group, file + ":3: trusted_networks: 127.0.0.1/32 contains this host"},
+		{"half of all trusted", "trusted_networks = [\"0.0.0.0/1\"]", file, 0o644, group, file + ":3: trusted_networks: 0.0.0.0/1 contains this host"},
 		{"relays trusted", "trusted_networks = [\"192.0.2.0/24\", \"2001:db8::25\"]", file, 0o644, group, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -27,65 +27,69 @@ const (
 // Modes are all modes.
 var Modes = []Mode{ModeTag, ModeObserve}
 
-// Forged says what becomes of our headers on mail from outside.
+// Forged says what to do with forged headers: our names on mail from outside.
 type Forged string
 
-// What becomes of forged headers.
+// The choices for forged headers.
 const (
-	// ForgedRemove looks at the header of all mail and takes ours out.
+	// ForgedRemove reads the header of all mail and removes ours.
 	ForgedRemove Forged = "remove"
-	// ForgedKeep leaves them: for an MTA that strips them itself.
+	// ForgedKeep leaves them: for an MTA that removes them itself.
 	ForgedKeep Forged = "keep"
 )
 
-// Forgeds are all ways with forged headers.
+// Forgeds are all choices for forged headers.
 var Forgeds = []Forged{ForgedRemove, ForgedKeep}
 
-// LookAt says by what the messages that are inspected are told from ordinary mail.
+// LookAt says what decides whether a message is inspected or is ordinary mail.
 type LookAt string
 
-// What is looked at.
+// The choices for LookAt.
 const (
-	// LookAtHeader looks at the sender and at every header, by [dsn.Gate].
+	// LookAtHeader goes by the envelope sender and the header; see [dsn.Gate].
 	LookAtHeader LookAt = "header"
-	// LookAtEnvelope looks at the sender alone. With [ForgedKeep] it lets
-	// ordinary mail go at MAIL.
+	// LookAtEnvelope goes by the envelope sender alone. With [ForgedKeep],
+	// ordinary mail is accepted at MAIL.
 	LookAtEnvelope LookAt = "envelope"
 )
 
-// LookAts are all that can be looked at.
+// LookAts are all choices for LookAt.
 var LookAts = []LookAt{LookAtHeader, LookAtEnvelope}
 
-// Limits bound what strangers may cost.
+// Limits bound what strangers' mail may cost.
 type Limits struct {
 	// Report bounds the reading of one message. Its Octets are how much of a
 	// message is kept and inspected, header included; the rest is skipped.
 	Report dsn.Limits
 	// MaxMemory bounds the octets that all messages in progress hold together.
-	// As it fills up, each message is inspected by less; none is refused.
+	// As it fills up, less is kept of each message; none is refused.
 	MaxMemory int64
 	// MaxHeaderOctets and MaxHeaderFields bound what is kept of one message's
-	// header; of fields no more than an inspector reads. Forged headers, and
-	// a few fields that say what a message is, are found beyond them too.
+	// header. Forged headers, and a few fields that say what a message is, are
+	// found even beyond these bounds.
 	MaxHeaderOctets, MaxHeaderFields int
-	// MaxSessions bounds open connections. One more is closed at once.
+	// MaxSessions bounds open connections. Beyond it a new one is closed at
+	// once, unless a session without a client can make room.
 	MaxSessions int
-	// NegotiateTimeout is the time a new connection has to speak milter.
+	// NegotiateTimeout is the time in which a new connection must begin to
+	// speak the milter protocol.
 	NegotiateTimeout time.Duration
 	// IdleTimeout is how long a session may stay silent between commands.
 	// An MTA waits there for its own client, up to an hour with Sendmail.
 	IdleTimeout time.Duration
-	// FrameTimeout is the time one command has from its first octet to its last.
+	// FrameTimeout is the time that one command may take from its first octet
+	// to its last.
 	FrameTimeout time.Duration
-	// WriteTimeout is how long a reply may wait for a peer that does not read.
+	// WriteTimeout is the time that writing a reply may take when the peer
+	// does not read.
 	WriteTimeout time.Duration
 }
 
 // Config is what the daemon does. Start from [DefaultConfig].
 type Config struct {
 	Listen []Socket
-	// SocketMode and SocketGroup are given to unix sockets before they can
-	// be reached. An empty group leaves that of the process.
+	// SocketMode and SocketGroup are set on unix sockets before anybody can
+	// connect. With an empty group they keep that of the process.
 	SocketMode  fs.FileMode
 	SocketGroup string
 
@@ -101,11 +105,11 @@ type Config struct {
 	Events bool
 
 	// Metrics is where metrics and the status page are served; the zero Socket
-	// is nowhere.
+	// turns both off.
 	Metrics Socket
 
-	// DrainTimeout is how long Serve goes on until no message is in progress,
-	// when it is to end.
+	// DrainTimeout is how long Serve, when it is told to end, waits at most
+	// until no message is in progress.
 	DrainTimeout time.Duration
 
 	Limits Limits
@@ -142,7 +146,7 @@ func (c *Config) Validate() toml.Problems {
 	var ps toml.Problems
 	c.checkSockets(&ps)
 	if c.SocketMode&^fs.ModePerm != 0 {
-		ps.Add("socket_mode", `"%04o" is no file mode: write nine bits, as in "0660"`, uint32(c.SocketMode))
+		ps.Add("socket_mode", `"%04o" is not a file mode: write nine bits, as in "0660"`, uint32(c.SocketMode))
 	}
 	checkWord(&ps, "mode", "a mode", c.Mode, Modes)
 	checkWord(&ps, "forged_headers", "a choice here", c.ForgedHeaders, Forgeds)
@@ -157,7 +161,7 @@ func (c *Config) Validate() toml.Problems {
 
 func (c *Config) checkSockets(ps *toml.Problems) {
 	if len(c.Listen) == 0 {
-		ps.Add("listen", "is empty: name a socket, or leave the key out for %s", toml.QuoteList(DefaultConfig().Listen))
+		ps.Add("listen", "is empty: name a socket, or remove the key to use %s", toml.QuoteList(DefaultConfig().Listen))
 	}
 	check := func(key string, s Socket) {
 		if !slices.Contains([]string{"tcp", "tcp4", "tcp6", "unix", Systemd}, s.Network) {
@@ -172,7 +176,7 @@ func (c *Config) checkSockets(ps *toml.Problems) {
 		key := fmt.Sprintf("listen[%d]", i)
 		check(key, s)
 		if seen[at(s)] {
-			ps.Add(key, "%q is listed twice: take one out", s)
+			ps.Add(key, "%q is listed twice: remove one", s)
 		}
 		seen[at(s)] = true
 	}
@@ -226,15 +230,15 @@ func checkTime(ps *toml.Problems, key string, d, lowest, highest time.Duration) 
 	}
 }
 
-// checkPrefix wants the beginning of a header name (RFC 5322 section 2.2)
-// that leaves room in a line and takes away no header that mail needs.
+// checkPrefix requires the beginning of a header name (RFC 5322 section 2.2) that
+// leaves room in a line and does not remove headers that mail needs.
 func checkPrefix(p string) error {
 	outside := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }
 	switch {
 	case strings.ContainsFunc(p, outside):
-		return errors.New(`has a character that no header name may have: use letters, digits and "-"`)
+		return errors.New(`has a character that is not allowed in a header name: use letters, digits and "-"`)
 	case len(p) < 3 || !strings.EqualFold(p[:2], "X-"):
-		return errors.New(`could take away a header that mail needs: begin it with "X-", as in "X-Bounce-"`)
+		return errors.New(`could remove a header that mail needs: begin it with "X-", as in "X-Bounce-"`)
 	case len(p) > 64:
 		return fmt.Errorf("is %d octets long: use at most 64", len(p))
 	}
@@ -242,7 +246,7 @@ func checkPrefix(p string) error {
 }
 
 // LookupGroup returns the number of a group by its name or number, -1 for "".
-// The error says the mend.
+// The error names the mend.
 func LookupGroup(name string) (int, error) {
 	if name == "" {
 		return -1, nil

@@ -16,17 +16,17 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"no socket", func(c *Config) { c.Listen = nil }, `listen: is empty: name a socket, or leave the key out for ["inet:8894@127.0.0.1"]`},
-		{"one twice", func(c *Config) { c.Listen = append(c.Listen, c.Listen[0]) }, `listen: "inet:8894@127.0.0.1" is listed twice: take one out`},
+		{"no socket", func(c *Config) { c.Listen = nil }, `listen: is empty: name a socket, or remove the key to use ["inet:8894@127.0.0.1"]`},
+		{"one twice", func(c *Config) { c.Listen = append(c.Listen, c.Listen[0]) }, `listen: "inet:8894@127.0.0.1" is listed twice: remove one`},
 		{"metrics on it too", func(c *Config) { c.Metrics = c.Listen[0] }, `metrics.listen: "inet:8894@127.0.0.1" is in listen too: name another socket`},
 		{"kind of socket", func(c *Config) { c.Listen = []Socket{{"udp", "x"}} }, `listen: "udp" is an unknown kind of socket: write "tcp", "unix" or "systemd"`},
 		{"no address", func(c *Config) { c.Listen = []Socket{{"unix", ""}} }, "listen: a unix socket needs an address: add one"},
 		{"mode", func(c *Config) { c.Mode = "delete" }, `mode: "delete" is not a mode: write "tag" or "observe"`},
 		{"forged", func(c *Config) { c.ForgedHeaders = "" }, `forged_headers: "" is not a choice here: write "remove" or "keep"`},
 		{"look at", func(c *Config) { c.LookAt = "body" }, `look_at: "body" is not a choice here: write "header" or "envelope"`},
-		{"socket mode", func(c *Config) { c.SocketMode = 0o10660 }, `socket_mode: "10660" is no file mode: write nine bits, as in "0660"`},
-		{"prefix of all mail", func(c *Config) { c.HeaderPrefix = "Rec" }, `header_prefix: "Rec" could take away a header that mail needs`},
-		{"prefix with a colon", func(c *Config) { c.HeaderPrefix = "X-B:" }, "a character that no header name may have"},
+		{"socket mode", func(c *Config) { c.SocketMode = 0o10660 }, `socket_mode: "10660" is not a file mode: write nine bits, as in "0660"`},
+		{"prefix of all mail", func(c *Config) { c.HeaderPrefix = "Rec" }, `header_prefix: "Rec" could remove a header that mail needs`},
+		{"prefix with a colon", func(c *Config) { c.HeaderPrefix = "X-B:" }, "a character that is not allowed in a header name"},
 		{"prefix too short", func(c *Config) { c.HeaderPrefix = "X-" }, `begin it with "X-", as in "X-Bounce-"`},
 		{"prefix too long", func(c *Config) { c.HeaderPrefix = "X-" + strings.Repeat("a", 63) }, "is 65 octets long: use at most 64"},
 		{"drain", func(c *Config) { c.DrainTimeout = -time.Second }, `drain_timeout: "-1s" is out of bounds: write a time from "0s" to "1h"`},

@@ -199,7 +199,7 @@ func checkStale(path string) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
-		return errors.New("a file that is no socket has its name")
+		return errors.New("a file that is not a socket has its name")
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {

@@ -86,7 +86,7 @@ func TestOpenUnix(t *testing.T) {
 	ln.Close()
 
 	for _, tt := range []struct{ name, path, group, want string }{
-		{"a file", path, "", "a file that is no socket has its name"},
+		{"a file", path, "", "a file that is not a socket has its name"},
 		{"no folder", filepath.Join(dir, "no", "m.sock"), "", "no folder for it"},
 		{"no such group", filepath.Join(dir, "g.sock"), "no-such-group-here", `there is no group "no-such-group-here" on this host: create it, or name another`},
 	} {

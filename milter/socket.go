@@ -12,16 +12,16 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Systemd is the network of a socket that systemd hands over.
+// Systemd is the network of a socket that systemd passes to the daemon.
 const Systemd = "systemd"
 
-// Socket is one address to listen on. Two are the same if they are equal.
+// Socket is an address to listen on. It can be compared with ==.
 type Socket struct {
 	// Network is "tcp", "tcp4", "tcp6", "unix" or [Systemd].
 	Network string
 	// Address is host:port or a path. For [Systemd] it is the socket's
-	// FileDescriptorName; empty stands for every socket of that kind: for
-	// the milter all that are not called "metrics", for metrics those that are.
+	// FileDescriptorName; if that is empty, metrics get the sockets called
+	// "metrics" and the milter gets all others.
 	Address string
 }
 
@@ -51,9 +51,9 @@ func (s Socket) String() string {
 }
 
 // ParseSocket reads a milter socket as Postfix, Sendmail and OpenDKIM users
-// spell it: inet:PORT@HOST, inet:HOST:PORT, inet:PORT, inet6: likewise,
-// unix:PATH, local:PATH, an absolute path; or "systemd", with the name of the
-// unit's FileDescriptorName after a colon where it has several.
+// spell it: inet:PORT@HOST, inet:HOST:PORT, inet:PORT, the same with inet6:,
+// unix:PATH, local:PATH, or an absolute path. It also reads "systemd", and
+// "systemd:NAME" for the sockets with this FileDescriptorName.
 func ParseSocket(s string) (Socket, error) {
 	kind, rest, found := strings.Cut(s, ":")
 	switch {
@@ -74,23 +74,23 @@ func ParseSocket(s string) (Socket, error) {
 		return Socket{Network: network, Address: address}, err
 	}
 	if host, port, err := net.SplitHostPort(s); err == nil && isNumber(port) {
-		return Socket{}, fmt.Errorf(`says no kind of socket: write "inet:%s@%s"`, port, host)
+		return Socket{}, fmt.Errorf(`does not say what kind of socket it is: write "inet:%s@%s"`, port, host)
 	}
 	if near := toml.Nearest(kind, []string{"inet", "inet6", "unix", "local", Systemd}); found && near != "" {
 		return Socket{}, fmt.Errorf(`has an unknown kind %q: write "%s:%s"`, kind, near, rest)
 	}
-	return Socket{}, errors.New(`is no socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`)
+	return Socket{}, errors.New(`is not a socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`)
 }
 
-// ParseMetricsSocket reads the address of the metrics page: host:port as web
-// servers spell it, or any spelling of a milter socket; "" is off.
+// ParseMetricsSocket reads the address of the metrics page: host:port, as is usual
+// for HTTP, or any spelling of a milter socket; "" turns it off.
 func ParseMetricsSocket(s string) (Socket, error) {
 	if s == "" {
 		return Socket{}, nil
 	}
 	if host, port, err := net.SplitHostPort(s); err == nil && !strings.Contains(host, ":") || strings.HasPrefix(s, "[") {
 		if err != nil {
-			return Socket{}, errors.New(`is no address: write "[IPV6-ADDRESS]:PORT"`)
+			return Socket{}, errors.New(`is not an address: write "[IPV6-ADDRESS]:PORT"`)
 		}
 		if _, isKind := map[string]bool{"inet": true, "inet6": true, "unix": true, "local": true, Systemd: true}[host]; !isKind {
 			if err := checkPort(port); err != nil {
@@ -100,11 +100,11 @@ func ParseMetricsSocket(s string) (Socket, error) {
 		}
 	}
 	if isNumber(s) {
-		return Socket{}, fmt.Errorf(`says no host: write "127.0.0.1:%s"`, s)
+		return Socket{}, fmt.Errorf(`names no host: write "127.0.0.1:%s"`, s)
 	}
 	sock, err := ParseSocket(s)
 	if err != nil && !strings.Contains(s, ":") {
-		err = errors.New(`is no address: write "HOST:PORT", or "" for no metrics`)
+		err = errors.New(`is not an address: write "HOST:PORT", or "" for no metrics`)
 	}
 	return sock, err
 }
@@ -153,8 +153,8 @@ func inetAddress(s, kind string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// isAddressLike reports whether a host is made of digits and dots, as no host
-// name is.
+// isAddressLike reports whether a host consists of digits and dots only: it can be an
+// IPv4 address but no host name.
 func isAddressLike(host string) bool {
 	return host != "" && strings.Trim(host, "0123456789.") == ""
 }
@@ -165,7 +165,7 @@ func checkPort(s string) error {
 	}
 	if n, err := strconv.Atoi(s); err != nil || n < 0 || n > 65535 {
 		if !isNumber(s) {
-			return fmt.Errorf("has port %q, which is no number: write one from 1 to 65535", s)
+			return fmt.Errorf("has port %q, which is not a number: write one from 1 to 65535", s)
 		}
 		return fmt.Errorf("has port %s: the highest is 65535", s)
 	}

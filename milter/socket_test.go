@@ -24,14 +24,14 @@ func TestParseSocket(t *testing.T) {
 		{"systemd:milter", "systemd", "milter", ""},
 
 		{"", "", "", `is empty: write a socket such as "inet:8894@127.0.0.1"`},
-		{"127.0.0.1:8894", "", "", `says no kind of socket: write "inet:8894@127.0.0.1"`},
+		{"127.0.0.1:8894", "", "", `does not say what kind of socket it is: write "inet:8894@127.0.0.1"`},
 		{"int:8894@127.0.0.1", "", "", `has an unknown kind "int": write "inet:8894@127.0.0.1"`},
 		{"unx:/run/m.sock", "", "", `has an unknown kind "unx": write "unix:/run/m.sock"`},
-		{"localhost", "", "", `is no socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`},
-		{"inet:smtp@127.0.0.1", "", "", `has port "smtp", which is no number: write one from 1 to 65535`},
-		{"inet:127.0.0.1", "", "", `has port "127.0.0.1", which is no number: write one from 1 to 65535`},
+		{"localhost", "", "", `is not a socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`},
+		{"inet:smtp@127.0.0.1", "", "", `has port "smtp", which is not a number: write one from 1 to 65535`},
+		{"inet:127.0.0.1", "", "", `has port "127.0.0.1", which is not a number: write one from 1 to 65535`},
 		{"inet:65536@127.0.0.1", "", "", `has port 65536: the highest is 65535`},
-		{"inet:-1@127.0.0.1", "", "", `has port "-1", which is no number: write one from 1 to 65535`},
+		{"inet:-1@127.0.0.1", "", "", `has port "-1", which is not a number: write one from 1 to 65535`},
 		{"inet:@127.0.0.1", "", "", `has no port: add a number from 1 to 65535`},
 		{"inet:::1:8894", "", "", `is ambiguous: write "inet:PORT@::1:8894"`},
 		{"inet:8894@300.0.0.1", "", "", `has no IP address in "300.0.0.1": check the number`},
@@ -64,11 +64,11 @@ func TestParseMetricsSocket(t *testing.T) {
 		{"systemd", "systemd", "", ""},
 		{"systemd:web", "systemd", "web", ""},
 
-		{"9894", "", "", `says no host: write "127.0.0.1:9894"`},
-		{"off", "", "", `is no address: write "HOST:PORT", or "" for no metrics`},
-		{"localhost:http", "", "", `has port "http", which is no number: write one from 1 to 65535`},
-		{"[::1:9894", "", "", `is no address: write "[IPV6-ADDRESS]:PORT"`},
-		{"http://127.0.0.1:9894/", "", "", `is no socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`},
+		{"9894", "", "", `names no host: write "127.0.0.1:9894"`},
+		{"off", "", "", `is not an address: write "HOST:PORT", or "" for no metrics`},
+		{"localhost:http", "", "", `has port "http", which is not a number: write one from 1 to 65535`},
+		{"[::1:9894", "", "", `is not an address: write "[IPV6-ADDRESS]:PORT"`},
+		{"http://127.0.0.1:9894/", "", "", `is not a socket: write "inet:PORT@HOST", "unix:/PATH" or "systemd"`},
 	}
 	for _, tt := range tests {
 		got, err := ParseMetricsSocket(tt.in)

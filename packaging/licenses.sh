@@ -1,13 +1,13 @@
 #!/bin/sh
-# Copies the licence texts of all that is linked into the program, from the
-# modules that it is built from: licenses.sh FOLDER. Nothing is downloaded that
-# the build does not need. Run at the top of the source; GO names the go command.
+# Copies the licence texts of everything that is linked into the program, from the
+# modules that it is built from: licenses.sh FOLDER. It downloads nothing that the
+# build does not need. Run it at the top of the source; GO names the go command.
 set -eu
 go=${GO:-go}
 to=$1
 "$go" list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Dir}} {{$.Dir}}{{end}}{{end}}' ./cmd/bounce-milter | sort -u |
 while read -r module root dir; do
-	# Code that a module has from others bears its licence in a folder below.
+	# Code that a module took from others has its licence in its own folder.
 	while :; do
 		for file in "$dir"/*; do
 			case ${file##*/} in
@@ -26,8 +26,8 @@ while read -r module root dir; do
 		exit 1
 	fi
 done
-# The standard library. Where a packaged Go leaves its text out, that of its
-# sister modules is the same.
+# The standard library. Some packages of Go leave its text out; that of the
+# golang.org/x modules is the same.
 text=$("$go" env GOROOT)/LICENSE
 if [ ! -e "$text" ]; then
 	text=$("$go" list -m -f '{{.Dir}}' golang.org/x/sys)/LICENSE

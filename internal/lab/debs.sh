@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs Debian packages that are absent: debs.sh PACKAGE…
-# Only what the real mail servers of the tests need. Never removes a package: on
-# a machine that has another mail server it stops with apt's own explanation.
+# It never removes a package: on a machine with another mail server it stops with
+# apt's own explanation.
 set -eu
 absent=
 for p in "$@"; do
@@ -18,7 +18,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-# No question about, and no start of, a mail system of this machine.
+# Neither ask about nor start a mail system on this machine.
 if command -v debconf-set-selections >/dev/null; then
 	echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
 fi

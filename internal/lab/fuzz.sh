@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs every fuzz target of the module for a while: fuzz.sh TIME
-# go test takes one target at a time, so they are looked up in the sources. One
-# that fails does not keep the others from running.
+# go test takes one target at a time, so the targets are looked up in the sources. If
+# one fails, the others still run.
 set -u
 time=$1
 found=0
@@ -12,11 +12,11 @@ for file in $(find . -name '*_test.go' -not -path './.*' | sort); do
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
 		found=$((found + 1))
 		echo "fuzz $(dirname "$file") $target $time"
-		# Making inputs smaller that only reach something new would take
-		# most of a short run.
+		# Minimizing inputs that merely add coverage would take most of a
+		# short run.
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "$(dirname "$file")" >"$log" 2>&1 && { tail -n 2 "$log"; continue; }
-		# A worker that is busy when time is up fails the run with this and
-		# nothing else; there is no input to blame then.
+		# A worker that is busy when time is up fails the run with only this
+		# message; no input is to blame then.
 		if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input' "$log"; then
 			grep '^fuzz: ' "$log" | tail -n 1
 			echo "time was up within an input: no finding"

@@ -1,16 +1,16 @@
 # Sorts tagged bounces into folders (RFC 5228; mailbox is RFC 5490).
 #
-# What the headers say holds where forged ones are taken off all mail: by Postfix
-# (strip_bounce_headers.regexp), or by bounce-milter, on mail that came through it.
+# You can trust these headers only if forged ones are removed from all mail: by Postfix
+# (strip_bounce_headers.regexp), or by bounce-milter on mail that passes through it.
 require ["fileinto", "mailbox"];
 
-# This message has verdicts that a stranger wrote and that were left: none counts.
-# It goes where it would go without any.
+# This message still has verdicts that a stranger wrote, so none counts. It goes where
+# it would go without them.
 if exists "X-Bounce-Forged" {
     stop;
 }
 
-# Abuse reports, receipts and automatic replies have this header alone.
+# Abuse reports, receipts and automatic replies have only this header.
 if header :is "X-Bounce-Kind" "feedback" {
     fileinto :create "Reports.Abuse";
     stop;
