@@ -15,7 +15,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
@@ -33,6 +35,7 @@ type Config struct {
 	RulesDir string // folder of the administrator's rules, "" for none
 	Milter   milter.Config
 	Log      Log
+	Events   stream.Options
 
 	lines map[string]int // line of each key set in the file, "listen[1]" for an item
 }
@@ -54,6 +57,7 @@ func Default() *Config {
 		RulesDir: DefaultRulesDir,
 		Milter:   milter.DefaultConfig(),
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
+		Events:   stream.DefaultOptions(),
 	}
 }
 
@@ -105,8 +109,17 @@ func (c *Config) RulesFolder() string {
 }
 
 // Line returns the line of the file that sets a key ("metrics.listen",
-// "listen[1]"), 0 if the key has its default.
-func (c *Config) Line(key string) int { return c.lines[key] }
+// "listen[1]"), 0 if the key has its default. Of a key that a table [[name]] lacks it is
+// the line in which that table begins.
+func (c *Config) Line(key string) int {
+	if line, ok := c.lines[key]; ok {
+		return line
+	}
+	if item, _ := cutLast(key); strings.HasSuffix(item, "]") {
+		return c.lines[item]
+	}
+	return 0
+}
 
 // problem says what is wrong with a key, or an item of a list ("listen[1]").
 func (c *Config) problem(key, format string, args ...any) toml.Problem {

@@ -44,6 +44,10 @@ func (c *Config) CheckHost() toml.Problems {
 			bad("rules_dir", `%v, or write "" for no rules of your own`, err)
 		}
 	}
+	for _, q := range c.Events.CheckHost() {
+		q.File, q.Line = c.File, c.Line(q.Key)
+		ps = append(ps, q)
+	}
 	ps.Sort()
 	return ps
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
@@ -16,22 +17,33 @@ type key struct {
 // table returns the name of the key's table, "" for the top level, and the key
 // within it.
 func (k key) table() (table, name string) {
-	if t, n, ok := strings.Cut(k.name, "."); ok {
-		return t, n
+	return cutLast(k.name)
+}
+
+// cutLast cuts a name at its last ".": what is above is "" where there is none.
+func cutLast(name string) (above, last string) {
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		return name[:i], name[i+1:]
 	}
-	return "", k.name
+	return "", name
 }
 
 // table is one [table] of the file; "" is what stands above the first.
-type table struct{ name, doc string }
+type table struct {
+	name, doc string
+	many      many // where it is a table [[name]]
+}
 
 // tables are the tables of the file in order, with what each is about.
 var tables = []table{
-	{"", ""},
-	{"metrics", "Prometheus metrics at /metrics, and a status page at /."},
-	{"log", "The log goes to standard error, where systemd's journal takes it."},
-	{"limits", `Bounds on what strangers' mail may cost. Sizes are octets, or "KiB", "MiB", "GiB".
+	{name: ""},
+	{name: "metrics", doc: "Prometheus metrics at /metrics, and a status page at /."},
+	{name: "log", doc: "The log goes to standard error, where systemd's journal takes it."},
+	{name: "limits", doc: `Bounds on what strangers' mail may cost. Sizes are octets, or "KiB", "MiB", "GiB".
 A message over a limit is delivered like any other; it is judged by what was read of it.`},
+	{name: "events", doc: `Every verdict as a record, to files and programs: one JSON object a recipient.
+Without a sink there are no records.`},
+	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
 }
 
 // keys are all keys, in the order in which Show prints them.
@@ -67,7 +79,7 @@ mail is never sent to the daemon.`,
 		func(c *Config) value { return choice[milter.LookAt]{&c.Milter.LookAt, milter.LookAts} }},
 	{"rules_dir", `Folder of your own rules (*.toml), which take precedence over the built-in ones.
 "" means none. The default folder need not exist; any other must.`,
-		func(c *Config) value { return folder{&c.RulesDir} }},
+		func(c *Config) value { return folder{&c.RulesDir, DefaultRulesDir} }},
 	{"drain_timeout", `How long after SIGTERM the daemon waits at most until no message is in progress.`,
 		func(c *Config) value { return duration{&c.Milter.DrainTimeout} }},
 
@@ -117,4 +129,18 @@ idle_timeout there.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.FrameTimeout} }},
 	{"limits.write_timeout", `Time that writing a reply may take when the MTA does not read.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.WriteTimeout} }},
+
+	{"events.spool", `Folder of the daemon's own, where records wait on disk until every sink has them;
+"" lets them wait in memory, and a restart loses them.`,
+		func(c *Config) value { return folder{&c.Events.Spool, "/var/spool/bounce-milter"} }},
+	{"events.spool_max", `Octets that the spool may hold. Over it the oldest records are dropped.`,
+		func(c *Config) value { return size[int64]{&c.Events.SpoolMax} }},
+	{"events.sync", `When records are forced to the disk. In each case the kernel has them before the
+mail is accepted, so that no end of the daemon loses one; this is about power cuts.
+"never" leaves it to the kernel, "interval" does it once a second, "always" before the
+mail is accepted.`,
+		func(c *Config) value { return choice[stream.Sync]{&c.Events.Sync, stream.Syncs} }},
+	{"events.returned_headers", `Fields of the returned message that a record has, beside List-Id, Feedback-ID,
+X-Campaign-ID, X-Listmonk-Campaign and X-Listmonk-Subscriber.`,
+		func(c *Config) value { return words{&c.Events.ReturnedHeaders, "X-Mailing-ID"} }},
 }

@@ -13,29 +13,52 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	manual := strings.ReplaceAll(string(data), `\(dq`, `"`)
-	for i, k := range keys {
-		table, name := k.table()
-		title := ".Ss Keys above the first table\n"
-		if table != "" {
-			title = ".Ss Table " + table + "\n"
-		}
+	// entry returns what the manual says of a key of a table.
+	entry := func(title, key string) string {
 		_, section, ok := strings.Cut(manual, title)
 		if !ok {
 			t.Fatalf("no section %q", title)
 		}
 		section, _, _ = strings.Cut(section, ".El\n")
-		_, entry, ok := strings.Cut(section, ".It Ic "+name+"\n")
+		_, entry, ok := strings.Cut(section, ".It Ic "+key+"\n")
 		if !ok {
-			t.Errorf("%s is not in its section", k.name)
-			continue
+			t.Errorf("%s is not in its section", key)
 		}
 		entry, _, _ = strings.Cut(entry, ".It Ic ")
-		_, value, _ := strings.Cut(entry, "Default:\n")
-		if want := Default().Settings()[i][1]; !strings.Contains(value, want) {
-			t.Errorf("%s: default %s is given as %q", k.name, want, value)
+		return entry
+	}
+	defaults := 0
+	check := func(title, key, want string) {
+		defaults++
+		_, value, _ := strings.Cut(entry(title, key), "Default:\n")
+		if !strings.Contains(value, want) {
+			t.Errorf("%s: default %s is given as %q", key, want, value)
 		}
 	}
-	if n := strings.Count(manual, "Default:\n"); n != len(keys) {
-		t.Errorf("%d keys have a default in the manual, there are %d", n, len(keys))
+	for _, k := range keys {
+		table, name := k.table()
+		title := ".Ss Keys above the first table\n"
+		if table != "" {
+			title = ".Ss Table " + table + "\n"
+		}
+		check(title, name, k.bind(Default()).text())
+	}
+	for _, table := range tables {
+		if table.many == nil {
+			continue
+		}
+		c := Default()
+		title := ".Ss Tables " + table.heading() + "\n"
+		for _, k := range table.many.keys(table.many.grow(c)) {
+			_, name := k.table()
+			if value := k.bind(c).text(); value != `""` && value != "[]" {
+				check(title, name, value)
+			} else {
+				entry(title, name)
+			}
+		}
+	}
+	if n := strings.Count(manual, "Default:\n"); n != defaults {
+		t.Errorf("%d keys have a default in the manual, there are %d", n, defaults)
 	}
 }

@@ -17,7 +17,7 @@ func Parse(path string, data []byte) (*Config, error) {
 	c := Default()
 	c.File, c.lines = path, map[string]int{}
 	p := parser{config: c}
-	p.table("", doc)
+	p.table(tables[0], doc)
 	p.validate()
 	p.problems.Sort()
 	if err := p.problems.Err(); err != nil {
@@ -37,40 +37,51 @@ func (p *parser) bad(line int, key, format string, a ...any) {
 	p.problems = append(p.problems, toml.Problem{File: p.config.File, Line: line, Key: key, Message: fmt.Sprintf(format, a...)})
 }
 
-// table lays one table of the file over the configuration.
-func (p *parser) table(table string, t *toml.Table) {
-	for _, f := range t.Fields {
+// table lays a [table] of the file over the configuration.
+func (p *parser) table(t table, in *toml.Table) { p.fields(t, t.name, keys, in) }
+
+// fields lays the fields of a table over those of the known keys that begin with
+// prefix.
+func (p *parser) fields(t table, prefix string, known []key, in *toml.Table) {
+	for _, f := range in.Fields {
 		full := f.Key
-		if table != "" {
-			full = table + "." + f.Key
+		if prefix != "" {
+			full = prefix + "." + f.Key
 		}
-		if table == "" && isTable(f.Key) {
-			switch {
-			case f.Value.Kind == toml.Tables:
-				p.table(f.Key, f.Value.Table)
-			case f.Value.Headed:
-				p.bad(f.Line, "", "[[%s]]: is a single table: write [%[1]s]", f.Key)
-			default:
-				p.bad(f.Line, f.Key, "is a table: write its keys below a line [%s]", f.Key)
-			}
+		if i := slices.IndexFunc(tables[1:], func(t table) bool { return t.name == full }); i >= 0 {
+			p.below(tables[1+i], f)
 			continue
 		}
-		i := slices.IndexFunc(keys, func(k key) bool { return k.name == full })
+		i := slices.IndexFunc(known, func(k key) bool { return k.name == full })
 		if i < 0 {
-			p.unknown(table, f)
+			p.unknown(t, f)
 			continue
 		}
 		p.config.lines[full] = f.Line
 		for i, item := range f.Value.List {
 			p.config.lines[itemKey(full, i)] = item.Line
 		}
-		keys[i].bind(p.config).set(f.Value, func(item int, format string, a ...any) {
+		known[i].bind(p.config).set(f.Value, func(item int, format string, a ...any) {
 			at := full
 			if item != whole {
 				at = itemKey(full, item)
 			}
 			p.problems = append(p.problems, p.config.problem(at, format, a...))
 		})
+	}
+}
+
+// below lays a field over the configuration that is a table of its own.
+func (p *parser) below(t table, f toml.Field) {
+	switch {
+	case t.many != nil:
+		p.items(t, f)
+	case f.Value.Kind == toml.Tables:
+		p.table(t, f.Value.Table)
+	case f.Value.Headed:
+		p.bad(f.Line, "", "[[%s]]: is a single table: write [%[1]s]", t.name)
+	default:
+		p.bad(f.Line, t.name, "is a table: write its keys below a line [%s]", t.name)
 	}
 }
 
@@ -84,7 +95,7 @@ func (p *parser) validate() {
 		unread[q.Key] = true
 	}
 	c := p.config
-	problems := c.Milter.Validate()
+	problems := append(c.Milter.Validate(), c.Events.Validate()...)
 	if !slices.Contains(logFormats, c.Log.Format) {
 		problems.Add("log.format", "%q is not a format: write %s", c.Log.Format, toml.OneOf(logFormats))
 	}
@@ -96,40 +107,45 @@ func (p *parser) validate() {
 	}
 }
 
-func isTable(name string) bool {
-	return slices.ContainsFunc(tables[1:], func(t table) bool { return t.name == name })
-}
-
 // unknown reports a key that does not exist, and the one that was probably meant.
-func (p *parser) unknown(table string, f toml.Field) {
-	if table == "" && f.Value.Headed {
-		header := "[" + f.Key + "]"
+func (p *parser) unknown(t table, f toml.Field) {
+	if headings := t.headings(); f.Value.Headed && len(headings) > 0 {
+		name := f.Key
+		if t.name != "" {
+			name = t.name + "." + f.Key
+		}
+		heading := "[" + name + "]"
 		if f.Value.Kind == toml.List {
-			header = "[" + header + "]"
+			heading = "[" + heading + "]"
 		}
-		var headers []string
-		for _, t := range tables[1:] {
-			headers = append(headers, "["+t.name+"]")
-		}
-		p.bad(f.Line, "", "unknown table %s%s", header, toml.DidYouMean("["+f.Key+"]", headers))
+		p.bad(f.Line, "", "unknown table %s%s", heading, toml.DidYouMean("["+name+"]", headings))
 		return
 	}
-	inTable := ""
-	if table != "" {
-		inTable = " in [" + table + "]"
+	in := ""
+	if t.name != "" {
+		in = " in " + t.heading()
 	}
-	var here []string
-	for _, k := range keys {
-		switch t, n := k.table(); {
-		case t == table:
-			here = append(here, n)
-		case n == f.Key && t == "":
-			p.bad(f.Line, "", "unknown key %q%s: it belongs above the first table", n, inTable)
-			return
-		case n == f.Key:
-			p.bad(f.Line, "", "unknown key %q%s: it belongs in [%s]", n, inTable, t)
-			return
+	for _, other := range tables {
+		if other.name == t.name || !slices.Contains(other.own(), f.Key) {
+			continue
+		}
+		where := "in " + other.heading()
+		if other.name == "" {
+			where = "above the first table"
+		}
+		p.bad(f.Line, "", "unknown key %q%s: it belongs %s", f.Key, in, where)
+		return
+	}
+	p.bad(f.Line, "", "unknown key %q%s%s", f.Key, in, toml.DidYouMean(f.Key, t.own()))
+}
+
+// headings are the lines that may begin a table below this one.
+func (t table) headings() []string {
+	var list []string
+	for _, other := range tables[1:] {
+		if parent, _ := cutLast(other.name); parent == t.name {
+			list = append(list, other.heading())
 		}
 	}
-	p.bad(f.Line, "", "unknown key %q%s%s", f.Key, inTable, toml.DidYouMean(f.Key, here))
+	return list
 }

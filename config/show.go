@@ -9,14 +9,18 @@ import (
 func (c *Config) Show() string {
 	var b strings.Builder
 	for _, t := range tables {
+		if t.many != nil {
+			c.showMany(&b, t)
+			continue
+		}
 		if t.name != "" {
 			b.WriteString("\n")
 			comment(&b, t.doc)
-			b.WriteString("[" + t.name + "]\n")
+			b.WriteString(t.heading() + "\n")
 		}
 		first := true
 		for _, k := range keys {
-			table, name := k.table()
+			table, _ := k.table()
 			if table != t.name {
 				continue
 			}
@@ -25,23 +29,56 @@ func (c *Config) Show() string {
 			}
 			first = false
 			comment(&b, k.doc)
-			b.WriteString(name + " = " + k.bind(c).text() + "\n")
+			c.showKey(&b, k)
 		}
 	}
 	return b.String()
 }
 
+// showMany writes the tables [[name]], each key explained where it is first, or an
+// example where there is none.
+func (c *Config) showMany(b *strings.Builder, t table) {
+	b.WriteString("\n")
+	comment(b, t.doc)
+	n := t.many.count(c)
+	if n == 0 {
+		comment(b, t.many.example())
+		return
+	}
+	said := map[string]bool{}
+	for i := range n {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		b.WriteString(t.heading() + "\n")
+		for _, k := range c.itemKeys(t, i) {
+			if _, name := k.table(); !said[name] {
+				said[name] = true
+				b.WriteString("\n")
+				comment(b, k.doc)
+			}
+			c.showKey(b, k)
+		}
+	}
+}
+
+func (c *Config) showKey(b *strings.Builder, k key) {
+	_, name := k.table()
+	b.WriteString(name + " = " + k.bind(c).text() + "\n")
+}
+
 func comment(b *strings.Builder, text string) {
 	for line := range strings.Lines(text) {
-		b.WriteString("# " + strings.TrimSuffix(line, "\n") + "\n")
+		b.WriteString(strings.TrimRight("# "+line, " \n") + "\n")
 	}
 }
 
 // Settings returns every key with its value in TOML, in the order of the file, for
 // the log line at start.
 func (c *Config) Settings() [][2]string {
-	list := make([][2]string, len(keys))
-	for i, k := range keys {
+	every := c.everyKey()
+	list := make([][2]string, len(every))
+	for i, k := range every {
 		list[i] = [2]string{k.name, k.bind(c).text()}
 	}
 	return list

@@ -115,9 +115,13 @@ func (v word) set(in toml.Value, bad report) {
 	}
 }
 
-type folder struct{ p *string }
+// folder is the path of a folder, or of a file.
+type folder struct {
+	p       *string
+	example string
+}
 
-func (v folder) wants() string { return `a string, as in "/etc/bounce-milter/rules.d"` }
+func (v folder) wants() string { return "a string, as in " + toml.Quote(v.example) }
 func (v folder) text() string  { return toml.Quote(*v.p) }
 
 func (v folder) set(in toml.Value, bad report) {
@@ -130,6 +134,39 @@ func (v folder) set(in toml.Value, bad report) {
 		return
 	}
 	*v.p = s
+}
+
+// both is one key that fills two fields, of which one counts.
+type both struct {
+	value
+	other value
+}
+
+func (v both) set(in toml.Value, bad report) {
+	v.value.set(in, bad)
+	v.other.set(in, func(int, string, ...any) {}) // said above
+}
+
+// words is a list of strings. Validate checks it, in the package that defines them.
+type words struct {
+	p       *[]string
+	example string
+}
+
+func (v words) wants() string { return "a list of strings, as in [" + toml.Quote(v.example) + "]" }
+
+func (v words) text() string {
+	list := make([]string, len(*v.p))
+	for i, w := range *v.p {
+		list[i] = toml.Quote(w)
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}
+
+func (v words) set(in toml.Value, bad report) {
+	if list, ok := takeList(in, v, bad); ok {
+		*v.p = list
+	}
 }
 
 // choice is one of a few words. Validate checks it, in the package that defines them.

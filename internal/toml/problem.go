@@ -3,6 +3,7 @@ package toml
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,16 +12,19 @@ import (
 type Problem struct {
 	File    string // "" where no file is to blame
 	Line    int    // 0 where no line is to blame
-	Key     string // "limits.max_octets", "listen[1]" for an item; "" where the message says all
+	Key     string // "limits.max_octets", "listen[1]" for an item, "action[0].name" in a table [[action]]; "" where the message says all
 	Message string
 }
+
+// places are those of items in lists and of tables among those of their name: the
+// line tells them.
+var places = regexp.MustCompile(`\[\d+\]`)
 
 // String is "file:line: key: message", less what is not known.
 func (p Problem) String() string {
 	s := p.Message
 	if p.Key != "" {
-		key, _, _ := strings.Cut(p.Key, "[")
-		s = key + ": " + s
+		s = places.ReplaceAllString(p.Key, "") + ": " + s
 	}
 	switch {
 	case p.File == "":

@@ -1,0 +1,2 @@
+// Package stream carries records from the mail to the sinks.
+package stream
