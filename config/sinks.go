@@ -48,10 +48,18 @@ listmonk takes, one bounce a request.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Format]{&s.Webhook.Format, webhook.Formats}
 			}},
-		{"secret_file", webhooks, `File with the key that signs requests, or of listmonk with "user:token".`,
+		{"secret_file", webhooks, `File with the key that signs requests, or several, one a line, while they change; of
+listmonk with "user:token" of its API.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.Webhook.SecretFile, "/etc/bounce-milter/crm.secret"}
 			}},
+		{"block", webhooks, `What listmonk gets of a bounce of type block, which is about the sender and not the
+address: "skip" is nothing, "soft" a soft bounce.`,
+			func(s *stream.SinkOptions) value {
+				return choice[webhook.Block]{&s.Webhook.Block, webhook.Blocks}
+			}},
+		{"timeout", webhooks, `Time that a request may take.`,
+			func(s *stream.SinkOptions) value { return duration{&s.Webhook.Timeout} }},
 		{"servers", nats, `NATS servers, of which it finds the others of the cluster.`,
 			func(s *stream.SinkOptions) value { return words{&s.NATS.Servers, "tls://nats1.example.org:4222"} }},
 		{"subject", nats, `Subject of a record, with {category} in it.`,

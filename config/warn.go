@@ -65,6 +65,9 @@ func (c *Config) Warnings() toml.Problems {
 			warn(c.File, key, "%s contains this host, so whoever may send mail from here may forge headers: name other hosts only", p)
 		}
 	}
+	for _, p := range c.Events.Warnings() {
+		warn(c.File, p.Key, "%s", p.Message)
+	}
 	ps.Sort()
 	return ps
 }

@@ -51,6 +51,12 @@ func TestWarnings(t *testing.T) {
 		{"everybody trusted", "trusted_networks = [\"192.0.2.1\",\n\"::/0\"]", file, 0o644, group, file + ":4: trusted_networks: ::/0 contains every address"},
 		{"this host trusted", "trusted_networks = [\"127.0.0.1\"]", file, 0o644, group, file + ":3: trusted_networks: 127.0.0.1/32 contains this host"},
 		{"half of all trusted", "trusted_networks = [\"0.0.0.0/1\"]", file, 0o644, group, file + ":3: trusted_networks: 0.0.0.0/1 contains this host"},
+		{"webhook for all to read", "[[events.sink]]\nname = \"a\"\ntype = \"webhook\"\nsecret_file = \"/etc/a\"\nurl = \"http://crm.example.org/hooks\"\n",
+			file, 0o644, group, file + ":7: events.sink.url: is not encrypted"},
+		{"webhook for all to write", "[[events.sink]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"https://crm.example.org/hooks\"\n",
+			file, 0o644, group, file + ":3: events.sink.secret_file: is missing, so requests are not signed"},
+		{"listmonk elsewhere", "[[events.sink]]\nname = \"a\"\ntype = \"webhook\"\nformat = \"listmonk\"\nsecret_file = \"/etc/a\"\nurl = \"https://crm.example.org/webhooks/service/ses\"\n",
+			file, 0o644, group, file + ":8: events.sink.url: does not end in /webhooks/bounce"},
 		{"relays trusted", "trusted_networks = [\"192.0.2.0/24\", \"2001:db8::25\"]", file, 0o644, group, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

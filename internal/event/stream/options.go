@@ -83,7 +83,7 @@ func DefaultOptions() Options {
 
 // DefaultSink returns what holds of a sink where nothing is said.
 func DefaultSink() SinkOptions {
-	return SinkOptions{Addresses: AddressesFull, Webhook: webhook.Options{Format: webhook.FormatNative},
+	return SinkOptions{Addresses: AddressesFull, Webhook: webhook.DefaultOptions(),
 		NATS: jetstream.Options{Subject: "bounces.{category}"}}
 }
 
@@ -198,6 +198,17 @@ func (o *Options) CheckHost() toml.Problems {
 			if _, err := event.ReadSecret(s.AddressKeyFile); err != nil {
 				ps.Add(key+".address_key_file", "%v", err)
 			}
+		}
+	}
+	return ps
+}
+
+// Warnings returns what works and gives others a say.
+func (o *Options) Warnings() toml.Problems {
+	var ps toml.Problems
+	for i := range o.Sinks {
+		if s := &o.Sinks[i]; s.Type == TypeWebhook {
+			s.Webhook.Warn(&ps, fmt.Sprintf("events.sink[%d]", i))
 		}
 	}
 	return ps

@@ -1,9 +1,15 @@
-// Package webhook hands records to a program by HTTP: as an array signed as Standard
-// Webhooks says, or in the form that listmonk takes.
 package webhook
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/event"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
@@ -21,20 +27,156 @@ const (
 // Formats are all formats.
 var Formats = []Format{FormatNative, FormatListmonk}
 
+// Block says what listmonk gets of a bounce of type block. It has no such type, and
+// the address is good: "hard" is not among the choices.
+type Block string
+
+// What listmonk gets of a block.
+const (
+	BlockSkip Block = "skip" // nothing
+	BlockSoft Block = "soft" // a soft bounce
+)
+
+// Blocks are all choices.
+var Blocks = []Block{BlockSkip, BlockSoft}
+
 // Options is what an administrator may say of a webhook.
 type Options struct {
 	URL        string
 	Format     Format
-	SecretFile string // native: of the signing key; listmonk: user:token
-	CAFile     string // certificates to trust beside the host's own, "" for none
+	SecretFile string        // native: signing keys, one a line, "" to sign nothing; listmonk: user:token
+	CAFile     string        // certificates to trust beside the host's own, "" for none
+	Timeout    time.Duration // of a request, from the connection to the end of the answer
+	Block      Block         // of FormatListmonk
 }
+
+// DefaultOptions returns what holds where nothing is said.
+func DefaultOptions() Options {
+	return Options{Format: FormatNative, Timeout: 30 * time.Second, Block: BlockSkip}
+}
+
+// Bounds of Options.Timeout.
+const (
+	minTimeout = time.Second
+	maxTimeout = 10 * time.Minute
+)
+
+// listmonkPath is where listmonk takes bounces from scripts.
+const listmonkPath = "/webhooks/bounce"
 
 // Check adds what is wrong with the options, whose keys in the file stand below key:
 // "events.sink[0]" makes "events.sink[0].url".
-func (o *Options) Check(ps *toml.Problems, key string) {}
+func (o *Options) Check(ps *toml.Problems, key string) {
+	known := slices.Contains(Formats, o.Format)
+	if !known {
+		ps.Add(key+".format", "%q is no format: write %s", clean(string(o.Format)), toml.OneOf(Formats))
+	}
+	if o.URL == "" {
+		example := "https://crm.example.org/hooks/bounces"
+		if o.Format == FormatListmonk {
+			example = "https://listmonk.example.org" + listmonkPath
+		}
+		ps.Add(key+".url", "is missing: write where to send records, as in %q", example)
+	} else if _, err := parseURL(o.URL, o.Format); err != nil {
+		ps.Add(key+".url", "%v", err)
+	}
+	switch {
+	case o.SecretFile != "" && !filepath.IsAbs(o.SecretFile):
+		ps.Add(key+".secret_file", "%q is a relative path: write it from the root", clean(o.SecretFile))
+	case o.SecretFile == "" && o.Format == FormatListmonk:
+		ps.Add(key+".secret_file", "is missing: listmonk takes nothing without authentication; name a file that holds "+
+			"the name of a user of its API and that user's token, as in bounces:w3Xk9…")
+	}
+	if o.CAFile != "" && !filepath.IsAbs(o.CAFile) {
+		ps.Add(key+".ca_file", "%q is a relative path: write it from the root", clean(o.CAFile))
+	}
+	if o.Timeout < minTimeout || o.Timeout > maxTimeout {
+		ps.Add(key+".timeout", "%s is out of bounds: write a time from %s to %s", o.Timeout, minTimeout, maxTimeout)
+	}
+	switch {
+	case !slices.Contains(Blocks, o.Block):
+		mend := ""
+		if o.Block == "hard" {
+			mend = " (a block is about the sender: as a hard bounce it would take good addresses off the list)"
+		}
+		ps.Add(key+".block", "%q is not a choice here: write %s%s", clean(string(o.Block)), toml.OneOf(Blocks), mend)
+	case known && o.Format != FormatListmonk && o.Block != BlockSkip:
+		ps.Add(key+".block", "is for format = %q only: take it out", FormatListmonk)
+	}
+}
 
 // CheckHost adds what the options name and this host lacks.
-func (o *Options) CheckHost(ps *toml.Problems, key string) {}
+func (o *Options) CheckHost(ps *toml.Problems, key string) {
+	if o.SecretFile != "" {
+		if _, err := readSecrets(o.SecretFile, o.Format); err != nil {
+			ps.Add(key+".secret_file", "%v", err)
+		} else if err := private(o.SecretFile); err != nil {
+			ps.Add(key+".secret_file", "%v", err)
+		}
+	}
+	if o.CAFile != "" {
+		if _, err := event.ReadCertificates(o.CAFile); err != nil {
+			ps.Add(key+".ca_file", "%v", err)
+		}
+	}
+}
 
-// New makes the sink. It reads secrets, and opens no connection.
-func New(o Options) (event.Sink, error) { return nil, errors.New("no webhooks yet") }
+// Warn adds what works and lets others read records, forge them, or lose them.
+func (o *Options) Warn(ps *toml.Problems, key string) {
+	u, err := parseURL(o.URL, o.Format)
+	if err != nil {
+		return // which Check says
+	}
+	switch {
+	case u.Scheme == "http" && !local(u.Hostname()):
+		ps.Add(key+".url", "is not encrypted, so whoever is on the way reads addresses and may answer in the receiver's place: write https:// if the receiver has it")
+	case o.Format == FormatListmonk && !strings.HasSuffix(u.Path, listmonkPath):
+		ps.Add(key+".url", "does not end in %s, where listmonk takes bounces", listmonkPath)
+	}
+	if o.Format != FormatNative {
+		return
+	}
+	if o.SecretFile == "" {
+		ps.Add(key+".secret_file", "is missing, so requests are not signed and the receiver takes a stranger's for ours: name a file with a secret that both have")
+		return
+	}
+	secrets, _ := readSecrets(o.SecretFile, o.Format) // CheckHost says why not
+	for i, s := range secrets {
+		if len(s) < goodSecret {
+			ps.Add(key+".secret_file", "secret %d of %s has %d octets: Standard Webhooks asks for %d at least, as (echo -n whsec_; head -c 32 /dev/urandom | base64) makes them",
+				i+1, o.SecretFile, len(s), goodSecret)
+		}
+	}
+}
+
+// parseURL reads the address of a receiver. An error shows neither the user
+// information nor the query, which may hold secrets.
+func parseURL(s string, format Format) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("is no URL: write one as in %q", "https://crm.example.org/hooks/bounces")
+	case u.User != nil && format == FormatListmonk:
+		return nil, errors.New("holds a user's name or password: take them out of the URL and put user:token into secret_file")
+	case u.User != nil:
+		return nil, errors.New("holds a user's name or password: take them out; what proves to the receiver that we are we is the secret in secret_file")
+	case u.Scheme == "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("begins with neither https:// nor http://: write the whole address, as in %q", "https://crm.example.org/hooks/bounces")
+	case u.Opaque != "" || u.Hostname() == "":
+		return nil, fmt.Errorf("names no host: write one, as in %q", u.Scheme+"://crm.example.org/hooks/bounces")
+	case u.Fragment != "" || strings.Contains(s, "#"):
+		return nil, errors.New(`has a part behind "#", which is never sent: take it out`)
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("has port %q: write one from 1 to 65535", port)
+		}
+	}
+	return u, nil
+}
+
+// local reports whether a host is this one, so that nobody is on the way.
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,148 @@
+package webhook
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/event"
+)
+
+// maxExcerpt bounds what an error quotes of a receiver's words, in octets.
+const maxExcerpt = 200
+
+// refusedError is an answer that stays the same however often the request is
+// repeated.
+type refusedError struct {
+	code int
+	text string
+}
+
+func (e *refusedError) Error() string { return e.text }
+
+// ofRecords reports whether one record may be what the receiver does not like. Other
+// answers are about the address, or about who we are, and hold for every record.
+func (e *refusedError) ofRecords() bool {
+	return e.code == http.StatusBadRequest || e.code == http.StatusRequestEntityTooLarge ||
+		e.code == http.StatusUnprocessableEntity
+}
+
+// again reports whether a status says that the same request may be taken later. A
+// proxy that wants a password (407) has not asked the receiver.
+func again(code int) bool {
+	switch code {
+	case http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return code < 400 || code >= 500
+}
+
+// failure says what an answer that is no success means.
+func (s *Sink) failure(resp *http.Response, excerpt string) error {
+	text := fmt.Sprintf("%s answers %s", s.where(), status(resp.StatusCode))
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		text = fmt.Sprintf("a proxy on the way to %s answers %s: put its user and password into the proxy's URL in the daemon's environment", s.where(), status(resp.StatusCode))
+	}
+	if excerpt != "" {
+		text += ": " + excerpt
+	}
+	if !again(resp.StatusCode) {
+		return &refusedError{code: resp.StatusCode, text: text}
+	}
+	err := fmt.Errorf("%s", text)
+	if wait := retryAfter(resp.Header, s.now()); wait > 0 {
+		return &event.LaterError{After: wait, Err: err}
+	}
+	return err
+}
+
+// status is a code with its registered name. The words that a server sends with it are
+// anybody's.
+func status(code int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
+}
+
+// follow returns where a redirect leads, and an error where it must not be followed: a
+// 301, 302 or 303 turns a POST into a GET (RFC 9110 section 15.4), and another host is
+// none that the administrator named.
+func (s *Sink) follow(from *url.URL, resp *http.Response) (*url.URL, error) {
+	const mend = "write the receiver's final address into url"
+	location := resp.Header.Get("Location")
+	to, err := from.Parse(location)
+	if err != nil || location == "" {
+		return nil, fmt.Errorf("%s answers %s and does not say where it is to be found", s.where(), status(resp.StatusCode))
+	}
+	where := s.scrub(plain(to))
+	switch {
+	case resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect:
+		return nil, fmt.Errorf("%s answers %s and points to %s, where no POST may follow: %s", s.where(), status(resp.StatusCode), where, mend)
+	case to.Scheme != from.Scheme || !strings.EqualFold(to.Host, from.Host) || to.User != nil:
+		return nil, fmt.Errorf("%s answers %s and points to another host or scheme, %s: %s if that is right", s.where(), status(resp.StatusCode), where, mend)
+	}
+	return to, nil
+}
+
+// where names the receiver, without what may hold a token.
+func (s *Sink) where() string { return plain(s.url) }
+
+// plain is a URL without user information, query and fragment.
+func plain(u *url.URL) string {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return clean(bare.String())
+}
+
+// sensitive lists what may not stand in an error, should a server send it back to us.
+func sensitive(secrets [][]byte, u *url.URL) []string {
+	var list []string
+	add := func(s string) {
+		if len(s) > 3 { // shorter ones are in any text
+			list = append(list, s)
+		}
+	}
+	for _, secret := range secrets {
+		add(string(secret))
+		if _, token, ok := strings.Cut(string(secret), ":"); ok {
+			add(token)
+		}
+	}
+	add(u.RawQuery)
+	for _, pair := range strings.FieldsFunc(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		_, value, _ := strings.Cut(pair, "=")
+		add(value)
+		if decoded, err := url.QueryUnescape(value); err == nil {
+			add(decoded)
+		}
+	}
+	return list
+}
+
+// scrub takes our secrets out of words that a server wrote, or that Go quotes of it.
+func (s *Sink) scrub(text string) string {
+	for _, secret := range s.sensitive {
+		text = strings.ReplaceAll(text, secret, "…")
+	}
+	return clean(text)
+}
+
+// clean makes a stranger's words fit for a line of a log: short, one line, UTF-8.
+func clean(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxExcerpt {
+		cut := maxExcerpt
+		for !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		text = text[:cut] + "…"
+	}
+	return text
+}
