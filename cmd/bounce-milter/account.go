@@ -15,16 +15,16 @@ import (
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
-// account is who the daemon is to be.
+// account is the user that the daemon becomes.
 type account struct {
 	name     string
 	uid, gid int
 	groups   []int
 }
 
-// accountOf looks up the configured user, with the group of the sockets among
-// the groups, so that they can be given to it. It is nil where the daemon stays
-// who it is. The error is a problem of the configuration.
+// accountOf looks up the configured user. The groups include that of the sockets, so
+// that the daemon can give the sockets to it. It returns nil if the daemon keeps its
+// user. The error is a problem of the configuration.
 func accountOf(cfg *config.Config) (*account, error) {
 	if cfg.User == "" {
 		return nil, nil
@@ -45,7 +45,7 @@ func accountOf(cfg *config.Config) (*account, error) {
 	case me == a.uid && os.Getuid() == a.uid:
 		return nil, nil
 	case me != 0:
-		return nil, problem("the daemon does not run as root and cannot become %q: start it as root or as %[1]q, or leave this key out", cfg.User)
+		return nil, problem("the daemon does not run as root and cannot become %q: start it as root or as %[1]q, or remove this key", cfg.User)
 	}
 	ids, err := u.GroupIds()
 	if err != nil {
@@ -66,8 +66,8 @@ func accountOf(cfg *config.Config) (*account, error) {
 	return a, nil
 }
 
-// become makes the process a's, for good, before it opens anything: what a
-// reload could not open later cannot be opened at the start either.
+// become changes the user of the process for good. This happens before anything is
+// opened, so that whatever a later reload could not open already fails at the start.
 func (a *account) become(cfg *config.Config, log *slog.Logger) error {
 	if err := syscall.Setgroups(a.groups); err != nil {
 		return fmt.Errorf("taking the groups of %s: %w", a.name, err)
@@ -78,18 +78,18 @@ func (a *account) become(cfg *config.Config, log *slog.Logger) error {
 	if err := syscall.Setuid(a.uid); err != nil {
 		return fmt.Errorf("becoming %s: %w", a.name, err)
 	}
-	log.Info("running as another user from here", "user", a.name, "uid", a.uid, "gid", a.gid)
+	log.Info("running as another user from now on", "user", a.name, "uid", a.uid, "gid", a.gid)
 	read := []string{cfg.File}
 	if dir := cfg.RulesFolder(); dir != "" {
 		read = append(read, dir)
-		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // fails on a pattern only
+		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // only a bad pattern is an error
 		read = append(read, files...)
 	}
 	for _, path := range read {
 		if f, err := os.Open(path); err == nil {
 			f.Close()
 		} else if path != "" && errors.Is(err, fs.ErrPermission) {
-			log.Warn("this user cannot read what a reload reads", "user", a.name, "path", path)
+			log.Warn("this user cannot read a file that a reload will read", "user", a.name, "path", path)
 		}
 	}
 	return nil

@@ -12,8 +12,8 @@ import (
 // Exit codes.
 const (
 	exitGood  = 0
-	exitBad   = 1 // the answer is bad news
-	exitUsage = 2 // the question was wrong
+	exitBad   = 1 // a check failed, or something could not be read or served
+	exitUsage = 2 // the command line is wrong
 )
 
 // app is one run of the program.
@@ -24,20 +24,20 @@ type app struct {
 	options        options
 }
 
-// errSaid ends the program with exitBad when all there was to say has been said.
+// errSaid ends the program with exitBad; the user has been told why.
 var errSaid = errors.New("said already")
 
-// errAskedNothing ends the program with exitUsage, and says no more either.
+// errAskedNothing ends the program with exitUsage; the user has been told why.
 var errAskedNothing = errors.New("no command")
 
-// usageError is a question put wrongly.
+// usageError is a mistake on the command line.
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
 
 func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(format, a...)} }
 
-// run does what the arguments ask and returns the exit code.
+// run runs the command that the arguments name and returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr *os.File) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, out: bufio.NewWriter(stdout)}
 	code := a.exitCode(a.dispatch(args))
@@ -48,7 +48,7 @@ func run(args []string, stdin io.Reader, stdout, stderr *os.File) int {
 	return code
 }
 
-// exitCode tells the user about an error, and the code it stands for.
+// exitCode tells the user about an error and returns the exit code for it.
 func (a *app) exitCode(err error) int {
 	var usage usageError
 	switch {
@@ -66,17 +66,15 @@ func (a *app) exitCode(err error) int {
 	return exitBad
 }
 
-// complain prints an error, several problems one a line, in the one form that
-// errors have here: "bounce-milter: what: why".
+// complain prints an error as "bounce-milter: what: why", one line for each problem.
 func (a *app) complain(err error) {
-	a.out.Flush() // what was said before comes first on a terminal
+	a.out.Flush() // so that earlier output comes first on a terminal
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(a.stderr, "bounce-milter: %s\n", strings.TrimSuffix(line, "\n"))
 	}
 }
 
-// hint tells who runs a command that reads standard input without giving it any
-// that the program waits for them.
+// hint tells users on a terminal that the program waits for their input.
 func (a *app) hint(what string) {
 	if f, ok := a.stdin.(*os.File); ok && isTerminal(f) && isTerminal(a.stderr) {
 		fmt.Fprintf(a.stderr, "Reading %s from the terminal; end with Ctrl-D.\n", what)

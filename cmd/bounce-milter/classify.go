@@ -36,7 +36,7 @@ func runClassify(a *app, paths []string) error {
 		table = newClassifyTable(a)
 		show = table.row
 	}
-	// A bar and rows on one terminal take turns.
+	// If bar and table share a terminal, the bar is cleared before each row.
 	shared := bar != nil && isTerminal(a.stdout)
 	failed := false
 	for m := range src.Messages(paths...) {

@@ -12,21 +12,22 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// command is one row of the table from which parsing, help, completion and the
-// tests of the documents come.
+// command is a row of the table that drives parsing, help, completion and the tests
+// of the documents.
 type command struct {
 	name   string   // one word or two: "rules list"
-	flags  []string // the flags that it knows, besides --help
-	args   string   // what else it takes, as a synopsis spells it; "" is nothing
+	flags  []string // the flags that it takes, besides --help
+	args   string   // its arguments as in a synopsis, "" for none
 	does   string   // one line, for lists
 	more   string   // paragraphs, for its own page
 	offers offer    // what completion offers for args, nil for nothing
-	stays  bool     // runs for long, beside other programs
-	hidden bool     // left out of help, of completion and of documents
+	stays  bool     // runs for a long time, beside other programs
+	hidden bool     // not in help, completion and documents
 	run    func(a *app, args []string) error
 }
 
-// synopsis is the command as one writes it, without the name of the program.
+// synopsis returns the command with its flags and arguments, without the program's
+// name.
 func (c *command) synopsis(all *pflag.FlagSet) string {
 	words := []string{c.name}
 	for _, name := range c.flags {
@@ -40,7 +41,7 @@ func (c *command) synopsis(all *pflag.FlagSet) string {
 	return strings.Join(words, " ")
 }
 
-// flagSet holds the flags that the command knows, those of all.
+// flagSet returns those flags in all that the command takes.
 func (c *command) flagSet(all *pflag.FlagSet) *pflag.FlagSet {
 	f := newFlagSet(c.name)
 	for _, name := range c.flags {
@@ -58,7 +59,7 @@ func (a *app) dispatch(args []string) error {
 		return a.noCommand(all, name, rest)
 	}
 	if !c.stays && os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // short runs: rather quick than small
+		debug.SetGCPercent(400) // in a short run, speed matters more than memory
 	}
 	args, err := parse(c.flagSet(all), rest)
 	switch {
@@ -73,10 +74,10 @@ func (a *app) dispatch(args []string) error {
 	return c.run(a, args)
 }
 
-// pick finds the command that args name. Flags may stand before and between its
-// words; rest is args without those words. Where c is nil, name is what was read
-// of one: nothing, the first of two words, or one word too many that no command
-// has, with rest up to there.
+// pick finds the command that args name. Flags may stand before and between its words;
+// rest is args without those words. If c is nil, name is what was read of a command:
+// nothing, the first of two words, or words that begin no command. In the last case
+// rest ends there.
 func pick(all *pflag.FlagSet, args []string) (c *command, name string, rest []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -103,8 +104,8 @@ func pick(all *pflag.FlagSet, args []string) (c *command, name string, rest []st
 	return nil, name, rest
 }
 
-// under returns the command of this name, or those of which it is the first
-// word; "" gives all of them.
+// under returns the command of this name, or the commands of which it is the first
+// word; "" returns all of them.
 func under(name string) []*command {
 	var found []*command
 	for _, c := range commands() {
@@ -115,7 +116,7 @@ func under(name string) []*command {
 	return found
 }
 
-// nextWords are the words that may stand behind those of name in a command.
+// nextWords returns the words that may follow those of name in a command.
 func nextWords(name string) []string {
 	var words []string
 	for _, c := range under(name) {
@@ -127,14 +128,14 @@ func nextWords(name string) []string {
 	return words
 }
 
-// noCommand answers arguments that name no command, or half of one.
+// noCommand handles arguments that name no command, or only the first word of one.
 func (a *app) noCommand(all *pflag.FlagSet, name string, rest []string) error {
 	unknown := len(under(name)) == 0
 	if !unknown {
 		all.Init(name, pflag.ContinueOnError)
 	}
 	if _, err := parse(all, rest); err != nil {
-		return err // the value of a mistyped flag looks like a command
+		return err // report a mistyped flag first: its value looked like a command
 	}
 	switch {
 	case unknown:
@@ -153,8 +154,8 @@ func (a *app) noCommand(all *pflag.FlagSet, name string, rest []string) error {
 	return errAskedNothing
 }
 
-// unknownCommand says what is wrong with a name, of which a whole command may be
-// the beginning. what goes before it, if it was not the user's first word.
+// unknownCommand says what is wrong with a name, which may begin with a valid command.
+// what precedes the message if the name was not the user's first word.
 func unknownCommand(what, name string) error {
 	first, second, _ := strings.Cut(name, " ")
 	if second != "" && len(under(first)) > 0 {
@@ -166,8 +167,8 @@ func unknownCommand(what, name string) error {
 	return usagef("%sunknown command %q: see bounce-milter help", what, first)
 }
 
-// parse reads flags, which may stand before and behind the other arguments, and
-// returns those. Behind "--" all are arguments.
+// parse reads flags, which may stand before and after the other arguments, and returns
+// those arguments. After "--" everything is an argument.
 func parse(f *pflag.FlagSet, args []string) ([]string, error) {
 	err := f.Parse(args)
 	if err == nil {
@@ -198,7 +199,7 @@ func parse(f *pflag.FlagSet, args []string) ([]string, error) {
 	return nil, usagef("%s%v%s", what, err, see)
 }
 
-// nearestFlag returns the flag that was meant, "" if there is none like it.
+// nearestFlag returns the flag that was probably meant, "" if none is similar.
 func nearestFlag(f *pflag.FlagSet, flag string) string {
 	var names []string
 	f.VisitAll(func(f *pflag.Flag) {

@@ -3,62 +3,63 @@ package main
 import "github.com/bounce-milter/bounce-milter/config"
 
 // commands is the table of all commands, in the order of the help page. It is a
-// function for help is one of them.
+// function because help, which is one of them, uses it.
 func commands() []*command {
 	return []*command{
 		{
 			name: "serve", flags: []string{"config"},
 			does: "run the daemon",
-			more: `Without --config it reads ` + config.DefaultPath + ` if that exists, else runs on
-built-in defaults. SIGHUP reloads configuration and rules; what is bad keeps the old
-ones running. SIGTERM lets messages in progress finish; a second one does not.`,
+			more: `Without --config it reads ` + config.DefaultPath + ` if that exists, else it runs
+on built-in defaults. SIGHUP reloads configuration and rules; if they have mistakes,
+the old ones stay in force. SIGTERM lets messages in progress finish; a second SIGTERM
+ends the daemon at once.`,
 			stays: true, run: runServe,
 		},
 		{
 			name: "classify", flags: []string{"format", "config"}, args: "[PATH...]",
-			does: "say what the messages in files, mailboxes and folders report",
+			does: "show what the messages in files, mailboxes and folders report",
 			more: `A PATH is a message (.eml), an mbox, a Maildir, or a folder of these; "-" or no
-PATH is standard input. What cannot be read is passed over, and the exit code is 1.
-With --format json each message is one object.`,
+PATH is standard input. What cannot be read is skipped, and the exit code is then 1.
+With --format json each message is one object on one line.`,
 			offers: offerFiles, run: runClassify,
 		},
 		{
 			name: "explain", flags: []string{"format", "remote-mta", "config"}, args: "REPLY|FILE...",
 			does: "classify a bare reply, or a message, and say why",
 			more: `A REPLY is what a server answered: bounce-milter explain "550 5.7.26 Unauthenticated
-email". Without quotes the words are joined into one. An argument that names an existing
-FILE is read as a message or an mbox, and each of its recipients is explained. "-" reads
-one reply a line from standard input; a line that begins with { is a JSON object with
-reply and, if known, remote_mta, reporting_mta, status and smtp_code. With --format json
-each reply and each recipient is one object.`,
+email". Words without quotes are joined into one reply. An argument that names an
+existing FILE is read as a message or an mbox, and each of its recipients is explained.
+"-" reads one reply per line from standard input; a line that begins with { is a JSON
+object with reply and, if known, remote_mta, reporting_mta, status and smtp_code. With
+--format json each reply and each recipient is one object on one line.`,
 			offers: offerFiles, run: runExplain,
 		},
 		{
 			name: "rules list", flags: []string{"format", "config"}, args: "[WORD...]",
 			does: "list the rules in force",
-			more: `With WORDs it lists those whose id, reason, provider or file holds every one of them.`,
+			more: `With WORDs it lists the rules whose id, reason, provider or file contains each of them.`,
 			run:  runRulesList,
 		},
 		{
 			name: "rules show", flags: []string{"format", "config"}, args: "ID",
-			does: "show a rule whole, or a reason and its rules",
-			more: `ID is that of a rule or of a reason.`, offers: offerRules, run: runRulesShow,
+			does: "show a rule in full, or a reason and its rules",
+			more: `ID is the id of a rule or of a reason.`, offers: offerRules, run: runRulesShow,
 		},
 		{
 			name: "rules test", flags: []string{"config"}, args: "[FILE...]",
-			does: "test the rules by their examples",
-			more: `It checks the built-in rules, those in rules_dir, and FILEs as if they were there:
-every rule has to be reached by its own examples first, and none may be dead, shadowed
-or there twice. Exit code 1 with file and line otherwise.`,
+			does: "test the rules with their examples",
+			more: `It checks the built-in rules, those in rules_dir, and each FILE as if it were there:
+every rule must decide its own examples, and no rule may be dead, shadowed or a
+duplicate. It prints every problem with file and line; the exit code is then 1.`,
 			offers: offerFiles, run: runRulesTest,
 		},
 		{
 			name: "config check", flags: []string{"config"}, args: "[FILE]",
 			does: "check the configuration",
-			more: `It prints every problem of the file, of what it names on this host and of the rules
-in its rules_dir, each with its line and the mend; exit code 1 if there is one. What
-works but gives others a say is a warning, and good: files that they may write, clients
-who are trusted though anybody may be them.
+			more: `It prints every problem of the file, of the things on this host that it names, and of
+the rules in its rules_dir, each with its line and the mend; the exit code is then 1.
+What works but lets others interfere is only a warning: files that others may write,
+and trusted networks that anybody may send from.
 
 Without FILE or --config it is ` + config.DefaultPath + ` if that exists, else
 the defaults.`,
@@ -67,14 +68,14 @@ the defaults.`,
 		{
 			name: "config show", flags: []string{"config"}, args: "[FILE]",
 			does: "show the effective configuration",
-			more: `What it prints is a configuration file again. Without FILE or --config it is that of
+			more: `The output is itself a configuration file. Without FILE or --config it shows
 ` + config.DefaultPath + ` if that exists, else the defaults.`,
 			offers: offerFiles, run: runConfigShow,
 		},
 		{
 			name: "completion", args: "bash|zsh|fish",
-			does: "print what lets a shell complete commands",
-			more: `make install puts it where each shell looks. Elsewhere, for this session only:
+			does: "print the completion script for a shell",
+			more: `make install puts it where each shell looks. To use it in this session only:
 
   bash   source <(bounce-milter completion bash)
   zsh    source <(bounce-milter completion zsh)
@@ -83,16 +84,16 @@ the defaults.`,
 		},
 		{
 			name: candidatesName, args: "WORD...", hidden: true,
-			does: "print what may come next, for the scripts of completion", run: runCandidates,
+			does: "print what may come next, for the completion scripts", run: runCandidates,
 		},
 		{
 			name: "version",
-			does: "print the version of program and rules",
+			does: "print the versions of the program and of its rules",
 			run:  runVersion,
 		},
 		{
 			name: "help", args: "[COMMAND]",
-			does: "say more about a command", offers: offerCommands, run: runHelp,
+			does: "describe a command", offers: offerCommands, run: runHelp,
 		},
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A shell asks the program itself what may come next, so its script knows no
-// command and no flag.
+// The scripts contain no commands and flags: the shell asks the program what may come
+// next.
 //
 //go:embed completion/*
 var completionScripts embed.FS
 
-// shells are those that there is a script for, with its file, which has the name
+// shells are the shells with a completion script, and its file. The file has the name
 // that the shell looks for.
 var shells = []struct{ name, file string }{
 	{"bash", "bounce-milter"}, {"zsh", "_bounce-milter"}, {"fish", "bounce-milter.fish"},
@@ -35,13 +35,13 @@ func runCompletion(a *app, args []string) error {
 	return usagef("completion: for which shell? Write bash, zsh or fish")
 }
 
-// candidate is a word that may come next, with what it means if that helps.
+// candidate is a word that may come next, with its meaning if that helps.
 type candidate struct{ word, does string }
 
-// filesToo, in place of a word, tells the shell to offer names of files.
+// filesToo, in place of a word, tells the shell to offer file names.
 const filesToo = ":files"
 
-// offer returns what may come behind the arguments that a command has got.
+// offer returns what may come next after the arguments that a command has already.
 type offer func(a *app, args []string) []candidate
 
 func offerFiles(*app, []string) []candidate { return []candidate{{word: filesToo}} }
@@ -55,7 +55,7 @@ func offerShells(_ *app, args []string) (offered []candidate) {
 	return offered
 }
 
-// offerCommands offers the words of commands behind those in name.
+// offerCommands offers the next words of commands that begin with those in name.
 func offerCommands(_ *app, name []string) (offered []candidate) {
 	before := strings.Join(name, " ")
 	for _, word := range nextWords(before) {
@@ -90,12 +90,11 @@ func offerRules(a *app, args []string) (offered []candidate) {
 	return offered
 }
 
-// candidatesName is the command by which a shell asks.
+// candidatesName is the command with which a shell asks for candidates.
 const candidatesName = "__complete"
 
-// runCandidates prints what may stand in place of the last of words, which are
-// those behind the program's name up to the cursor: one a line, with a tab before
-// its meaning.
+// runCandidates prints candidates for the last of words; words are those from the
+// program's name to the cursor. Each line has a candidate, a tab and its meaning.
 func runCandidates(a *app, words []string) error {
 	if len(words) == 0 {
 		return nil
@@ -109,7 +108,7 @@ func runCandidates(a *app, words []string) error {
 	return nil
 }
 
-// candidates are what may stand at cur behind the words before it.
+// candidates returns what may stand at cur after the words before it.
 func (a *app) candidates(before []string, cur string) []candidate {
 	all := a.options.flags()
 	c, name, rest := pick(all, before)
@@ -139,7 +138,7 @@ func (a *app) candidates(before []string, cur string) []candidate {
 	if c.offers == nil {
 		return nil
 	}
-	// A flag that does not exist is told when the command runs.
+	// An unknown flag is reported when the command runs.
 	known.ParseErrorsAllowlist.UnknownFlags = true
 	if err := known.Parse(rest); err != nil {
 		return nil
@@ -156,8 +155,8 @@ func offerFlags(known *pflag.FlagSet) (offered []candidate) {
 	return offered
 }
 
-// valuesOf returns what a flag may be given, behind the lead that it shares a
-// word with.
+// valuesOf returns the values that a flag may get. lead, such as "--format=", is what
+// precedes the value in the same word.
 func valuesOf(f *pflag.Flag, lead string) (offered []candidate) {
 	switch v := f.Value.(type) {
 	case *choice:

@@ -33,8 +33,8 @@ func runConfigShow(a *app, args []string) error {
 	return nil
 }
 
-// configFile is the file that a command is about: it may stand behind --config,
-// as everywhere, and alone.
+// configFile returns the file that a command is about: the value of --config, as in
+// other commands, or an argument.
 func (a *app) configFile(command string, args []string) (string, error) {
 	if a.options.config != "" {
 		args = append([]string{a.options.config}, args...)
@@ -75,7 +75,7 @@ func (a *app) checkConfig(file string) error {
 	return nil
 }
 
-// warn prints what is to be thought about, though it works.
+// warn prints warnings: what they are about works.
 func (a *app) warn(ps toml.Problems) {
 	for _, p := range ps {
 		p.Key, p.Message = "warning", toml.Problem{Key: p.Key, Message: p.Message}.String()

@@ -19,14 +19,15 @@ func loadEngine(file string) (*config.Config, *classify.Engine, error) {
 	if err != nil {
 		var problems classify.Problems
 		if errors.As(err, &problems) {
-			return nil, nil, problems // each says for itself where it is
+			return nil, nil, problems // each names its own file and line
 		}
 		return nil, nil, err
 	}
 	return cfg, engine, nil
 }
 
-// milterRules hands an engine to the daemon, with all that its verdicts may say.
+// milterRules wraps an engine for the daemon, with every value that its verdicts can
+// have.
 func milterRules(e *classify.Engine) milter.Rules {
 	l := milter.Labels{Providers: e.Providers(), Rules: e.RuleIDs()}
 	for _, r := range e.Reasons() {

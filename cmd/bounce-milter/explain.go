@@ -19,7 +19,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
-// maxLine bounds a line of standard input; what is beyond is cut off.
+// maxLine bounds a line of standard input; the rest of the line is skipped.
 const maxLine = 1 << 20
 
 // question is a line of JSON on standard input.
@@ -42,25 +42,25 @@ func runExplain(a *app, args []string) error {
 	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA,
 		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	if len(args) == 1 && args[0] == "-" {
-		a.hint("replies, one a line,")
+		a.hint("replies, one per line,")
 		return e.lines(a.stdin)
 	}
 	return e.arguments(args)
 }
 
-// explainer answers questions.
+// explainer explains replies and messages.
 type explainer struct {
 	a      *app
 	engine *classify.Engine
 	json   bool
-	remote string // where a question names none
+	remote string // remote MTA if a question names none
 	count  int
 
 	maxOctets int // kept of one message
 }
 
-// arguments answers each argument: a reply, or a message in a file of that name.
-// Words without quotes arrive one by one: they are one reply, up to the next file.
+// arguments explains each argument: a reply, or the message in a file of that name.
+// Words without quotes arrive one by one; up to the next file they are one reply.
 func (e *explainer) arguments(args []string) error {
 	first := slices.IndexFunc(args, func(arg string) bool { return kindOf(arg) != aFile })
 	unquoted := first >= 0 && !strings.ContainsAny(args[first], " \t\n")
@@ -76,7 +76,7 @@ func (e *explainer) arguments(args []string) error {
 			continue
 		case aFolder:
 			if len(args) == 1 {
-				return fmt.Errorf("explain: %s is a folder: bounce-milter classify reads it", clean(args[i]))
+				return fmt.Errorf("explain: %s is a folder: use bounce-milter classify", clean(args[i]))
 			}
 		}
 		reply := args[i]
@@ -85,7 +85,7 @@ func (e *explainer) arguments(args []string) error {
 			reply += " " + args[i]
 		}
 		if strings.TrimSpace(reply) == "" {
-			return usagef("explain: an empty reply says nothing")
+			return usagef("explain: a reply is empty")
 		}
 		if err := e.answer(question{Reply: reply}); err != nil {
 			return err
@@ -97,7 +97,7 @@ func (e *explainer) arguments(args []string) error {
 	return nil
 }
 
-// What an argument names.
+// named is what an argument names.
 type named int
 
 const (
@@ -117,8 +117,8 @@ func kindOf(arg string) named {
 	return aFile
 }
 
-// messages explains what is said of each recipient in a file, which may be an
-// mbox, and reports whether all of it could be read.
+// messages explains each recipient in a file, which may be an mbox, and reports
+// whether the whole file could be read.
 func (e *explainer) messages(name string) (ok bool, err error) {
 	src := &mailbox.Source{MaxOctets: e.maxOctets}
 	ok = true
@@ -156,14 +156,14 @@ func (e *explainer) message(name string, res classify.Result, all []*classify.Ex
 		p.print(p.style.paint(bold, clean(fmt.Sprintf("%s: %s, %s", name, who, r.Action))))
 		if x == nil {
 			p.quote(r.Diagnostic)
-			p.text("No bounce: the report says that the mail got on its way.")
+			p.text("No bounce: the report says that the mail was delivered or passed on.")
 			continue
 		}
 		explainText(e.a, x)
 	}
 }
 
-// nothingSaid says why a message has no recipient to explain.
+// nothingSaid returns why a message has no recipient to explain.
 func nothingSaid(kind dsn.Kind) string {
 	switch kind {
 	case dsn.KindNone:
@@ -181,8 +181,8 @@ func (e *explainer) rule() {
 	}
 }
 
-// lines answers every line of r. One that cannot be understood is answered with
-// an error, so that answers and lines stay in step.
+// lines answers every line of r. A line that cannot be understood is answered with an
+// error, so that there is one answer per line.
 func (e *explainer) lines(r io.Reader) error {
 	br := bufio.NewReaderSize(r, 64<<10)
 	failed := false
@@ -205,7 +205,7 @@ func (e *explainer) lines(r io.Reader) error {
 				e.a.complain(bad)
 			}
 		}
-		if br.Buffered() == 0 { // somebody may be waiting for the answer
+		if br.Buffered() == 0 { // the other side may be waiting for the answer
 			if err := e.a.out.Flush(); err != nil {
 				return fmt.Errorf("writing standard output: %w", err)
 			}
@@ -231,12 +231,12 @@ func (e *explainer) line(line []byte) error {
 	}
 	var q question
 	if err := json.Unmarshal(line, &q); err != nil {
-		return fmt.Errorf("no JSON object: %s", jsonMessage(err))
+		return fmt.Errorf("not a JSON object: %s", jsonMessage(err))
 	}
 	return e.answer(q)
 }
 
-// jsonMessage leaves Go's names of types out of an error.
+// jsonMessage describes an error without Go's names of types.
 func jsonMessage(err error) string {
 	var te *json.UnmarshalTypeError
 	if errors.As(err, &te) {

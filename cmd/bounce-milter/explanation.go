@@ -8,14 +8,14 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
-// Bounds on what is repeated of a stranger's words above their explanation.
+// Bounds on how much of a stranger's words is repeated above the explanation.
 const (
 	longestReply = 2000 // octets
 	mostLines    = 40
 )
 
-// explainText prints what there is to know about a verdict: what was judged, the
-// verdict, the ladder, the rules, why, the other candidates, and what to do.
+// explainText prints everything about a verdict: what was judged, the verdict, the
+// ladder, the rules, the other candidates, why, and what to do.
 func explainText(a *app, x *classify.Explanation) {
 	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
 	r := x.Recipient

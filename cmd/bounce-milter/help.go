@@ -23,7 +23,7 @@ func runHelp(a *app, args []string) error {
 
 // overview says what the program is for, and lists its commands.
 func (a *app) overview() {
-	fmt.Fprint(a.out, "bounce-milter names bounces: it tags them for sorting, and counts them.\n\n")
+	fmt.Fprint(a.out, "bounce-milter recognises bounces, tags them for sorting, and counts them.\n\n")
 	list(a.out)
 }
 
@@ -37,8 +37,8 @@ func list(w io.Writer) {
 	fmt.Fprint(w, "\nMore: bounce-milter help COMMAND, bounce-milter(8), bounce-milter.toml(5)\n")
 }
 
-// pages prints the page of each command whose name begins like this; "" prints
-// the overview.
+// pages prints the page of the command of this name, or of each command that it is the
+// first word of; "" prints the overview.
 func (a *app) pages(all *pflag.FlagSet, name string) {
 	if name == "" {
 		a.overview()
@@ -52,7 +52,7 @@ func (a *app) pages(all *pflag.FlagSet, name string) {
 	}
 }
 
-// page prints all that there is to know about a command.
+// page prints usage, description and flags of a command.
 func (a *app) page(all *pflag.FlagSet, c *command) {
 	fmt.Fprintf(a.out, "usage: bounce-milter %s\n\n%s.\n\n", c.synopsis(all), strings.ToUpper(c.does[:1])+c.does[1:])
 	if c.more != "" {

@@ -16,10 +16,10 @@ func newEncoder(a *app) *json.Encoder {
 	return enc
 }
 
-// oneLine writes JSON so that a value is one line for every reader. The encoder
-// escapes C0 controls, U+2028 and U+2029; it leaves DEL and the C1 controls,
-// among them U+0085, which readers such as Python's splitlines take for the
-// end of a line. All stand within strings only.
+// oneLine writes JSON so that every reader sees one line per value. The encoder escapes
+// C0 controls, U+2028 and U+2029, but not DEL and the C1 controls. One of these is
+// U+0085, which readers such as Python's splitlines take for the end of a line. In JSON
+// they can only stand within strings, so they can be escaped.
 type oneLine struct{ w io.Writer }
 
 func (o oneLine) Write(p []byte) (int, error) {
@@ -45,10 +45,9 @@ func (o oneLine) Write(p []byte) (int, error) {
 	return o.w.Write(p)
 }
 
-// plainJSON escapes, in lines of JSON, what is not to be seen or moves what is:
-// encoders leave DEL, C1 controls, marks of direction, characters without a
-// width and tags as they are, and a terminal or a pager obeys them. Outside
-// strings JSON has none of these.
+// plainJSON escapes invisible characters in lines of JSON: DEL, C1 controls, direction
+// marks, zero-width characters and tags. Encoders leave them as they are, and a terminal
+// or a pager obeys them. In JSON they can only stand within strings.
 type plainJSON struct{ w io.Writer }
 
 func (p plainJSON) Write(line []byte) (int, error) {

@@ -26,15 +26,15 @@ func newLogHandler(w io.Writer) *logHandler {
 	return h
 }
 
-// newDaemonLog is a handler whose lines no reader can hold up: they go to w by
-// the writer, which the caller closes.
+// newDaemonLog returns a handler that never waits for a slow reader of w: its lines go
+// through the logWriter, which the caller closes.
 func newDaemonLog(w io.Writer) (h *logHandler, lines *logWriter) {
 	lines = newLogWriter(w, func(lost int) []byte { return h.lostLine(lost) })
 	h = newLogHandler(lines)
 	return h, lines
 }
 
-// set changes level and format, for loggers made before as well.
+// set changes level and format, also for loggers that exist already.
 func (h *logHandler) set(c config.Log) {
 	opts := &slog.HandlerOptions{Level: c.Level}
 	next := newHandler(h.w, c.Format, opts)
@@ -49,10 +49,10 @@ func newHandler(w io.Writer, format string, opts *slog.HandlerOptions) slog.Hand
 	return slog.NewTextHandler(w, opts)
 }
 
-// lostLine is the line that says that others were lost, in the format in force.
+// lostLine returns the line that says that others were lost, in the current format.
 func (h *logHandler) lostLine(lost int) []byte {
 	var b bytes.Buffer
-	slog.New(newHandler(&b, *h.format.Load(), nil)).Warn("lines of the log are lost: its reader was away or too slow", "lost", lost)
+	slog.New(newHandler(&b, *h.format.Load(), nil)).Warn("lines of the log were lost: its reader was gone or too slow", "lost", lost)
 	return b.Bytes()
 }
 

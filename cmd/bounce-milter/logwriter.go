@@ -9,27 +9,27 @@ import (
 )
 
 const (
-	// logBuffer is how many octets of log wait for a reader that is slow.
+	// logBuffer is how many octets of the log wait for a slow reader.
 	logBuffer = 1 << 20
 
-	// logPatience is how long the end of the program waits for such a reader.
+	// logPatience is how long the program, when it ends, waits for such a reader.
 	logPatience = time.Second
 )
 
-// logWriter stands between the log and its reader, so that nobody who writes a
-// line waits for one that stalls or has gone. Lines that find no room, or cannot
-// be written, are lost; a line says how many when the next one goes through.
+// logWriter buffers the log, so that code that writes a line never waits for a reader
+// that stalls or has gone. Lines that find no room, or cannot be written, are lost; once
+// a line goes through again, another says how many were lost.
 type logWriter struct {
 	w      io.Writer
-	notice func(lost int) []byte // the line that says so
+	notice func(lost int) []byte // makes the line that says how many were lost
 	wake   chan struct{}
 	done   chan struct{} // closed when nothing more is written
 
 	mu     sync.Mutex
 	wait   []byte
-	lost   int       // lines, not yet said
-	count  func(int) // is told of lost lines, nil before it is known
-	early  int       // lines lost by then
+	lost   int       // lost lines that no notice has reported yet
+	count  func(int) // is told of lost lines; nil until CountLost
+	early  int       // lines lost before CountLost
 	closed bool
 }
 
@@ -40,7 +40,7 @@ func newLogWriter(w io.Writer, notice func(lost int) []byte) *logWriter {
 	return l
 }
 
-// Write takes one line or more, whole. It never fails and never waits.
+// Write takes one or more complete lines. It never fails and never waits.
 func (l *logWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +53,7 @@ func (l *logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// CountLost has f told how many lines are lost, those lost before included.
+// CountLost makes the writer tell f of lost lines, including those lost before.
 func (l *logWriter) CountLost(f func(int)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,7 +64,7 @@ func (l *logWriter) CountLost(f func(int)) {
 	}
 }
 
-// Close writes what waits, for logPatience at most.
+// Close writes what still waits, for logPatience at most.
 func (l *logWriter) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -99,7 +99,7 @@ func (l *logWriter) lose(p []byte) {
 func (l *logWriter) run() {
 	defer close(l.done)
 	var taken []byte
-	within := false // a line was cut short: the next begins anew
+	within := false // the last line written was cut short: begin a new one
 	for range l.wake {
 		l.mu.Lock()
 		taken, l.wait = l.wait, taken[:0]

@@ -1,5 +1,5 @@
-// Command bounce-milter recognises bounces, says what each one means, tags it so
-// that mail can be sorted by it, and counts. See bounce-milter(8).
+// Command bounce-milter recognises bounces, says what each one means, tags it with
+// headers to sort by, and counts. See bounce-milter(8).
 package main
 
 import "os"

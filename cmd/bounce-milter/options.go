@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// options are what the flags say. A flag means the same in every command that
-// knows it.
+// options are the values of the flags. A flag means the same in every command that has
+// it.
 type options struct {
 	config    string
 	format    choice
@@ -18,7 +18,7 @@ type options struct {
 	version   bool
 }
 
-// flags defines every flag there is. A command takes those that it names.
+// flags defines all flags. A command takes those that it names.
 func (o *options) flags() *pflag.FlagSet {
 	o.format = choice{words: []string{"text", "json"}}
 	f := newFlagSet("")
@@ -27,7 +27,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
 	f.BoolVarP(&o.help, "help", "h", false, "print this page")
 	f.BoolVarP(&o.version, "version", "v", false, "print the version")
-	// Other tools' habit.
+	// Users of other tools type this.
 	f.BoolVarP(&o.version, "Version", "V", false, "")
 	f.Lookup("Version").Hidden = true
 	return f
@@ -36,14 +36,15 @@ func (o *options) flags() *pflag.FlagSet {
 func newFlagSet(name string) *pflag.FlagSet {
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SortFlags = false
-	f.Usage = func() {} // whoever parses prints help and errors
+	f.Usage = func() {} // the caller prints help and errors
 	return f
 }
 
-// json reports whether JSON is asked for, and so nothing else may be printed.
+// json reports whether the user asked for JSON, in which case nothing else may be
+// printed.
 func (o *options) json() bool { return o.format.word == "json" }
 
-// takesValue reports whether the argument behind this one is its value.
+// takesValue reports whether arg is a flag whose value is the next argument.
 func takesValue(all *pflag.FlagSet, arg string) bool {
 	name, long := strings.CutPrefix(arg, "--")
 	f := all.Lookup(name)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// paper is standard output with a width.
+// paper prints to standard output, wrapped to a width.
 type paper struct {
 	a       *app
 	style   style
@@ -14,7 +14,7 @@ type paper struct {
 
 func (p paper) print(line string) { fmt.Fprintln(p.a.out, strings.TrimRight(line, " ")) }
 
-// quote prints a stranger's words, line by line, as much as there is room for.
+// quote prints a stranger's words line by line, up to longestReply and mostLines.
 func (p paper) quote(s string) {
 	if len(s) > longestReply {
 		s = strings.ToValidUTF8(s[:longestReply], "") + " …"
@@ -42,8 +42,8 @@ func (p paper) field(name, value string) {
 
 func (p paper) text(s string) { p.hang("  ", 2, s) }
 
-// hang prints text behind a lead of so many columns and its further lines below
-// its first.
+// hang prints text after a lead that is so many columns wide, and indents its further
+// lines to the same column.
 func (p paper) hang(lead string, columns int, s string) {
 	for i, line := range wrap(clean(s), max(20, p.columns-columns)) {
 		if i > 0 {

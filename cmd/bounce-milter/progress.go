@@ -12,7 +12,7 @@ import (
 type progress struct {
 	w        io.Writer
 	columns  int
-	total    int64 // octets, 0 where nobody knows
+	total    int64 // octets, 0 if unknown
 	done     int64
 	messages int
 	start    time.Time
@@ -21,7 +21,7 @@ type progress struct {
 	now      func() time.Time
 }
 
-// Short runs show nothing; long ones are redrawn a few times a second.
+// A short run shows no bar; that of a long run is redrawn a few times a second.
 const (
 	progressAfter = 400 * time.Millisecond
 	progressEvery = 100 * time.Millisecond
@@ -33,7 +33,7 @@ func newProgress(w io.Writer, columns int, total int64) *progress {
 	return p
 }
 
-// add counts one message of so many octets.
+// add counts a message of so many octets.
 func (p *progress) add(octets int64) {
 	if p == nil {
 		return
@@ -66,7 +66,7 @@ func (p *progress) line(now time.Time) string {
 	return fmt.Sprintf("classify  %s  %3.0f %%  %s", filled, share*100, tail)
 }
 
-// clear takes the bar away, before something else is printed and at the end.
+// clear removes the bar, before something else is printed and at the end.
 func (p *progress) clear() {
 	if p != nil && p.visible {
 		io.WriteString(p.w, "\r\x1b[K")
@@ -83,7 +83,7 @@ func grouped(n int) string {
 	return s
 }
 
-// bar draws a share of a whole in n columns, in eighths of one.
+// bar draws a share from 0 to 1 in n columns, to an eighth of a column.
 func bar(share float64, n int) string {
 	eighths := int(share*float64(n)*8 + 0.5)
 	if eighths == 0 && share > 0 {

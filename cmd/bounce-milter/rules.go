@@ -83,7 +83,7 @@ func (a *app) listRules(engine *classify.Engine, words []string) error {
 		fmt.Fprintln(a.out, strings.TrimRight(line, " "))
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("rules list: no rule holds %s", strings.Join(words, " and "))
+		return fmt.Errorf("rules list: no rule contains %s", strings.Join(words, " and "))
 	}
 	fmt.Fprintf(a.out, "\n%s of %s rules\n", grouped(len(list)), grouped(len(engine.RuleIDs())))
 	return nil

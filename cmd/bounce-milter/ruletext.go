@@ -13,7 +13,7 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	p.print(p.style.paint(bold, r.ID) + fmt.Sprintf("  %s:%d", r.File, r.Line))
 	typ, note := reason.Type, ""
 	if r.Type != "" && r.Type != reason.Type {
-		typ, note = r.Type, fmt.Sprintf(" (of the reason: %s)", reason.Type)
+		typ, note = r.Type, fmt.Sprintf(" (the reason's own: %s)", reason.Type)
 	}
 	p.field("reason", r.Reason+": "+reason.Meaning)
 	p.field("category", reason.Category)
@@ -47,7 +47,7 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 		p.field("stock phrase", "looked at only when no other rule matches")
 	}
 	if r.Last {
-		p.field("last", "behind all other stock phrases")
+		p.field("last", "after all other stock phrases")
 	}
 	if r.Shadow {
 		p.field("shadow", "counted and logged, without effect")

@@ -16,20 +16,20 @@ import (
 )
 
 func runServe(a *app, _ []string) error {
-	// From the start, for a signal may come at any time.
+	// First of all, because a signal may come at any time.
 	asked, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	context.AfterFunc(asked, func() {
-		stop() // before anything ends: a second signal ends the program at once, as it does by default
+		stop() // first, so that a second signal ends the program at once, as it does by default
 		cancel()
 	})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	// A reader of the log that goes away shall not take the daemon with it.
+	// If the reader of the log goes away, the daemon must not end.
 	signal.Ignore(syscall.SIGPIPE)
 
 	handler, lines := newDaemonLog(a.stderr)
@@ -45,7 +45,7 @@ func runServe(a *app, _ []string) error {
 	}
 	d.handler.set(cfg.Log)
 	log := slog.New(d.handler)
-	slog.SetDefault(log) // what libraries print goes the same way
+	slog.SetDefault(log) // for libraries that log
 	b := readBuild()
 	log.Info("starting", "config", origin(cfg), "version", b.version, "rules", engine.Version())
 	log.Info("configuration", settings(cfg)...)
@@ -79,14 +79,14 @@ func runServe(a *app, _ []string) error {
 	return nil
 }
 
-// daemon is what a reload needs to know.
+// daemon holds what a reload needs.
 type daemon struct {
 	file    string // "" is the default
 	handler *logHandler
 	server  *milter.Server
 }
 
-// load reads and checks configuration and rules, and changes nothing.
+// load reads and checks configuration and rules, without putting them in force.
 func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 	cfg, engine, err := loadEngine(d.file)
 	if err != nil {
@@ -102,10 +102,10 @@ func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 func (d *daemon) reload() {
 	cfg, engine, err := d.load()
 	if err == nil {
-		// Whoever the daemon has become it stays.
+		// A running daemon cannot change its user any more.
 		var other *account
 		if other, err = accountOf(cfg); other != nil {
-			err = cfg.Refuse("user", "changes with a restart, not with a reload")
+			err = cfg.Refuse("user", "cannot change in a reload: restart the daemon")
 		}
 	}
 	if err != nil {
@@ -120,10 +120,10 @@ func (d *daemon) reload() {
 	}
 }
 
-// logWarnings says what works but gives others a say.
+// logWarnings logs what works but lets others interfere.
 func logWarnings(log *slog.Logger, cfg *config.Config) {
 	if os.Geteuid() == 0 {
-		log.Warn("running as root, which nothing here needs: name a user in the configuration, or with User= in the unit")
+		log.Warn("running as root, which the daemon does not need: name a user in the configuration, or with User= in the unit")
 	}
 	for _, p := range cfg.Warnings() {
 		file, line := p.File, p.Line

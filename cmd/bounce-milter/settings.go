@@ -7,8 +7,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
-// settings are all keys with their values, for the log: without TOML's quotes,
-// a list as its items with a space between.
+// settings returns all keys with their values for the log: without TOML's quotes, and
+// a list as its items separated by spaces.
 func settings(cfg *config.Config) []any {
 	var attrs []any
 	for _, s := range cfg.Settings() {

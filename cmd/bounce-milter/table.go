@@ -9,10 +9,10 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// typeColour paints the types as urgent as they are.
+// typeColour shows how urgent each type is.
 var typeColour = map[classify.Type]string{classify.Hard: red, classify.Soft: yellow, classify.Block: magenta}
 
-// classifyTable prints one row a recipient, and adds up.
+// classifyTable prints one row for each recipient, and adds up.
 type classifyTable struct {
 	a     *app
 	style style
@@ -29,8 +29,8 @@ func newClassifyTable(a *app) *classifyTable {
 		categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
 }
 
-// columns prints one row, what has a fixed width first: so rows can be printed as
-// they come, and long addresses and paths still be whole.
+// columns prints one row. Columns of fixed width come first, so that rows can be
+// printed as they come while long addresses and paths stay whole.
 func (t *classifyTable) columns(category, typ, reason, action, codes, recipient, file, colour string) error {
 	_, err := fmt.Fprintln(t.a.out, strings.TrimRight(strings.Join([]string{
 		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(action, 9),
@@ -83,7 +83,7 @@ func (t *classifyTable) row(c classified) error {
 	return nil
 }
 
-// codes writes the SMTP and the enhanced code as a reply does.
+// codes joins the SMTP code and the enhanced code as in a reply.
 func codes(smtp int, status string) string {
 	switch {
 	case smtp == 0:
@@ -94,11 +94,11 @@ func codes(smtp int, status string) string {
 	return fmt.Sprintf("%d %s", smtp, status)
 }
 
-// manyMessages is from how many messages on a table is followed by its sum.
+// manyMessages is the number of messages from which on a summary follows the table.
 const manyMessages = 10
 
-// summary prints what many messages add up to: by kind, by category with bars,
-// by type.
+// summary prints the totals of many messages: by kind, by category with bars, and by
+// type.
 func (t *classifyTable) summary() {
 	if t.messages < manyMessages {
 		return

@@ -11,13 +11,13 @@ import (
 // style paints text for a terminal. The zero style paints nothing.
 type style struct{ on bool }
 
-// newStyle paints on terminals that can, unless the user does not want colours
+// newStyle paints on terminals that can show colours, unless the user turned them off
 // (https://no-color.org).
 func newStyle(f *os.File) style {
 	return style{isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
-// Colours, as ECMA-48 numbers them.
+// Colours, by their numbers in ECMA-48.
 const (
 	bold    = "1"
 	dim     = "2"
@@ -37,7 +37,7 @@ func (s style) paint(colour, text string) string {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// width returns the columns of a terminal, or those of a sheet of paper.
+// width returns the columns of a terminal, 80 for anything else.
 func width(f *os.File) int {
 	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 40 {
 		return w
@@ -45,9 +45,8 @@ func width(f *os.File) int {
 	return 80
 }
 
-// clean makes a stranger's text harmless on a terminal: control characters,
-// which could paint or retitle it, and those that turn the direction of the
-// text become "·".
+// clean makes a stranger's text harmless on a terminal. Control characters, which could
+// colour or retitle it, and characters that change the direction of text become "·".
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

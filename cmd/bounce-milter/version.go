@@ -22,7 +22,7 @@ func runVersion(a *app, _ []string) error {
 	return nil
 }
 
-// build is what the program knows of its own making.
+// build is what the program knows about its own build.
 type build struct{ version, commit string }
 
 func readBuild() build {

@@ -12,9 +12,9 @@ func pad(text string, n int) string {
 	return text + strings.Repeat(" ", max(0, n-uniseg.StringWidth(text)))
 }
 
-// wrap breaks text into lines of at most n columns: at spaces, and where a
-// language that writes without them allows it. An address, a URL or an id that is
-// longer than a line stays whole, so that it can be copied.
+// wrap breaks text into lines of at most n columns: at spaces, and in languages written
+// without spaces where those allow it. An address, a URL or an id that is longer than a
+// line stays whole, so that it can be copied.
 func wrap(text string, n int) []string {
 	var lines []string
 	line, used := "", 0
@@ -40,9 +40,9 @@ func wrap(text string, n int) []string {
 	return lines
 }
 
-// pieces takes a word apart where a line may be broken within it: beside wide
-// characters as Unicode's line breaking allows (UAX 14), and anywhere in what is
-// not ASCII and longer than a line all the same, such as Thai.
+// pieces splits a word where a line may break within it: between characters outside of
+// ASCII as Unicode's line breaking allows (UAX 14), and anywhere in a piece that is not
+// ASCII but still longer than a line, such as Thai.
 func pieces(word string, n int) []string {
 	if ascii.Only(word) {
 		return []string{word}
@@ -64,7 +64,7 @@ func pieces(word string, n int) []string {
 	return out
 }
 
-// fitting returns as many characters of text as fit into n columns, one at least.
+// fitting returns as many characters of text as fit into n columns, at least one.
 func fitting(text string, n int) string {
 	used, at := 0, 0
 	for state, rest := -1, text; rest != ""; {

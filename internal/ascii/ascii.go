@@ -1,4 +1,4 @@
-// Package ascii tells octets of ASCII apart, for protocols that know no other.
+// Package ascii has tests for letters, digits and the like, for protocols in plain ASCII.
 package ascii
 
 // IsDigit reports whether c is one of 0 to 9.
@@ -13,8 +13,7 @@ func IsAlnum(c byte) bool { return IsDigit(c) || IsAlpha(c) }
 // IsBlank reports whether r is white space or a control character.
 func IsBlank(r rune) bool { return r <= ' ' || r == 0x7f }
 
-// EqualFold compares the name of a field, or another word of a protocol, without
-// regard to case.
+// EqualFold compares the name of a field, or another word of a protocol, ignoring case.
 func EqualFold(b []byte, name string) bool {
 	if len(b) != len(name) {
 		return false
@@ -38,8 +37,8 @@ func Only[T string | []byte](s T) bool {
 	return true
 }
 
-// HasWords reports whether s holds more than signs: a letter, a digit, or anything
-// beyond ASCII.
+// HasWords reports whether s contains more than punctuation and space: a letter, a
+// digit, or anything outside of ASCII.
 func HasWords[T string | []byte](s T) bool {
 	for i := 0; i < len(s); i++ {
 		if IsAlnum(s[i]) || s[i] >= 0x80 {

@@ -6,33 +6,33 @@ import (
 	"strings"
 )
 
-// Text is a string and the line it stands in.
+// Text is a string and its line.
 type Text struct {
 	S    string
 	Line int
 }
 
-// Line, as the type of a field, gets the line in which the table begins.
+// Line, as the type of a struct's field, gets the line in which the table begins.
 type Line int
 
-// Short is a table that may be written as a string alone.
+// Short is a table that may also be written as a single string.
 type Short interface {
 	// FromText takes the string.
 	FromText(Text)
-	// Form names both ways to write it, for who wrote neither.
+	// Form describes both ways to write it, for the error when it is neither.
 	Form() string
 }
 
-// Decode reads a file into the struct that into points to. A key bears the name
-// of its field in lower case, or that of the field's tag `toml`; an embedded
-// struct has its keys among those of the one around it. Fields are strings,
-// [Text], integers, booleans, [Value], structs, maps, and lists of these, where
-// one value stands for a list of one. A list may be empty if its tag says so
-// behind the name: `toml:"want,empty"`.
+// Decode reads a file into the struct that into points to. A key has the name of
+// its field in lower case, or the name in the field's tag `toml`; the keys of an
+// embedded struct belong to the struct around it. Fields are strings, [Text],
+// integers, booleans, [Value], structs, maps, and lists of these; a single value may
+// stand for a list of one. A list may be empty if its tag says so after the name:
+// `toml:"want,empty"`.
 //
-// Everything that is wrong is returned: keys that nothing reads, with the one
-// that was likely meant, values of another kind, strings and lists that are
-// empty. What could be read of such a file is in into all the same.
+// It returns all problems: unknown keys, with the one that was probably meant, values
+// of the wrong kind, and empty strings and lists. Even then into holds what could be
+// read.
 func Decode(name string, data []byte, into any) Problems {
 	t, problems := Parse(name, data)
 	if len(problems) > 0 {
@@ -69,15 +69,15 @@ var (
 	valueType = reflect.TypeFor[Value]()
 )
 
-// schema is what may stand in a table: the keys in order, with their fields.
+// schema describes a table: the keys in order, with their fields.
 type schema struct {
 	keys  []string
 	field map[string]reflect.StructField
 	empty map[string]bool // lists that may be empty
-	line  []int           // index of the field of type Line, nil where there is none
+	line  []int           // index of the field of type Line, nil if there is none
 }
 
-// isKey reports whether a key stands in a table by itself, in no section.
+// isKey reports whether a key is a plain key and not a section.
 func (s *schema) isKey(key string) bool {
 	if s == nil {
 		return false
@@ -111,8 +111,8 @@ func (d *decoder) schemaOf(t reflect.Type) *schema {
 	return s
 }
 
-// isSection reports whether a field is written below a header: a struct, a map,
-// or a list of them.
+// isSection reports whether a field is written below a header: a struct, a map, or a
+// list (many) of these.
 func isSection(t reflect.Type) (section, many bool) {
 	if t.Kind() == reflect.Slice {
 		t, many = t.Elem(), true
@@ -204,7 +204,7 @@ func (d *decoder) value(key, at string, v Value, into reflect.Value) {
 		if v.Kind == Tables {
 			d.table(v.Table, name, into)
 		} else if v.Headed {
-			d.complain(v.Line, "[[%s]] is one table: write [%[1]s]", key)
+			d.complain(v.Line, "[[%s]] is a single table: write [%[1]s]", key)
 		} else {
 			d.complain(v.Line, "%s is a table: write its keys below a line %s", key, name)
 		}
@@ -213,7 +213,7 @@ func (d *decoder) value(key, at string, v Value, into reflect.Value) {
 	}
 }
 
-// list reads a list, or one value that stands for a list of one.
+// list reads a list, or a single value that stands for a list of one.
 func (d *decoder) list(key, name string, v Value, into reflect.Value) {
 	section, _ := isSection(into.Type())
 	items := v.List

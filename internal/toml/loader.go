@@ -7,11 +7,11 @@ import (
 	"path"
 )
 
-// Loader reads files into structs and collects what is wrong with them.
+// Loader reads files into structs and collects their problems.
 type Loader struct {
 	FS fs.FS
 
-	file     string // the one that was read last
+	file     string // the file that was read last
 	problems Problems
 }
 
@@ -26,13 +26,13 @@ func (l *Loader) Read(name string, into any) {
 	l.problems = append(l.problems, Decode(l.file, b, into)...)
 }
 
-// Complain notes what is wrong with the file that was read last, in a line, 0 for
-// all of it.
+// Complain notes a problem in a line of the file that was read last; line 0 means the
+// whole file.
 func (l *Loader) Complain(line Line, format string, args ...any) {
 	l.problems = append(l.problems, Problem{File: l.file, Line: int(line), Message: fmt.Sprintf(format, args...)})
 }
 
-// Join adds what another loader says, by its Err.
+// Join adds the problems of another loader, from its Err.
 func (l *Loader) Join(err error) {
 	var ps Problems
 	if errors.As(err, &ps) {
@@ -40,7 +40,7 @@ func (l *Loader) Join(err error) {
 	}
 }
 
-// Err returns all that is wrong, in the order of files and lines; nil if nothing is.
+// Err returns all problems in the order of files and lines, nil if there are none.
 func (l *Loader) Err() error {
 	l.problems.Sort()
 	return l.problems.Err()

@@ -1,8 +1,8 @@
-// Package toml reads TOML for people who have to mend it: every value knows its
-// line, so that everything that is wrong with a file can be said at once, each
-// with its place and the mend. Configuration, rules and the data about reports
-// are read by it. The grammar is go-toml's, whose own decoder stops at the first
-// mistake and forgets the lines of what it accepts.
+// Package toml reads TOML files that people write. Every value knows its line, so
+// that all problems of a file are reported at once, each with its place and the mend.
+// Configuration, rules and the data about reports are read with it. The grammar is
+// go-toml's; its own decoder stops at the first mistake and does not keep the lines of
+// what it accepts.
 package toml
 
 import (
@@ -20,7 +20,7 @@ import (
 // Kind is the type of a value.
 type Kind int
 
-// The kinds, named as messages name them.
+// The kinds; kindNames are their names in messages.
 const (
 	String Kind = iota
 	Integer
@@ -28,7 +28,7 @@ const (
 	Bool
 	Date
 	List
-	Tables // a table, or of a list that is Headed its [[name]]
+	Tables // a table, also one below a line [[name]]
 )
 
 var kindNames = [...]string{"a string", "a number", "a fraction", "a boolean", "a date", "a list", "a table"}
@@ -39,7 +39,7 @@ func (k Kind) String() string { return kindNames[k] }
 type Value struct {
 	Kind   Kind
 	Line   int
-	Text   string // of what is no list and no table, as it is written; of a string, what it says
+	Text   string // of a scalar: the contents of a string, anything else as written
 	List   []Value
 	Table  *Table
 	Headed bool // written below a line [name], or lines [[name]]
@@ -47,7 +47,7 @@ type Value struct {
 
 // Int returns an integer.
 func (v Value) Int() int64 {
-	n, _ := strconv.ParseInt(v.Text, 0, 64) // go-toml has read it: it is one, and of 64 bits
+	n, _ := strconv.ParseInt(v.Text, 0, 64) // go-toml accepted it, so it is one of 64 bits
 	return n
 }
 
@@ -56,7 +56,7 @@ type Table struct {
 	Line   int
 	Fields []Field
 
-	index map[string]int // of Fields, once a key is asked for
+	index map[string]int // into Fields, by key; made when first needed
 }
 
 // Field is one key of a table.
@@ -66,7 +66,7 @@ type Field struct {
 	Value Value
 }
 
-// Get returns the field with a key, nil where there is none.
+// Get returns the field with a key, nil if there is none.
 func (t *Table) Get(key string) *Field {
 	if t.index == nil {
 		t.index = make(map[string]int, len(t.Fields))
@@ -88,10 +88,11 @@ func (t *Table) add(f Field) *Field {
 	return &t.Fields[len(t.Fields)-1]
 }
 
-// Parse reads a file; name is what messages call it. Where it is no TOML, there
-// is one problem, for nothing that follows can be trusted.
+// Parse reads a file; name is its name in messages. If it is not TOML, there is one
+// problem only, because nothing after the mistake can be trusted.
 func Parse(name string, data []byte) (*Table, Problems) {
-	var whole map[string]any // for what the parser below does not check: keys written twice, dates
+	// Unmarshal checks what the parser below does not: duplicate keys, dates.
+	var whole map[string]any
 	if err := toml.Unmarshal(data, &whole); err != nil {
 		return nil, Problems{syntax(name, data, err)}
 	}
@@ -120,8 +121,8 @@ func Parse(name string, data []byte) (*Table, Problems) {
 // bareWord is a value that lacks its quotes.
 var bareWord = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(#.*)?$`)
 
-// syntax says where a file ceases to be TOML, with the mend if it is known and
-// the text of the line if not.
+// syntax says where a file is not TOML, with the mend if it is known and the text of
+// the line if not.
 func syntax(name string, data []byte, err error) Problem {
 	p := Problem{File: name, Line: 1, Message: "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
 	var de *toml.DecodeError
@@ -143,7 +144,7 @@ func syntax(name string, data []byte, err error) Problem {
 	return p
 }
 
-// excerpt is the beginning of a line.
+// excerpt returns the beginning of a line.
 func excerpt(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {
@@ -152,8 +153,8 @@ func excerpt(s string) string {
 	return s
 }
 
-// parser makes a tree of what go-toml's parser finds in a file that its decoder
-// has accepted.
+// parser builds a tree from what go-toml's parser finds, in a file that its decoder has
+// accepted.
 type parser struct {
 	unstable.Parser
 	lines []int // offset of every line but the first
@@ -189,8 +190,8 @@ func (p *parser) header(root *Table, n *unstable.Node, many bool) *Table {
 	return next
 }
 
-// at returns the table at a path, made where it is not there. Of tables below
-// lines [[name]] it is the last.
+// at returns the table at a path, and makes it if it does not exist. For tables below
+// lines [[name]] it is the last one.
 func (t *Table) at(path []string, line int, headed bool) *Table {
 	for _, key := range path {
 		f := t.Get(key)
@@ -216,8 +217,8 @@ func (p *parser) field(t *Table, n *unstable.Node) {
 var kinds = map[unstable.Kind]Kind{unstable.String: String, unstable.Integer: Integer, unstable.Float: Float,
 	unstable.Bool: Bool, unstable.Array: List, unstable.InlineTable: Tables}
 
-// value copies a value. Not every node knows where it stands; the line of what
-// stands before it does for the rest.
+// value copies a value. Some nodes do not know their line; they get the line of the
+// node before them.
 func (p *parser) value(n *unstable.Node, line int) Value {
 	if n.Raw.Length > 0 {
 		line = p.line(n)

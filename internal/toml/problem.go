@@ -8,19 +8,22 @@ import (
 	"strings"
 )
 
-// Problem is one thing wrong with a file or with an option: where, and the mend.
+// Problem is something wrong with a file or with an option: where it is, and how to
+// mend it.
 type Problem struct {
-	File    string // "" where no file is to blame
-	Line    int    // 0 where no line is to blame
-	Key     string // "limits.max_octets", "listen[1]" for an item, "action[0].name" in a table [[action]]; "" where the message says all
+	File string // "" if it is in no file
+	Line int    // 0 if it is in no line
+	// Key is "limits.max_octets", "listen[1]" for an item of a list, or
+	// "action[0].name" in a table [[action]]; "" if the problem is about no key.
+	Key     string
 	Message string
 }
 
-// places are those of items in lists and of tables among those of their name: the
-// line tells them.
+// places matches the indices in a Key. String leaves them out, because the line says
+// which item is meant.
 var places = regexp.MustCompile(`\[\d+\]`)
 
-// String is "file:line: key: message", less what is not known.
+// String returns "file:line: key: message", without the parts that are not known.
 func (p Problem) String() string {
 	s := p.Message
 	if p.Key != "" {
@@ -38,7 +41,7 @@ func (p Problem) String() string {
 // Problems is everything that is wrong, as an error.
 type Problems []Problem
 
-// Error lists the problems, one a line.
+// Error lists the problems, one per line.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -47,7 +50,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err returns the problems as an error, nil where there is none.
+// Err returns the problems as an error, nil if there are none.
 func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
@@ -67,11 +70,11 @@ func (ps Problems) Sort() {
 	})
 }
 
-// maxListed is how many names a message lists where none is near.
+// maxListed is how many names a message lists at most if none is similar.
 const maxListed = 20
 
-// DidYouMean is the end of a message about a name that is not known: the name
-// that was likely meant, or all that there are if they are few.
+// DidYouMean returns the end of a message about an unknown name: the name that was
+// probably meant, or all known names if they are few.
 func DidYouMean(name string, known []string) string {
 	near := Nearest(name, known)
 	switch {
@@ -95,12 +98,12 @@ func thereAre(known []string) string {
 	return ": there are " + strings.Join(known, ", ")
 }
 
-// maxWord bounds the words that are compared, for the cost grows with the square
+// maxWord bounds the words that are compared, because the cost grows with the square
 // of their length.
 const maxWord = 64
 
-// Nearest returns the word that was most likely meant: the candidate with the
-// fewest edits, "" where none is near.
+// Nearest returns the word that was probably meant: the candidate that is the fewest
+// edits away, "" if none is similar.
 func Nearest(word string, candidates []string) string {
 	if len(word) > maxWord {
 		return ""
@@ -117,8 +120,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// edits counts the single-character insertions, deletions, replacements and
-// swaps of neighbours that make a out of b.
+// edits counts the single-octet insertions, deletions, replacements and swaps of
+// neighbours that turn b into a.
 func edits(a, b string) int {
 	before := make([]int, len(b)+1) // the row two above
 	above := make([]int, len(b)+1)

@@ -162,7 +162,7 @@ x:17: unknown section [many_more]: there are [one], [[many]]`
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	for data, want := range map[string]string{
-		"[[one]]":                      "x:1: [[one]] is one table: write [one]",
+		"[[one]]":                      "x:1: [[one]] is a single table: write [one]",
 		"[many]":                       "x:1: [many] is one of many: write [[many]]",
 		"many = [1]":                   "x:1: many is a list of tables: write [[many]]",
 		"top = ''":                     "x:1: top is empty",

@@ -35,7 +35,7 @@ func QuoteList[T fmt.Stringer](items []T) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
-// OneOf names the words of which one is to be written: `"a", "b" or "c"`.
+// OneOf lists a choice of words: `"a", "b" or "c"`.
 func OneOf[T ~string](words []T) string {
 	var b strings.Builder
 	for i, w := range words {
@@ -51,7 +51,7 @@ func OneOf[T ~string](words []T) string {
 	return b.String()
 }
 
-// Duration writes a time without the units that are zero: "2h", not "2h0m0s".
+// Duration writes a time without trailing units that are zero: "2h", not "2h0m0s".
 func Duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -75,8 +75,8 @@ var units = []struct {
 	octets int64
 }{{"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}}
 
-// Size writes a number of octets, in a string with its unit where it is a
-// multiple of one.
+// Size writes a number of octets; if it is a multiple of a unit, as a string with that
+// unit.
 func Size(n int64) string {
 	for _, u := range units {
 		if n >= u.octets && n%u.octets == 0 {
@@ -86,8 +86,7 @@ func Size(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// ParseSize reads a number with a unit, which may be written K, KB or KiB for
-// the same 1,024 octets.
+// ParseSize reads a number with a unit. K, KB and KiB all mean 1,024 octets, and so on.
 func ParseSize(s string) (int64, bool) {
 	digits := strings.TrimRight(s, "KMGTiIBbkmgt ")
 	n, err := strconv.ParseInt(digits, 10, 64)

@@ -1,25 +1,25 @@
 // Package work counts what reading and judging one message costs.
 //
-// A unit is roughly an octet that is looked at. Whoever loops over what a
-// stranger wrote takes from the budget first, and stops when it is spent; what
-// was found by then is the answer.
+// A unit is roughly one octet read. Code that loops over what a stranger wrote takes
+// units from the budget first, and stops when it is spent; what was found by then is
+// the answer.
 package work
 
 import "context"
 
 // Budget is the work that one message may still cost. It belongs to one
-// goroutine. A nil Budget has no end.
+// goroutine. A nil Budget is unlimited.
 type Budget struct {
 	ctx  context.Context
-	now  int // units to be taken before the context is looked at
-	rest int // units beyond those
-	used int // units of the stretches before this one
-	step int // units of this stretch
+	now  int // units left in this stretch
+	rest int // units left after it
+	used int // units of the stretches before it
+	step int // units of this stretch in all
 	over bool
 }
 
-// stretch is how many units are taken before the context is looked at: a
-// fraction of a millisecond.
+// stretch is how many units are taken between two looks at the context: a fraction of
+// a millisecond.
 const stretch = 1 << 16
 
 // New returns a budget of that many units, which also ends with ctx.
@@ -29,8 +29,8 @@ func New(ctx context.Context, units int) *Budget {
 	return b
 }
 
-// Take takes units and reports whether there were any left: if not, the work
-// is not to be done.
+// Take takes units and reports whether the budget had them. If not, the caller must
+// not do the work.
 func (b *Budget) Take(units int) bool {
 	if b == nil {
 		return true
@@ -39,12 +39,12 @@ func (b *Budget) Take(units int) bool {
 	return b.now >= 0 || b.refill()
 }
 
-// refill looks at the context and begins the next stretch.
+// refill checks the context and begins the next stretch.
 func (b *Budget) refill() bool {
 	if b.over {
 		return false
 	}
-	b.rest += min(b.now, 0) // what was taken beyond the stretch
+	b.rest += min(b.now, 0) // subtract what was taken beyond the stretch
 	b.used += b.step - min(b.now, 0)
 	b.step, b.now = 0, 0
 	if b.rest < 0 || b.ctx.Err() != nil {
@@ -58,9 +58,9 @@ func (b *Budget) refill() bool {
 	return true
 }
 
-// Spent reports whether work was refused: the units are taken, or the context
+// Spent reports whether work was refused, because all units are taken or the context
 // has ended.
 func (b *Budget) Spent() bool { return b != nil && b.over }
 
-// Used returns the units that were taken.
+// Used returns how many units were taken.
 func (b *Budget) Used() int { return b.used + b.step - max(b.now, 0) }
