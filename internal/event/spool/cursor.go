@@ -1,0 +1,88 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	cursorSuffix = ".cursor"
+	newSuffix    = ".new"
+)
+
+// readCursor returns a place that was kept, false where the file is not one.
+func readCursor(path string) (p place, ok bool) {
+	data, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(data, &p) != nil {
+		return place{}, false
+	}
+	const most = 1 << 62
+	return p, p.Offset >= 0 && p.Offset < most && p.Segment <= p.Record && p.Record > 0 && p.Record < most
+}
+
+// writeCursor keeps a place: the new one or the old one, whenever this process ends.
+func writeCursor(dir, name string, p place) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, name+cursorSuffix)
+	err = os.WriteFile(path+newSuffix, append(data, '\n'), 0o600)
+	if err == nil {
+		err = os.Rename(path+newSuffix, path)
+	}
+	if err != nil {
+		os.Remove(path + newSuffix)
+		return fmt.Errorf("keeping the place of %s in the spool: %w", name, err)
+	}
+	return nil
+}
+
+// readPlaces finds the places that were kept. Of one that cannot be read, as a power cut
+// may leave it, it is the oldest record: better twice than never.
+func (s *Spool) readPlaces() error {
+	files, err := filepath.Glob(filepath.Join(s.dir, "*"+cursorSuffix))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		p, ok := readCursor(f)
+		switch {
+		case ok:
+			// A disk that lost its last seconds may have kept a place behind them.
+			s.next = max(s.next, p.Record)
+		case len(s.segments) > 0:
+			p = place{s.segments[0].first, 0, s.segments[0].first}
+		default:
+			p = place{s.next, 0, s.next}
+		}
+		s.places[strings.TrimSuffix(filepath.Base(f), cursorSuffix)] = p
+	}
+	return nil
+}
+
+// Keep implements [Journal].
+func (s *Spool) Keep(names []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keep := map[string]bool{}
+	for _, n := range names {
+		keep[n] = true
+	}
+	var errs []error
+	for name := range s.places {
+		if keep[name] {
+			continue
+		}
+		delete(s.places, name)
+		if err := os.Remove(filepath.Join(s.dir, name+cursorSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("forgetting the place of %s in the spool: %w", name, err))
+		}
+	}
+	s.shrink()
+	return errors.Join(errs...)
+}

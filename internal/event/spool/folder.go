@@ -1,0 +1,74 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// lockFolder opens a folder and holds it for this process alone.
+func lockFolder(dir string) (*os.File, error) {
+	if err := CheckFolder(dir, os.Geteuid()); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the spool: %w", err)
+	}
+	// Of the folder itself, so that no file of it has to be there to be locked.
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the folder %s is in use by another daemon: give each its own", dir)
+		}
+		return nil, fmt.Errorf("locking the folder %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// CheckFolder says why a folder cannot be the spool of a daemon that runs as the user of
+// a number, with the mend. It opens nothing.
+func CheckFolder(dir string, uid int) error {
+	info, err := os.Stat(dir)
+	var pe *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder %s does not exist: create it with install -d -m 0700 -o %s %[1]s", dir, userName(uid))
+	case errors.As(err, &pe):
+		return fmt.Errorf("the folder %s cannot be reached: %w", dir, pe.Err)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no folder: name one", dir)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && int(st.Uid) != uid:
+		return fmt.Errorf("the folder %s belongs to %s and the daemon runs as %s: chown -R %[3]s %[1]s", dir, userName(int(st.Uid)), userName(uid))
+	case info.Mode().Perm()&0o700 != 0o700:
+		return fmt.Errorf("the folder %s cannot be written: chmod u+rwx %[1]s", dir)
+	}
+	return nil
+}
+
+func userName(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "user " + id
+}
+
+// moved reports whether an open file is not any more what its name leads to.
+func moved(f *os.File) bool {
+	is, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	named, err := os.Stat(f.Name())
+	return err != nil || !os.SameFile(is, named)
+}
