@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"os"
 )
 
 // maxCertificates bounds a file of certificates, in octets. A host's whole set has some
@@ -14,7 +13,7 @@ const maxCertificates = 4 << 20
 // ReadCertificates returns the certificates of this host's authorities and those of a
 // file beside them. The error says the mend.
 func ReadCertificates(path string) (*x509.CertPool, error) {
-	f, err := os.Open(path)
+	f, err := open(path)
 	if err != nil {
 		return nil, secretError(path, err)
 	}

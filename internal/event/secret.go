@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxSecret bounds a secret's file, in octets. Credentials of NATS are the longest, of a few KiB.
@@ -15,7 +17,7 @@ const maxSecret = 64 << 10
 // ReadSecret reads the file of a key, a password or a token, less the space around
 // it. The error says the mend, and never what is in the file.
 func ReadSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := open(path)
 	if err != nil {
 		return nil, secretError(path, err)
 	}
@@ -32,6 +34,12 @@ func ReadSecret(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the file %s is longer than %d octets: name the one that holds the secret alone", path, maxSecret)
 	}
 	return data, nil
+}
+
+// open opens a file to be read. Of a pipe that nobody writes it does not wait for a
+// writer, so that the daemon starts.
+func open(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 }
 
 // secretError says why a file of a secret cannot be read.

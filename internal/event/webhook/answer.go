@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -79,10 +80,16 @@ func (s *Sink) follow(from *url.URL, resp *http.Response) (*url.URL, error) {
 	switch {
 	case resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect:
 		return nil, fmt.Errorf("%s answers %s and points to %s, where no POST may follow: %s", s.where(), status(resp.StatusCode), where, mend)
-	case to.Scheme != from.Scheme || !strings.EqualFold(to.Host, from.Host) || to.User != nil:
+	case to.Scheme != from.Scheme || !sameHost(to, from) || to.User != nil:
 		return nil, fmt.Errorf("%s answers %s and points to another host or scheme, %s: %s if that is right", s.where(), status(resp.StatusCode), where, mend)
 	}
 	return to, nil
+}
+
+// sameHost reports whether two URLs of one scheme lead to the same host and port.
+func sameHost(a, b *url.URL) bool {
+	standard := map[string]string{"http": "80", "https": "443"}[a.Scheme]
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && cmp.Or(a.Port(), standard) == cmp.Or(b.Port(), standard)
 }
 
 // where names the receiver, without what may hold a token.

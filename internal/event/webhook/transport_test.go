@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -194,6 +195,32 @@ func TestProxyGarbage(t *testing.T) {
 	sent, err := newSink(t, o).Send(t.Context(), records(t, 1))
 	if err == nil || sent.Done != 0 || !strings.Contains(err.Error(), "proxy") || strings.Contains(err.Error(), "-pass") {
 		t.Errorf("Send() = %+v, %v", sent, err)
+	}
+}
+
+func TestSameHost(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"https://crm.example.org/a", "https://CRM.example.org/b", true},
+		{"https://crm.example.org:443/", "https://crm.example.org/", true},
+		{"http://crm.example.org:80/", "http://crm.example.org/", true},
+		{"https://crm.example.org:80/", "https://crm.example.org/", false},
+		{"https://crm.example.org/", "https://crm.example.org.example.net/", false},
+		{"https://[::1]:8443/", "https://[::1]:8443/x", true},
+	} {
+		a, err := url.Parse(tt.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := url.Parse(tt.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sameHost(a, b) != tt.want {
+			t.Errorf("sameHost(%s, %s) is not %t", a, b, tt.want)
+		}
 	}
 }
 

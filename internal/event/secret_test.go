@@ -1,0 +1,55 @@
+package event
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files of secrets that hold none are told apart, without what is in them, and none
+// makes the reader wait.
+func TestReadSecret(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("good", "\n key of ours \n")
+	write("empty", " \n")
+	write("longest", strings.Repeat("k", maxSecret)+"\n")
+	write("long", strings.Repeat("k", maxSecret+1))
+	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{ // of the error, "" for none
+		"good": "", "longest": "", "empty": "is empty", "long": "is longer than", "none": "does not exist", "pipe": "is empty", ".": "cannot be read",
+	} {
+		data, err := ReadSecret(filepath.Join(dir, name))
+		switch {
+		case want == "" && (err != nil || len(data) == 0):
+			t.Errorf("%s: %q, %v", name, data, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "kkk")):
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	if data, _ := ReadSecret(filepath.Join(dir, "good")); string(data) != "key of ours" {
+		t.Errorf("read %q", data)
+	}
+}
+
+func TestReadCertificates(t *testing.T) {
+	dir := t.TempDir()
+	words := filepath.Join(dir, "words")
+	if err := os.WriteFile(words, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{words: "holds no certificate", filepath.Join(dir, "none"): "does not exist", dir: "cannot be read"} {
+		if pool, err := ReadCertificates(path); err == nil || pool != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
