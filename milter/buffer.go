@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// blockMin and blockMax are the sizes in which a message takes memory:
-	// each block as large as all before it, within these.
+	// blockMin and blockMax bound the blocks in which a message takes memory.
+	// Within these bounds, each block is as large as all blocks before it.
 	blockMin = 16 << 10
 	blockMax = 64 << 10
 
-	// freeShare is the part of the free memory that one message may hold:
-	// the fuller memory is, the less each gets, and a late message still
-	// gets as much as those before it (dynamic thresholds, as in switches).
+	// One message may hold 1/freeShare of the free memory: the fuller memory
+	// is, the less each message gets, and a late one still gets as much as
+	// those before it (dynamic thresholds, as in network switches).
 	freeShare = 8
 )
 
@@ -24,9 +24,9 @@ type budget struct {
 	max, used atomic.Int64
 }
 
-// take asks for n octets more for a message that holds have. The first block
-// is always granted: no message goes without inspection, and what that may
-// cost beyond max is bounded by the number of sessions.
+// take asks for n more octets for a message that already holds have. The first
+// block is always granted, so that every message is inspected; what that costs
+// beyond max is bounded by the number of sessions.
 func (b *budget) take(have, n int) bool {
 	if have > 0 && int64(have+n) > (b.max.Load()-b.used.Load())/freeShare {
 		return false
@@ -58,8 +58,8 @@ func newBlock(size int) *block {
 	return &block{buf: make([]byte, 0, c), pool: pool}
 }
 
-// buffer holds the octets of one message up to a limit, in blocks, so that
-// memory follows the octets that arrived and none is copied while it grows.
+// buffer holds the octets of one message up to a limit. It is made of blocks, so
+// that it takes memory only as octets arrive, and copies nothing while it grows.
 type buffer struct {
 	budget *budget
 	limit  int // octets of one message
@@ -68,17 +68,17 @@ type buffer struct {
 	taken  int // octets taken from the budget
 	full   bool
 
-	squeezed int // how often it was squeezed
+	squeezed int // how often squeeze was called
 }
 
-// maxSqueezes bounds how much of a message is read while its report is awaited.
+// maxSqueezes bounds how much of a message is read while we wait for its report.
 const maxSqueezes = 32
 
 var scratchPool = sync.Pool{New: func() any { return new([]byte) }}
 
-// squeeze makes room in a buffer that is full up to its limit, where the fields of
-// a report are still to come: of what is long only the beginning and the end stay.
-// It reports whether there is room.
+// squeeze makes room in a buffer that has reached its limit if the fields of a report
+// are still to come: it keeps only the beginning and the end of long parts. It reports
+// whether there is room now.
 func (b *buffer) squeeze() bool {
 	if b.squeezed >= maxSqueezes {
 		return false
@@ -99,7 +99,7 @@ func (b *buffer) squeeze() bool {
 	return !b.full
 }
 
-// reset gives everything back and readies b for a message of at most limit octets.
+// reset gives all memory back and prepares b for a message of at most limit octets.
 func (b *buffer) reset(bud *budget, limit int) {
 	b.release()
 	b.budget, b.limit = bud, limit
@@ -116,9 +116,9 @@ func (b *buffer) release() {
 	b.blocks, b.size, b.taken, b.full, b.squeezed = b.blocks[:0], 0, 0, false, 0
 }
 
-// room returns space for octets to come, of any length above zero, or nil
-// when the message's limit or the memory of all is used up. filled tells how
-// much of it was used.
+// room returns space for the next octets, of any length above zero, or nil if the
+// message's limit or the memory of all messages is used up. The caller then tells
+// filled how much of it was used.
 func (b *buffer) room() []byte {
 	if b.full || b.size >= b.limit && !b.squeeze() {
 		b.full = true
@@ -173,8 +173,8 @@ func (b *buffer) writeString(s string) {
 	}
 }
 
-// octets returns the message in one piece: in place when it lies in one
-// block, else copied to scratch, which is returned grown.
+// octets returns the message in one piece: in place if it lies in one block, else
+// copied to scratch, which is returned too, since it may have grown.
 func (b *buffer) octets(scratch []byte) (raw, grown []byte) {
 	switch len(b.blocks) {
 	case 0:

@@ -11,32 +11,34 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// handler is the milter behind a conn: the session, or what a test puts in its
-// place. Each command that was checked calls one method, which answers through
-// the conn where it says so; the conn answers the others.
+// handler is the milter behind a conn: the session, or a test's stand-in. For each
+// command, once it is checked, conn calls one method. Methods whose comments say so
+// answer through the conn; the conn itself answers the other commands.
 type handler interface {
 	// offered decides what is agreed on.
 	offered(offer) (version uint32, a gomilter.OptAction, p gomilter.OptProtocol, err error)
-	// connected tells of a client and answers, as greeted does with its name.
+	// connected gets a client and answers; greeted gets its HELO name and
+	// answers.
 	connected(host string, client netip.AddrPort)
 	greeted(name string)
 	macros(stage byte, data []byte)
 	// mail begins a message and answers.
 	mail(from string, utf8 bool)
-	// header takes one header field; cut says that its end was skipped.
+	// header gets one header field; cut says that its end was skipped.
 	header(name, value []byte, cut bool)
 	// headerEnd answers.
 	headerEnd()
-	// body returns where octets of the body go, nil when no more are wanted.
+	// body returns the buffer for the body, nil if no more of it is wanted.
 	body() *buffer
-	// messageEnd makes the changes, if there are any, and answers.
+	// messageEnd sends the changes, if there are any, and answers.
 	messageEnd()
-	// abort forgets the message, reset the client too: another one follows.
+	// abort forgets the message; reset also forgets the client, because
+	// another one follows.
 	abort()
 	reset()
 }
 
-// panicError is a panic that was caught, with where it happened.
+// panicError is a panic that was recovered, with its stack.
 type panicError struct {
 	value any
 	stack []byte
@@ -44,8 +46,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// serve is the session: it takes commands until the last one and closes. A
-// panic ends this session and no other.
+// serve runs the session: it handles commands until the last one, then closes the
+// connection. A panic ends only this session.
 func (c *conn) serve() {
 	defer c.close()
 	defer func() {
@@ -60,7 +62,7 @@ func (c *conn) serve() {
 	}
 }
 
-// next deals with one frame.
+// next handles one frame.
 func (c *conn) next() error {
 	c.pieces = 0
 	if c.phase != phaseNew {
@@ -71,7 +73,7 @@ func (c *conn) next() error {
 	}
 	length := int(binary.BigEndian.Uint32(c.buf[c.r:]))
 	if length == 0 {
-		return frameError("no command")
+		return frameError("frame without a command")
 	}
 	code := gomilter.Code(c.buf[c.r+4])
 	if err := allowed(c.phase, code, length); err != nil {
@@ -95,7 +97,7 @@ func (c *conn) next() error {
 	return c.command(code, data)
 }
 
-// command deals with a whole frame that is neither header nor body.
+// command handles a complete frame that is neither header nor body.
 func (c *conn) command(code gomilter.Code, data []byte) error {
 	switch code {
 	case gomilter.CodeOptNeg:
@@ -116,7 +118,7 @@ func (c *conn) command(code gomilter.Code, data []byte) error {
 		c.h.greeted(string(name))
 	case gomilter.CodeMacro:
 		if len(data) == 0 {
-			return frameError("macros of no command")
+			return frameError("macros without a command")
 		}
 		c.h.macros(data[0], data[1:])
 	case gomilter.CodeMail:
@@ -125,10 +127,10 @@ func (c *conn) command(code gomilter.Code, data []byte) error {
 			return err
 		}
 		c.setPhase(phaseMail)
-		c.client.Store(true) // of whom it does not tell, but there is one
+		c.client.Store(true) // it was not introduced, but there is one
 		c.h.mail(from, utf8)
 	case gomilter.CodeRcpt:
-		// We do not ask for recipients, but an MTA may send them still.
+		// We do not ask for recipients, but an MTA may send them anyway.
 		if _, err := parseString(data, "RCPT"); err != nil {
 			return err
 		}
@@ -144,7 +146,8 @@ func (c *conn) command(code gomilter.Code, data []byte) error {
 	case gomilter.CodeQuit:
 		c.end(io.EOF)
 	case gomilter.CodeQuitNewConn:
-		// The connection is used again, for another client, as negotiated.
+		// The connection is reused for another client; what was negotiated
+		// still holds.
 		c.setPhase(phaseIdle)
 		c.client.Store(false)
 		c.h.reset()
@@ -191,7 +194,7 @@ func (c *conn) headerFrame(n int) error {
 	return nil
 }
 
-// bodyFrame takes n octets of body, behind which the message may end.
+// bodyFrame takes n octets of the body. With CodeEOB the message ends after them.
 func (c *conn) bodyFrame(code gomilter.Code, n int) error {
 	c.r += 5
 	dst := c.h.body()
@@ -212,5 +215,5 @@ func (c *conn) bodyFrame(code gomilter.Code, n int) error {
 	return nil
 }
 
-// respSkip asks for no more of a body (SMFIR_SKIP).
+// respSkip tells the MTA to skip the rest of the body (SMFIR_SKIP).
 const respSkip = gomilter.SimpleResponse(gomilter.ActSkip)

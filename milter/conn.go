@@ -15,40 +15,41 @@ var (
 	errDraining = errors.New("shutting down")
 )
 
-// conn is a milter connection: it takes commands off the wire, checks them, and
-// hands each to its handler once. It answers in go-milter's replies, which are
-// collected until there is nothing more to read. Header fields and body go where
-// they are to stay, without a copy in between.
+// conn is a milter connection: it reads commands, checks them, and calls its handler
+// once for each. Answers are go-milter's replies; they are collected and sent when
+// there is nothing more to read. Header fields and body are read straight into the
+// buffer that keeps them.
 //
-// All but interrupt, hungUp and rank belongs to the goroutine that serves it.
+// Only interrupt, hungUp and rank may be called from other goroutines than the one
+// that serves the connection.
 type conn struct {
 	nc     net.Conn
 	h      handler
 	limits *atomic.Pointer[Limits]
-	quick  func() // asks for immediate acknowledgements, nil where there is no need
+	quick  func() // asks the kernel for immediate acknowledgements, nil if there is no need
 
 	buf   []byte // filled from r to w
 	r, w  int
-	pool  *[]byte // what buf was taken from the pool with, nil once it has grown
+	pool  *[]byte // the pooled slice behind buf, nil once buf has grown
 	reply []byte  // answers not sent yet
 	begun time.Time
 
 	phase    phase
-	protocol gomilter.OptProtocol // what was agreed on
-	pieces   int                  // that came of the current frame after its first
+	protocol gomilter.OptProtocol // what was negotiated
+	pieces   int                  // reads for the current frame after its first octets
 	content  bool                 // a header field was seen: the MTA has the whole message
 	err      error                // why reading ended, nil for a clean end
 	broken   error                // why writing failed: nothing more is sent
-	replied  bool                 // something was sent since the last octet came
+	replied  bool                 // something was sent since the last read
 	opened   time.Time
 	idle     atomic.Bool // between messages
-	arriving atomic.Bool // the content of a message, from its first header field to its end
-	holds    atomic.Bool // the MTA sends CONNECT and MAIL when it likes, for they are not answered
-	spoke    atomic.Bool // the negotiation is behind it
-	client   atomic.Bool // it has told of a client
+	arriving atomic.Bool // content is arriving: set from the first header field to the end of the message
+	holds    atomic.Bool // the MTA may hold CONNECT and MAIL back, because they get no answer
+	spoke    atomic.Bool // negotiation is done
+	client   atomic.Bool // the MTA has reported a client
 	evicted  atomic.Bool // closed to make room
 	draining *atomic.Bool
-	onClose  func(*conn) // called behind all else, may be nil
+	onClose  func(*conn) // called last, may be nil
 }
 
 func newConn(nc net.Conn, h handler, limits *atomic.Pointer[Limits], draining *atomic.Bool, onClose func(*conn)) *conn {
@@ -61,7 +62,8 @@ func newConn(nc net.Conn, h handler, limits *atomic.Pointer[Limits], draining *a
 	return c
 }
 
-// close sends what is left, unless the session ended by an error, and closes.
+// close sends the remaining answers, unless the session ended with an error, and closes
+// the connection.
 func (c *conn) close() {
 	if c.err == nil {
 		c.err = c.flush()
@@ -77,7 +79,7 @@ func (c *conn) close() {
 	}
 }
 
-// end makes the command in work the last one. The first cause counts.
+// end makes the current command the last one. The first cause counts.
 func (c *conn) end(err error) {
 	if c.phase != phaseClosed {
 		c.phase = phaseClosed
@@ -93,16 +95,16 @@ func (c *conn) isUnix() bool {
 	return ok
 }
 
-// hungUp reports whether the peer waits for no answer any more. Any goroutine
-// may ask.
+// hungUp reports whether the peer has stopped waiting for an answer. Any goroutine may
+// call it.
 func (c *conn) hungUp() bool { return hungUp(c.nc) }
 
-// What a connection has shown of being a mail server's, the least first.
+// How likely a connection is a mail server's, from the least likely up.
 const (
-	rankSilent  = iota // no word of the protocol
-	rankDue            // no client, though it sends CONNECT at once, for we answer it
-	rankHolding        // no client: Postfix may hold CONNECT back on a unix socket
-	rankClient
+	rankSilent  = iota // has not spoken the protocol yet
+	rankDue            // reported no client, although an MTA sends CONNECT at once if we answer it
+	rankHolding        // reported no client, but Postfix may hold CONNECT back on a unix socket
+	rankClient         // reported a client
 )
 
 func (c *conn) rank() int {
@@ -117,8 +119,8 @@ func (c *conn) rank() int {
 	return rankDue
 }
 
-// interrupt wakes a session that waits between messages, for draining. It
-// reports whether it is one.
+// interrupt wakes a session that waits between messages, for draining. It reports
+// whether the session was waiting so.
 func (c *conn) interrupt() bool {
 	if !c.idle.Load() {
 		return false

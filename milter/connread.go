@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-const readSize = 8 << 10 // a bounce's commands up to its body, mostly
+const readSize = 8 << 10 // fits a typical bounce's commands up to its body
 
 var (
 	readPool    = sync.Pool{New: func() any { b := make([]byte, readSize); return &b }}
 	discardPool = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 )
 
-// take moves n octets of the current frame to dst, or nowhere. What is not
-// buffered yet is read where it is to stay.
+// take moves n octets of the current frame to dst, or drops them if dst is nil or full.
+// Octets that are not buffered yet are read straight into dst.
 func (c *conn) take(n int, dst *buffer) error {
 	have := min(n, c.w-c.r)
 	if dst != nil {
@@ -52,8 +52,8 @@ func (c *conn) take(n int, dst *buffer) error {
 	return nil
 }
 
-// need reads until n octets of the current frame are buffered. The buffer
-// grows as they arrive, never on the word of a length.
+// need reads until n octets of the current frame are buffered. The buffer grows as
+// they arrive, never because a frame announces a length.
 func (c *conn) need(n int) error {
 	for c.w-c.r < n {
 		if c.r == c.w {
@@ -81,7 +81,8 @@ func (c *conn) need(n int) error {
 	return nil
 }
 
-// shrink lets go of what one long command made of an empty buffer.
+// shrink goes back to a pooled buffer after a long command has made the buffer grow.
+// The buffer must be empty.
 func (c *conn) shrink() {
 	if c.pool == nil {
 		c.pool = readPool.Get().(*[]byte)
@@ -89,10 +90,10 @@ func (c *conn) shrink() {
 	}
 }
 
-// read makes one read call. within says that a frame has begun: the time for
-// the rest of it runs from its first octets.
+// read makes one read call. within says that a frame has begun; the time for the rest
+// of it then runs from its first octets.
 func (c *conn) read(p []byte, within bool) (int, error) {
-	// The peer gets its answers before it is waited for.
+	// Send the answers before waiting for the peer.
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
@@ -102,8 +103,9 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		switch {
 		case c.phase == phaseNew:
 			deadline = c.begun.Add(l.NegotiateTimeout)
-		// QUIRK: Postfix sends what gets no answer when its buffer is full, in
-		// mid-frame, and the rest when its client goes on.
+		// QUIRK: Postfix collects commands that get no answer and sends them
+		// when its buffer is full, in the middle of a frame. The rest follows
+		// when its client goes on.
 		case !within, c.phase <= phaseMail && !c.content && c.pieces == 0:
 			deadline = time.Now().Add(l.IdleTimeout)
 		default:
@@ -116,12 +118,13 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		if err := c.nc.SetReadDeadline(deadline); err != nil {
 			return 0, readError(err, within)
 		}
-		// After the deadline was set: interrupt comes before or after both.
+		// This comes after SetReadDeadline: an interrupt before that is seen
+		// here, one after it ends the read below.
 		if idle && c.draining.Load() {
 			return 0, errDraining
 		}
-		// An answer acknowledges what came before it. Where there was none,
-		// the peer may hold back its next piece for an acknowledgement.
+		// An answer also acknowledges what came before it. Without one, the
+		// peer may hold back its next piece until it gets an acknowledgement.
 		if c.quick != nil && !c.replied {
 			c.quick()
 		}
@@ -137,7 +140,7 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 			continue
 		}
 		if isTimeout(err) && c.draining.Load() && (idle || time.Now().Before(deadline)) {
-			continue // interrupted: it leaves, or goes on with the message that it has begun
+			continue // interrupted: the session ends above, or finishes the message that it has begun
 		}
 		return 0, readError(err, within)
 	}
@@ -159,7 +162,7 @@ func readError(err error, within bool) error {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return io.EOF
 	case errors.Is(err, syscall.ECONNRESET) && !within:
-		return io.EOF // a way to hang up
+		return io.EOF // some peers hang up this way
 	}
 	return fmt.Errorf("reading: %w", err)
 }

@@ -9,23 +9,23 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// flushSize is how much of answers waits for more before it is sent.
+// flushSize is how many octets of answers are collected before they are sent.
 const flushSize = 32 << 10
 
 var errWrite = errors.New("writing")
 
-// agreed reports whether one of these was negotiated.
+// agreed reports whether one of these options was negotiated.
 func (c *conn) agreed(p gomilter.OptProtocol) bool { return c.protocol&p != 0 }
 
-// goOn answers a command, unless it was agreed that this one gets no answer.
+// goOn answers a command, unless it was negotiated that this one gets no answer.
 func (c *conn) goOn(noReply gomilter.OptProtocol) {
 	if !c.agreed(noReply) {
 		c.answer(gomilter.RespContinue)
 	}
 }
 
-// answer keeps a reply until the peer waits for it. What goes wrong in sending
-// ends the session.
+// answer keeps a reply until the peer waits for it. An error in sending ends the
+// session.
 func (c *conn) answer(r gomilter.Response) {
 	m := r.Response()
 	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(1+len(m.Data)))
@@ -33,8 +33,8 @@ func (c *conn) answer(r gomilter.Response) {
 	c.spill()
 }
 
-// modify asks for a change of a header field: an empty value deletes it. It
-// returns false when nothing can be sent any more.
+// modify asks the MTA to change a header field; an empty value deletes it. It returns
+// false if nothing can be sent any more.
 func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string) bool {
 	data := make([]byte, 0, 4+len(name)+1+len(value)+1)
 	data = binary.BigEndian.AppendUint32(data, uint32(index))
@@ -44,7 +44,7 @@ func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string
 	return c.broken == nil
 }
 
-// send sends the answers now, for a peer that waits for them.
+// send sends the answers now, unless there is more to read.
 func (c *conn) send() {
 	if c.r == c.w {
 		if err := c.flush(); err != nil {
@@ -53,7 +53,7 @@ func (c *conn) send() {
 	}
 }
 
-// spill sends answers before they are waited for when there are many.
+// spill sends answers early if there are many.
 func (c *conn) spill() {
 	if len(c.reply) > flushSize {
 		if err := c.flush(); err != nil {
@@ -62,8 +62,8 @@ func (c *conn) spill() {
 	}
 }
 
-// flush sends the answers that wait. Once that has failed nothing more is sent:
-// a peer that does not read holds a session for one write timeout, no longer.
+// flush sends the collected answers. After an error nothing more is sent, so that a
+// peer that does not read holds a session for one write timeout only.
 func (c *conn) flush() error {
 	if c.broken != nil {
 		c.reply = nil

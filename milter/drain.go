@@ -7,22 +7,22 @@ import (
 )
 
 const (
-	// heldBack is for how long a message may be in progress that the MTA has
-	// not told of: on a unix socket Postfix keeps commands that get no answer
+	// heldBack is how long a message may be in progress before we hear of
+	// it: on a unix socket Postfix holds commands that get no answer back
 	// until DATA.
 	heldBack = 2 * time.Second
 
-	// closeGrace is how long a message whose content is on its way to us has
-	// when all else is closed. Its MTA sends without a pause by then.
+	// closeGrace is how much longer a message may take whose content is
+	// being sent when all else is closed. Its MTA sends without a pause then.
 	closeGrace = time.Second
 
-	drainLook = 10 * time.Millisecond // how often draining looks for a quiet moment
+	drainLook = 10 * time.Millisecond // how often draining checks for messages in progress
 )
 
-// Shutdown ends the server. It goes on as before, new sessions included, until
-// no message is in progress or ctx is done: mail that finds nobody here passes
-// with what strangers forged in it, so the time without us shall be short. Then
-// every session is closed. The error says how many messages were not ended.
+// Shutdown ends the server. Until no message is in progress or ctx is done, the server
+// goes on as before, new sessions included: mail that finds no server passes with its
+// forged headers, so the time without one must be short. Then every session is closed.
+// The error says how many messages were cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -78,7 +78,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// drain waits for a moment in which no message is in progress, until ctx is done.
+// drain waits until no message is in progress, or ctx is done.
 func (s *Server) drain(ctx context.Context) {
 	begun := time.Now()
 	look := time.NewTicker(drainLook)
@@ -92,8 +92,8 @@ func (s *Server) drain(ctx context.Context) {
 	}
 }
 
-// calm reports whether no message is in progress, as far as we know after
-// draining for so long.
+// calm reports whether no message is in progress. drained is how long the server has
+// been draining: at first, sessions may have messages that we have not heard of.
 func (s *Server) calm(drained time.Duration) bool {
 	if s.progress.Load() > 0 {
 		return false

@@ -7,24 +7,23 @@ import (
 	"unicode/utf8"
 )
 
-// maxDeletionWork bounds what the deletions of one message may cost the mail
-// server. Postfix reads the header from its beginning for each, 1000 fields in
-// 0.13 ms and a megabyte in 0.5 ms; a unit of work is an octet, and a line
-// counts as lineWork of them. The bound is half a second of its cleanup, or
-// 2,700 forged fields at the top of a header: many times more than honest
-// relays leave, since a report has 55 of ours at most. A message with more is
-// refused.
+// maxDeletionWork bounds what deleting the forged headers of one message may cost the
+// mail server. For each deletion, Postfix reads the header from its beginning: 1000
+// fields in 0.13 ms, a megabyte in 0.5 ms. A unit of work is an octet, and a line
+// counts as lineWork octets. The bound is half a second of Postfix's cleanup, or 2,700
+// forged fields at the top of a header. That is far more than honest relays leave,
+// since a report has at most 55 of our fields. A message with more is refused.
 const (
 	maxDeletionWork = 1 << 30
 	lineWork        = 256
 )
 
-// ownNames are the names of the header fields that we write: all by these names
-// that come from outside are forged. Names that merely begin with our prefix
-// belong to others.
+// ownNames are the names of the header fields that we write. A field from outside with
+// one of these names is forged. Other names that begin with our prefix belong to other
+// programs.
 type ownNames struct {
-	names   []string // whole, as we write them
-	lengths uint64   // bit n is set when a name has n octets, 63 and more as one
+	names   []string // full names, as we write them
+	lengths uint64   // bit n is set if a name has n octets; bit 63 stands for 63 and more
 }
 
 func newOwnNames(names []string) ownNames {
@@ -35,7 +34,7 @@ func newOwnNames(names []string) ownNames {
 	return o
 }
 
-// index returns the place of a field's name in o, ASCII case aside as in MTAs,
+// index returns the index of a field's name in o.names, ignoring ASCII case as MTAs do,
 // or -1 if we do not write such a field.
 func (o *ownNames) index(name []byte) int {
 	// QUIRK: some write "Name : value", and MTAs ignore that space when they
@@ -54,18 +53,18 @@ func (o *ownNames) index(name []byte) int {
 	return -1
 }
 
-// forged counts the header fields of a message that bear names of ours.
+// forged counts the header fields of a message that have names of ours.
 type forged struct {
-	count    int   // fields seen
-	verdicts int   // of these, fields by other names than X-Bounce-Forged
-	left     int   // of these, fields whose deletion would be too much work
-	work     int   // units of maxDeletionWork, of all deletions
-	n        []int // fields to delete, the first ones, by place in ownNames
-	sum      hash.Hash
+	count    int       // fields seen
+	verdicts int       // of these, all but X-Bounce-Forged
+	left     int       // of these, fields whose deletion would be too much work
+	work     int       // of all deletions, in the units of maxDeletionWork
+	n        []int     // how many fields to delete, from the first one on, by index in ownNames
+	sum      hash.Hash // of names and values, to recognise what we wrote
 }
 
-// add counts a field by the name at this place of own, before which so many
-// octets of header in so many lines have come.
+// add counts a field whose name has the index place in own. Before it came so many
+// octets and lines of the header.
 func (f *forged) add(own *ownNames, place int, value []byte, octets, lines int) {
 	f.count++
 	if place != placeForged {
@@ -89,9 +88,9 @@ func (f *forged) add(own *ownNames, place int, value []byte, octets, lines int) 
 	f.n[place]++
 }
 
-// each calls del for every field to delete, the highest index of a name first:
-// Postfix counts anew after each deletion, Sendmail does not, and so both are
-// right. It stops when del returns false.
+// each calls del for every field to delete, for each name from the highest index down.
+// Postfix counts anew after each deletion and Sendmail does not; in this order both
+// delete the right fields. It stops when del returns false.
 func (f *forged) each(own *ownNames, del func(name string, index int) bool) {
 	for place, n := range f.n {
 		for i := n; i > 0; i-- {
@@ -102,7 +101,7 @@ func (f *forged) each(own *ownNames, del func(name string, index int) bool) {
 	}
 }
 
-// hasPrefixFold reports whether name begins with prefix, ASCII case aside.
+// hasPrefixFold reports whether name begins with prefix, ignoring ASCII case.
 func hasPrefixFold(name []byte, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false

@@ -11,10 +11,10 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// Bounds on one frame: a command octet and its data, behind a length of four
-// octets. Nothing is allocated on the word of a length alone.
+// Bounds on one frame: a length of four octets, a command octet, and its data.
+// Nothing is allocated just because a frame announces a length.
 const (
-	// maxFrame is the most that any MTA sends: Sendmail's SMFIP_MDS_1M.
+	// maxFrame is the most that an MTA sends: SMFIP_MDS_1M of Sendmail.
 	maxFrame = 1 << 20
 	// maxCommand bounds frames that are neither header nor body.
 	maxCommand = 64 << 10
@@ -32,19 +32,19 @@ func frameError(format string, a ...any) error {
 	return fmt.Errorf("%w: %s", errFrame, fmt.Sprintf(format, a...))
 }
 
-// phase is where a session stands; it decides which commands may come.
+// phase is the state of a session; it decides which commands may come.
 type phase uint8
 
 const (
-	phaseNew    phase = iota // nothing said yet: only an offer may come
+	phaseNew    phase = iota // only the negotiation may come
 	phaseIdle                // between messages
 	phaseMail                // MAIL seen, header fields may come
 	phaseBody                // end of header seen
 	phaseClosed              // nothing more is read
 )
 
-// allowed reports what is wrong with a frame of this code and length in this
-// phase, before any of its data is read. length counts the code.
+// allowed reports what is wrong with a frame of this code and length in this phase,
+// before any of its data is read. length includes the code.
 func allowed(p phase, code gomilter.Code, length int) error {
 	if length > maxFrame {
 		return frameError("%d octets", length)
@@ -81,7 +81,7 @@ func allowed(p phase, code gomilter.Code, length int) error {
 	return nil
 }
 
-// offer is what an MTA says it can do (SMFIC_OPTNEG).
+// offer is what an MTA offers in the negotiation (SMFIC_OPTNEG).
 type offer struct {
 	version  uint32
 	actions  gomilter.OptAction
@@ -126,7 +126,7 @@ func parseConnect(data []byte) (host string, client netip.AddrPort, err error) {
 	if len(text) > 5 && strings.EqualFold(text[:5], "ipv6:") {
 		text = text[5:]
 	}
-	// An address that cannot be read is no address: nothing is trusted then.
+	// If the address cannot be parsed it stays invalid, and no network trusts it.
 	addr, _ := netip.ParseAddr(text)
 	return host, netip.AddrPortFrom(addr.Unmap().WithZone(""), binary.BigEndian.Uint16(rest)), nil
 }
@@ -135,7 +135,7 @@ func parseConnect(data []byte) (host string, client netip.AddrPort, err error) {
 // (RFC 6531 section 3.4).
 func parseMail(data []byte) (from string, utf8 bool, err error) {
 	if len(data) == 0 || data[len(data)-1] != 0 {
-		return "", false, frameError("MAIL without its end")
+		return "", false, frameError("MAIL without a final NUL")
 	}
 	first := true
 	for len(data) > 0 {
@@ -151,8 +151,8 @@ func parseMail(data []byte) (from string, utf8 bool, err error) {
 	return from, utf8, nil
 }
 
-// parseHeader splits a header frame's data; both parts lie within it. cut says
-// that the frame's end was skipped.
+// parseHeader splits the data of a header frame; name and value point into it. cut says
+// that the end of the frame was skipped.
 func parseHeader(data []byte, cut bool) (name, value []byte, err error) {
 	i := bytes.IndexByte(data, 0)
 	if i < 0 {
@@ -162,15 +162,15 @@ func parseHeader(data []byte, cut bool) (name, value []byte, err error) {
 	j := bytes.IndexByte(value, 0)
 	if j < 0 {
 		if !cut {
-			return nil, nil, frameError("header without its end")
+			return nil, nil, frameError("header without a final NUL")
 		}
 		return name, value, nil
 	}
 	return name, value[:j], nil
 }
 
-// macro returns the value of a macro in a macro frame's data (behind the
-// command that it belongs to), "" where it is not there.
+// macro returns the value of a macro, "" if it is not there. data is that of a macro
+// frame, after the octet of the command that the macros belong to.
 func macro(data []byte, name string) string {
 	for len(data) > 0 {
 		key, rest, ok := bytes.Cut(data, []byte{0})
@@ -186,11 +186,10 @@ func macro(data []byte, name string) string {
 	return ""
 }
 
-// parseString wants exactly what C code needs: an octet zero at the end, which
-// is cut off.
+// parseString returns a string without the NUL that must end it.
 func parseString(data []byte, what string) ([]byte, error) {
 	if len(data) == 0 || data[len(data)-1] != 0 {
-		return nil, frameError("%s without its end", what)
+		return nil, frameError("%s without a final NUL", what)
 	}
 	return data[:len(data)-1], nil
 }

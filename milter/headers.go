@@ -9,7 +9,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// The names of our header fields, behind the prefix.
+// The names of our header fields, without the prefix.
 const (
 	tagCategory = "Category"
 	tagType     = "Type"
@@ -18,16 +18,16 @@ const (
 	tagResult   = "Result"
 	tagKind     = "Kind"
 	tagOrigin   = "Origin"
-	tagForged   = "Forged" // forged fields that stay: says how many
+	tagForged   = "Forged" // how many forged fields stay on the message
 )
 
-// placeForged is where headerNames has X-Bounce-Forged, the one that is no
-// verdict.
+// placeForged is the index of X-Bounce-Forged, the only one that is not a verdict, in
+// headerNames.
 const placeForged = 0
 
-// headerNames are the names of all header fields that a daemon with this
-// configuration writes. Whoever teaches it to write another one adds its name
-// here, so that it is removed where it is forged.
+// headerNames returns the names of all header fields that a daemon with this
+// configuration writes. A new field must be added here, so that it is removed when it
+// is forged.
 func headerNames(cfg Config) []string {
 	names := []string{tagForged, tagCategory, tagType, tagReason, tagAction, tagResult, tagKind, tagOrigin}
 	for i, n := range names {
@@ -37,19 +37,18 @@ func headerNames(cfg Config) []string {
 }
 
 const (
-	// maxResults is how many recipients get a header of their own.
+	// maxResults is how many recipients get their own X-Bounce-Result.
 	maxResults = 50
-	// maxTags is more than the fields that one message gets: those of the
-	// primary recipient, a result for each, and how many more there are.
+	// maxTags is more than one message gets: the fields of the primary
+	// recipient, a result for each recipient, and how many more there are.
 	maxTags = maxResults + 14
 )
 
-// field is a header field to insert. Its value is folded with LF, as MTAs
-// want it.
+// field is a header field to insert. Its value is folded with LF, as MTAs expect.
 type field struct{ name, value string }
 
-// tagFields returns the headers of a message with this result, from the top
-// down, none for ordinary mail. utf8 says that it may hold raw UTF-8 (RFC 6532).
+// tagFields returns the headers for a message with this result, from the top down; none
+// for ordinary mail. utf8 says that they may contain raw UTF-8 (RFC 6532).
 func tagFields(prefix string, res *classify.Result, utf8 bool) []field {
 	switch res.Kind {
 	case dsn.KindDSN, dsn.KindText:
@@ -60,8 +59,8 @@ func tagFields(prefix string, res *classify.Result, utf8 bool) []field {
 	}
 	p := primary(res.Recipients)
 	if p == nil {
-		// A report about nobody that could be read: it is still one, and
-		// nothing supports a verdict.
+		// A report in which no recipient could be read is still a report,
+		// but nothing supports a verdict.
 		return []field{
 			{prefix + tagCategory, string(classify.Unclassified)},
 			{prefix + tagType, string(classify.Soft)},
@@ -86,9 +85,9 @@ func tagFields(prefix string, res *classify.Result, utf8 bool) []field {
 	return fields
 }
 
-// primary returns the recipient that speaks for the message: failed before
-// delayed before the rest, then hard before block before soft, then the first
-// listed. nil when there is none.
+// primary returns the recipient that the headers describe: failed before delayed before
+// the rest, then hard before block before soft, then the first listed; nil if there is
+// none.
 func primary(rcpts []classify.Recipient) *classify.Recipient {
 	best, bestRank := (*classify.Recipient)(nil), 0
 	for i := range rcpts {
@@ -112,7 +111,7 @@ func primary(rcpts []classify.Recipient) *classify.Recipient {
 	return best
 }
 
-// resultValue says everything about one recipient.
+// resultValue returns the value of an X-Bounce-Result: everything about one recipient.
 func resultValue(r *classify.Recipient, utf8 bool) string {
 	var b strings.Builder
 	b.Grow(256)

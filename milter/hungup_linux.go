@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hungUp reports whether the peer has closed the connection, or its half of it,
-// or we have. It takes nothing off what waits to be read.
+// hungUp reports whether the connection, or the peer's half of it, is closed. It does
+// not read.
 func hungUp(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -22,7 +22,7 @@ func hungUp(c net.Conn) bool {
 	err = raw.Control(func(fd uintptr) {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 		n, err := unix.Poll(p, 0)
-		gone = err == nil && n > 0 // the events that nobody asks for are errors
+		gone = err == nil && n > 0 // POLLRDHUP, or an error, which poll always reports
 	})
 	return gone || err != nil
 }

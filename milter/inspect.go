@@ -10,10 +10,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// inspect reads and judges a session's whole message when its turn comes: more
-// at a time would not be faster, and each needs memory. ok is false when it was
-// not judged; the message passes then, untagged. An MTA that has hung up ends
-// the session.
+// inspect reads and judges a session's message when its turn comes. There are only a few
+// turns at a time: more would not be faster, and each needs memory. If ok is false the
+// message was not judged and passes untagged. If the MTA has hung up, the session ends.
 func (s *session) inspect() (res classify.Result, ok bool) {
 	srv, m := s.srv, &s.msg
 	slot, err := srv.turns.take(clientKey(s.client), s.conn)
@@ -52,7 +51,7 @@ func (s *session) uninspected(err error) {
 	stage := stageInspect
 	switch {
 	case errors.Is(err, errHungUp):
-		s.conn.end(err) // which is counted and logged as the end of the session
+		s.conn.end(err) // counted and logged when the session ends
 		return
 	case errors.Is(err, errBusy):
 		stage = stageBusy
@@ -85,10 +84,9 @@ func (s *session) logResult(res *classify.Result) {
 	s.srv.log.LogAttrs(ctx, level, "report", attrs...)
 }
 
-// clip keeps what a stranger wrote short in a log line. It is longer than any
-// address may be.
+// clip shortens what a stranger wrote for a log line.
 func clip(s string) string {
-	const limit = 320
+	const limit = 320 // longer than any address may be
 	if len(s) <= limit {
 		return s
 	}

@@ -23,15 +23,14 @@ import (
 const metricsName = "metrics"
 
 // ErrInUse means that another process serves a unix socket.
-var ErrInUse = errors.New("a live process serves it")
+var ErrInUse = errors.New("another process serves it")
 
-// inherited returns the sockets that systemd handed over, by name. They stay
-// open for the life of the process, for a reload may give one up and another
-// want it back: what is served are copies.
+// inherited returns the sockets that systemd passed to us, with their names. They stay
+// open for the life of the process and copies of them are served, because one reload
+// may give a socket up and a later one may want it back.
 var inherited = sync.OnceValue(func() []*os.File { return activation.Files(true) })
 
-// open opens a socket: one listener, or with systemd as many as it has for
-// that name.
+// open opens a socket. It returns one listener, or for systemd all sockets of that name.
 func open(spec Socket, forMetrics bool, mode fs.FileMode, group string) ([]net.Listener, error) {
 	switch spec.Network {
 	case "systemd":
@@ -50,7 +49,8 @@ func open(spec Socket, forMetrics bool, mode fs.FileMode, group string) ([]net.L
 	return []net.Listener{ln}, nil
 }
 
-// bare takes off what [net.OpError] repeats of the address.
+// bare returns the cause of a [net.OpError], without the address, which messages name
+// already.
 func bare(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
@@ -78,19 +78,19 @@ func openInherited(spec Socket, forMetrics bool) ([]net.Listener, error) {
 		lns = append(lns, ln)
 	}
 	if len(lns) == 0 {
-		return nil, fmt.Errorf("listening on %s: systemd handed over no such socket", spec)
+		return nil, fmt.Errorf("listening on %s: systemd passed no such socket", spec)
 	}
 	return lns, nil
 }
 
-// unixListener removes its socket file when closed, if it is still its own.
+// unixListener removes its socket file when closed, if the file is still its own.
 type unixListener struct {
 	net.Listener
 	path string
 	file os.FileInfo
 }
 
-// Addr is the name that peers know, not the one it was made under.
+// Addr returns the path that peers use, not the temporary one of openUnix.
 func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
 func (l *unixListener) Close() error {
@@ -101,8 +101,8 @@ func (l *unixListener) Close() error {
 	return err
 }
 
-// vanished reports whether a unix socket's file is gone or another's, so that
-// no new peer can reach it.
+// vanished reports whether a unix socket's file is gone or belongs to another socket,
+// so that no new peer can reach this one.
 func (l *unixListener) vanished() bool {
 	now, err := os.Lstat(l.path)
 	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, l.file)
@@ -116,11 +116,11 @@ func vanished(lns []net.Listener) bool {
 	})
 }
 
-// maxUnixPath is what sun_path of sockaddr_un holds on Linux, less the NUL.
+// maxUnixPath is the size of sun_path in sockaddr_un on Linux, without the NUL.
 const maxUnixPath = 107
 
-// openUnix listens on a unix socket with the given rights. A stale socket file
-// is replaced; one that a process serves is not.
+// openUnix listens on a unix socket with the given mode and group. It replaces a stale
+// socket file, but not one that a process serves.
 func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error) {
 	if strings.HasPrefix(path, "@") {
 		return net.Listen("unix", path)
@@ -133,15 +133,15 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 	if err := checkStale(path); err != nil {
 		return nil, err
 	}
-	// The socket gets its rights before it gets its name: nobody can reach
-	// it with others, and there is no moment without one.
+	// The socket is made under a temporary name and renamed when mode and group
+	// are set: nobody can connect before that, and the path always has a socket.
 	name := ".bm-" + strconv.Itoa(os.Getpid())
 	tmp := filepath.Join(filepath.Dir(path), name)
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	bind := tmp
-	if len(bind) > maxUnixPath && folder != nil { // though path is not: go by the open folder
+	if len(bind) > maxUnixPath && folder != nil { // path itself is short enough: go through the open folder
 		bind = fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), name)
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: bind, Net: "unix"})
@@ -158,15 +158,15 @@ func openUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 	return &unixListener{ln, path, info}, nil
 }
 
-// lockFolder opens a folder and keeps other processes of this program from
-// making sockets in it until it is closed: else two that start at once could
-// both find a name free, and one be left with a socket that nobody reaches.
-// It waits a second at most, and goes on without the lock after that: someone
-// else's lock shall not keep mail from being served.
+// lockFolder opens and locks a folder. Until it is closed, no other process of this
+// program makes sockets in it; otherwise two that start at once could both find a name
+// free, and one would be left with a socket that nobody can reach. It waits for the lock
+// a second at most and then goes on without it, so that somebody else's lock does not
+// keep mail from being served.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, nil // it may let us write all the same; a nil File can be closed
+		return nil, nil // we may still be allowed to write there; closing a nil File is harmless
 	}
 	if err != nil {
 		return nil, fmt.Errorf("no folder for it: %w", err)
@@ -189,7 +189,7 @@ func settle(tmp, path string, mode fs.FileMode, group string) (os.FileInfo, erro
 	return os.Lstat(path)
 }
 
-// checkStale is content with no file and with a socket that nobody serves.
+// checkStale returns nil if there is no file at path, or a socket that nobody serves.
 func checkStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,7 +199,7 @@ func checkStale(path string) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
-		return errors.New("a file that is not a socket has its name")
+		return errors.New("a file that is not a socket has this name")
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -210,7 +210,7 @@ func checkStale(path string) error {
 		return nil
 	}
 	if isTimeout(err) || errors.Is(err, syscall.EAGAIN) {
-		return ErrInUse // its queue is full
+		return ErrInUse // its backlog is full
 	}
 	return bare(err)
 }

@@ -86,7 +86,7 @@ func TestOpenUnix(t *testing.T) {
 	ln.Close()
 
 	for _, tt := range []struct{ name, path, group, want string }{
-		{"a file", path, "", "a file that is not a socket has its name"},
+		{"a file", path, "", "a file that is not a socket has this name"},
 		{"no folder", filepath.Join(dir, "no", "m.sock"), "", "no folder for it"},
 		{"no such group", filepath.Join(dir, "g.sock"), "no-such-group-here", `there is no group "no-such-group-here" on this host: create it, or name another`},
 	} {
@@ -155,7 +155,7 @@ func TestListenErrors(t *testing.T) {
 	for spec, want := range map[Socket]string{
 		{"tcp", taken.Addr().String()}: "listening on " + (Socket{"tcp", taken.Addr().String()}).String() + ": address already in use",
 		{"tcp", "192.0.2.1:8894"}:      "cannot assign requested address",
-		{"systemd", ""}:                "systemd handed over no such socket",
+		{"systemd", ""}:                "systemd passed no such socket",
 	} {
 		if _, err := open(spec, false, 0o660, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", spec, err, want)

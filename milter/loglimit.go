@@ -11,9 +11,9 @@ const (
 	logPeriod = 10 * time.Second
 )
 
-// logLimit writes warnings, of each cause at most a few in some time, so that
-// a peer cannot fill a disk. The next line of a cause says how many were kept
-// back. Causes are constants of this package.
+// logLimit writes at most logBurst lines per cause in a logPeriod, so that a peer cannot
+// fill a disk. The next line of a cause says how many were kept back. Causes are
+// constants of this package.
 type logLimit struct {
 	log *slog.Logger
 	now func() time.Time
@@ -50,8 +50,8 @@ func (l *logLimit) error(cause, msg string, attrs ...any) {
 	}
 }
 
-// allow reports whether a line may be written, and how many of its cause were
-// not since the last.
+// allow reports whether a line may be written, and how many lines of its cause were kept
+// back since the last one.
 func (l *logLimit) allow(cause string) (bool, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,25 +13,25 @@ type message struct {
 	from      string
 	utf8      bool // internationalised (RFC 6531): it may hold raw UTF-8
 	other8    bool // an octet of the header is neither ASCII nor UTF-8
-	trusted   bool // the client's headers with our prefix stay
+	trusted   bool // the client's headers with our names stay
 	gate      dsn.Gate
 	suspect   bool   // to be inspected: the gate is open
-	passes    bool   // nothing of it is looked at
+	passes    bool   // accepted without reading it
 	discard   bool   // nothing is kept of the body
-	cut       bool   // a part of its header was not kept
-	fields    int    // of its header
-	vital     int    // of these, kept beyond its limits
-	header    int    // octets of its header
-	lines     int    // lines of its header
-	id        uint64 // hash of its Message-ID, 0 for none
-	again     bool   // it came before: its fields by our names are ours
+	cut       bool   // a part of the header was not kept
+	fields    int    // of the header
+	vital     int    // of these, kept beyond the limits
+	header    int    // octets of the header
+	lines     int    // lines of the header
+	id        uint64 // hash of the Message-ID, 0 for none
+	again     bool   // it came before: its fields with our names are ours
 	octets    buffer
 	forged    forged
 	inMessage bool
 }
 
-// begin begins a message. Sendmail sends no abort between two, so whatever was
-// kept of the last one ends here; the macros of MAIL came just before it.
+// begin begins a message. Sendmail sends no abort between two messages, so the last one
+// ends here; but the macros of MAIL belong to the new one, because they come before it.
 func (s *session) begin(from string, utf8 bool) {
 	macros := s.macro['M']
 	s.endMessage()
@@ -52,10 +52,10 @@ func (s *session) begin(from string, utf8 bool) {
 	m.octets.reset(&s.srv.memory, st.cfg.Limits.Report.Octets)
 }
 
-// returnPath names the field in which an MTA keeps the envelope sender.
+// returnPath is the name of the field in which an MTA keeps the envelope sender.
 var returnPath = []byte("Return-Path")
 
-// endMessage gives back what the message held; the client stays.
+// endMessage forgets the message and releases its memory; the client stays.
 func (s *session) endMessage() {
 	if !s.msg.inMessage {
 		return
@@ -71,8 +71,8 @@ func (s *session) endMessage() {
 	}
 }
 
-// header takes one header field as the MTA has it: unfolded never, without
-// the space behind its colon.
+// header takes one header field as the MTA has it: still folded, without the space
+// after the colon.
 func (s *session) header(name, value []byte, cut bool) {
 	m := &s.msg
 	if m.passes {
@@ -91,8 +91,8 @@ func (s *session) header(name, value []byte, cut bool) {
 	if m.id == 0 && len(name) == len(messageID) && hasPrefixFold(name, messageID) {
 		m.id = s.srv.written.id(value)
 	}
-	// The MAIL argument says whether a message is internationalised. Only
-	// where none can come does its header.
+	// The MAIL argument says whether a message is internationalised. Mail from
+	// inside has no such argument, so its header decides.
 	if s.inside && !m.other8 && !ascii.Only(value) {
 		m.utf8 = isUTF8(value)
 		m.other8 = !m.utf8
@@ -121,13 +121,13 @@ const messageID = "Message-ID" // RFC 5322 section 3.6.4
 
 var newline = []byte{'\n'}
 
-// writeReturnPath writes the field that the MTA will put on top of the message
-// when it delivers it (RFC 5321 section 4.4): a bounce in words is known by its
-// null sender, here as in a mailbox.
+// writeReturnPath writes the field that the MTA puts on top of the message when it
+// delivers it (RFC 5321 section 4.4), so that a bounce in words can be recognised by its
+// null sender here as in a mailbox.
 func (m *message) writeReturnPath() {
 	for i := 0; i < len(m.from); i++ {
 		if c := m.from[i]; c < ' ' || c == 0x7f {
-			return // no address: it would be a header of its own
+			return // not an address: it could forge another header
 		}
 	}
 	if len(m.from) <= maxSender {
@@ -138,7 +138,7 @@ func (m *message) writeReturnPath() {
 // maxSender is more than the longest reverse-path (RFC 5321 section 4.5.3.1.3).
 const maxSender = 320
 
-// body returns where the body goes, nil when enough of it was seen.
+// body returns the buffer for the body, nil if no more of it is wanted.
 func (s *session) body() *buffer {
 	m := &s.msg
 	if m.discard || m.octets.full || m.octets.size >= m.octets.limit && !m.octets.squeeze() {
@@ -147,8 +147,8 @@ func (s *session) body() *buffer {
 	return &m.octets
 }
 
-// isForged reports whether the message has fields by our names that are not.
+// isForged reports whether the message has fields with our names that are not ours.
 func (m *message) isForged() bool { return m.forged.count > 0 && !m.trusted && !m.again }
 
-// removes reports whether the message has headers that are to go.
+// removes reports whether the message has forged headers to remove.
 func (m *message) removes() bool { return m.isForged() && m.st.cfg.ForgedHeaders == ForgedRemove }

@@ -13,8 +13,8 @@ import (
 
 // Where something can go wrong: label stage of errors_total.
 const (
-	stageAccept    = "accept"    // a connection could not be taken
-	stageNegotiate = "negotiate" // an MTA's offer is of no use
+	stageAccept    = "accept"    // a connection could not be accepted
+	stageNegotiate = "negotiate" // the MTA does not offer what we need
 	stageFrame     = "frame"     // a peer breaks the protocol
 	stageRead      = "read"      // a connection broke within a command
 	stageTimeout   = "timeout"   // a peer was silent or slow for too long
@@ -33,32 +33,32 @@ var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageT
 
 // Why a connection was refused: label reason of sessions_refused_total.
 const (
-	refusedLimit    = "limit"    // as many sessions as allowed were open
-	refusedSilent   = "silent"   // it said nothing of a client, and another one needed its place
-	refusedProtocol = "protocol" // it spoke no milter
+	refusedLimit    = "limit"    // max_sessions were open
+	refusedSilent   = "silent"   // it said nothing in time, or reported no client and had to make room
+	refusedProtocol = "protocol" // it did not speak the milter protocol
 )
 
 var refusals = []string{refusedLimit, refusedSilent, refusedProtocol}
 
-// otherLabel stands for values of a label that the rules in use do not know.
+// otherLabel replaces values of a label that the rules in force do not have.
 const otherLabel = "other"
 
 // Build says which program runs, for build_info and the status page.
 type Build struct{ Version, Revision, Ruleset string }
 
-// Labels are the values that the rules in use may give to a label: they are
-// shown from the start, and nothing else is ever shown.
+// Labels are the values that the rules in force may give to a label. They are shown from
+// the start, and no others are ever shown.
 type Labels struct {
 	Reasons   []string // "unknown" is always there
 	Providers []string // "other" is always there
 	Rules     []string // ids of text rules, the administrator's included
-	// Verdicts are the pairs of category and type that reasons stand for:
-	// their series exist from the start. None given, all that can be do.
+	// Verdicts are the pairs of category and type that reasons stand for.
+	// Their series exist from the start; if there are none, all pairs do.
 	Verdicts []classify.Verdict
 }
 
-// Metrics are the daemon's counters, on a registry of their own. Create them
-// once a process: they live on when the configuration changes.
+// Metrics are the daemon's counters, on a registry of their own. Create them once per
+// process: they stay when the configuration changes.
 type Metrics struct {
 	registry *prometheus.Registry
 	start    time.Time
@@ -103,26 +103,26 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		registry: reg,
 		start:    time.Now(),
 		byKind:   map[dsn.Kind]prometheus.Counter{},
-		messages: vec("messages_total", "Messages that reached their end here, by what they are.", "kind"),
-		bounces: vec("bounces_total", "Failed or delayed recipients that reports spoke of, by verdict.",
+		messages: vec("messages_total", "Messages that were received completely, by kind.", "kind"),
+		bounces: vec("bounces_total", "Failed or delayed recipients in reports, by verdict.",
 			"category", "type", "action", "provider"),
-		reasons: vec("bounce_reasons_total", "Failed or delayed recipients that reports spoke of, by reason.", "reason"),
-		rules:   vec("rule_matches_total", "Verdicts that a text rule gave, or would have given if it were not a shadow rule.", "rule"),
+		reasons: vec("bounce_reasons_total", "Failed or delayed recipients in reports, by reason.", "reason"),
+		rules:   vec("rule_matches_total", "Verdicts that a rule gave, or would have given if it were not a shadow rule.", "rule"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Name: "inspect_duration_seconds",
 			Help:    "Time to read and judge one message.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1}}),
-		errors:      vec("errors_total", "What went wrong, by where; mail passed all the same.", "stage"),
-		forgedTotal: counter("forged_headers_total", "Header fields by names of ours that came from outside."),
-		again:       counter("messages_again_total", "Messages that came back tagged, from a content filter: counted before."),
+		errors:      vec("errors_total", "Errors by the stage at which they happened; the mail was delivered all the same.", "stage"),
+		forgedTotal: counter("forged_headers_total", "Header fields from outside that have our names."),
+		again:       counter("messages_again_total", "Messages that came back already tagged, from a content filter."),
 		truncated:   counter("messages_truncated_total", "Messages of which only a part was inspected."),
 		memory:      gauge("message_memory_bytes", "Memory that messages in progress hold."),
 		sessions:    gauge("sessions", "Open milter sessions."),
 		opened:      counter("sessions_total", "Milter sessions opened."),
-		refused:     vec("sessions_refused_total", "Milter sessions refused or closed before they began, by why.", "reason"),
+		refused:     vec("sessions_refused_total", "Milter sessions refused, or closed before they reported a client.", "reason"),
 		reloaded:    gauge("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
 		reloadTime:  gauge("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."),
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
-			Help: "Always 1, labelled with what runs."}, []string{"version", "revision", "goversion", "ruleset"}),
+			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
 	reg.MustRegister(m.messages, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
@@ -141,7 +141,7 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 	return m
 }
 
-// SetBuild replaces what build_info says: the rule set changes at a reload.
+// SetBuild replaces the labels of build_info: the rule set may change at a reload.
 func (m *Metrics) SetBuild(b Build) {
 	m.build.Store(&b)
 	m.buildInfo.Reset()
@@ -186,7 +186,7 @@ func (m *Metrics) setLabels(l Labels) {
 // failed counts an error at a stage.
 func (m *Metrics) failed(stage string) { m.errors.WithLabelValues(stage).Inc() }
 
-// LogLost counts lines that the log's reader did not take.
+// LogLost counts lost lines of the log.
 func (m *Metrics) LogLost(lines int) { m.errors.WithLabelValues(stageLog).Add(float64(lines)) }
 
 func (m *Metrics) message(k dsn.Kind) {
@@ -195,8 +195,8 @@ func (m *Metrics) message(k dsn.Kind) {
 	}
 }
 
-// result counts the verdicts on one message. Values that the rules in use do
-// not know are counted under a name that they do, so that no label can grow.
+// result counts the verdicts on one message. Values that the rules in force do not have
+// are counted as "other" or "unknown", so that labels stay bounded.
 func (m *Metrics) result(res *classify.Result) {
 	ls := m.labels.Load()
 	if res.Truncated {

@@ -5,11 +5,11 @@ import (
 	"syscall"
 )
 
-// quickAck returns a function that makes the kernel acknowledge what arrives
-// next at once, nil where the connection is not TCP. Linux forgets the wish
-// after some segments, so it is renewed before each read that follows no
-// answer: without it, an MTA that sends its commands in small pieces waits
-// 40 ms for each (Nagle's algorithm against delayed acknowledgement).
+// quickAck returns a function that makes the kernel acknowledge at once what arrives
+// next; nil if the connection is not TCP. Otherwise an MTA that sends its commands in
+// small pieces would wait 40 ms for each (Nagle's algorithm and delayed
+// acknowledgements). Linux forgets the option after some segments, so it is set again
+// before each read that follows no answer.
 func quickAck(c net.Conn) func() {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {

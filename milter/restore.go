@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// restoreEvery is how often unix sockets are looked after.
+// restoreEvery is how often the files of unix sockets are checked.
 const restoreEvery = 2 * time.Second
 
-// keepSockets makes unix sockets again whose file goes away: something that
-// tidies up takes them, and no mail server finds us any more.
+// keepSockets makes unix sockets again whose files are removed, say by a program that
+// tidies up: without its file, no mail server can reach a socket.
 func (s *Server) keepSockets(every time.Duration) (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -27,7 +27,7 @@ func (s *Server) keepSockets(every time.Duration) (stop func()) {
 	return func() { close(done) }
 }
 
-// unreachable returns the sockets whose file is gone or another's.
+// unreachable returns the sockets whose file is gone or belongs to another socket.
 func (s *Server) unreachable() (milter []Socket, web bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,11 +39,11 @@ func (s *Server) unreachable() (milter []Socket, web bool) {
 	return milter, s.web != nil && vanished(s.web.lns)
 }
 
-// restore makes the sockets again that nobody can reach. A name that another
-// process serves now stays with it. Sessions go on.
+// restore makes sockets again that nobody can reach. A path that another process serves
+// by now is left to it. Sessions go on.
 func (s *Server) restore() {
 	if !s.reload.TryLock() {
-		return // a reload does the same
+		return // a reload, which restores sockets too, is in progress
 	}
 	defer s.reload.Unlock()
 	if s.stopping.Load() {
@@ -74,8 +74,8 @@ func (s *Server) restore() {
 	}
 }
 
-// again opens a socket whose file is gone; nil says that it cannot be had yet.
-// Each loss is counted and logged once. It is called with reload held.
+// again opens a socket whose file is gone; it returns nil if that is impossible yet. Each
+// loss is counted and logged once. It is called with reload held.
 func (s *Server) again(spec Socket, forMetrics bool) []net.Listener {
 	cfg := s.state.Load().cfg
 	lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
@@ -91,6 +91,6 @@ func (s *Server) again(spec Socket, forMetrics bool) []net.Listener {
 		return nil
 	}
 	delete(s.lost, spec)
-	s.log.Warn("the file of a socket was gone and is made again", "socket", spec.String())
+	s.log.Warn("the file of a socket was gone and has been made again", "socket", spec.String())
 	return lns
 }

@@ -1,11 +1,12 @@
 // Package milter is the daemon: it speaks the milter protocol with Postfix and
-// Sendmail, inspects the reports among their mail, tags them, and counts.
+// Sendmail, finds and inspects the reports in their mail, tags them, and counts.
 //
-// The protocol's commands, options and replies are go-milter's. The session loop
-// is ours (see conn): it checks and bounds what a peer sends before it is read,
-// parses each command once, copies no header field and no body on their way, and
-// sends answers together. Whatever goes wrong in here, mail passes: it is counted
-// and logged, never refused.
+// The types for the protocol's commands, options and replies are go-milter's. The
+// session loop is ours (see conn): it checks and bounds what a peer sends before
+// reading it, parses each command once, copies neither header fields nor bodies on
+// their way, and sends answers together. Whatever goes wrong in here, the mail passes
+// and the error is counted and logged. Only a message with more forged headers than
+// the MTA can delete is refused.
 package milter
 
 import (
@@ -36,22 +37,22 @@ type Server struct {
 	state    atomic.Pointer[state]
 	limits   atomic.Pointer[Limits] // of the state, for connections
 	memory   budget
-	turns    *turns // inspections at a time
+	turns    *turns // bounds the inspections at a time
 	written  *written
 	recorder Recorder     // nil for none
-	stopping atomic.Bool  // Shutdown was asked for; mail is served still
-	draining atomic.Bool  // sessions end
+	stopping atomic.Bool  // Shutdown was called; mail is still served
+	draining atomic.Bool  // sessions are being ended
 	progress atomic.Int64 // messages in progress
 	serving  atomic.Bool
 	seen     atomic.Uint64 // messages begun and sessions ended
 
 	reload sync.Mutex      // one reload or shutdown at a time
-	lost   map[Socket]bool // of which it was said that their file is gone
+	lost   map[Socket]bool // sockets whose lost file has been reported
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
 	milter map[Socket][]net.Listener
 	web    *webServer
-	empty  chan struct{} // closed when draining and no session is left
+	empty  chan struct{} // closed when the last session has ended while draining
 	closed chan struct{} // closed when Shutdown is done
 	loops  sync.WaitGroup
 }
@@ -63,7 +64,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 		return nil, err
 	}
 	if rules.Inspector == nil {
-		return nil, errors.New("no rules to inspect by")
+		return nil, errors.New("there are no rules to inspect with")
 	}
 	s := &Server{
 		metrics: m,
@@ -96,7 +97,7 @@ func (s *Server) use(st *state) {
 	s.state.Store(st)
 }
 
-// Listen opens the configured sockets. Serve does so itself unless it was done.
+// Listen opens the configured sockets. Serve calls it if that has not been done.
 func (s *Server) Listen() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -117,15 +118,15 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// Serve serves until Shutdown, or until ctx is done, when it shuts down by
-// itself within the configured bound. It returns ErrServerClosed then, or why
-// it could not begin.
+// Serve serves until Shutdown, or until ctx is done; then it shuts down by itself within
+// DrainTimeout. It returns ErrServerClosed then, or the error that kept it from
+// beginning.
 func (s *Server) Serve(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
-	// Building the rules took several times what they need; it is not needed
-	// again until they change.
+	// Building the rules took several times the memory that they need; it is not
+	// needed again until the rules change.
 	debug.FreeOSMemory()
 	s.serving.Store(true)
 	s.log.Info("serving", "listen", addrs(s.Addrs()), "metrics", addrs(s.MetricsAddrs()))
@@ -138,7 +139,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		bound, cancel := context.WithTimeout(context.Background(), s.state.Load().cfg.DrainTimeout)
 		defer cancel()
 		if err := s.Shutdown(bound); err != nil {
-			s.log.Warn("shut down before every message had ended; these pass as they are", "error", err)
+			s.log.Warn("shut down before every message had ended; those messages pass as they are", "error", err)
 		}
 	case <-s.closed:
 	}
@@ -146,9 +147,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	return ErrServerClosed
 }
 
-// Reload puts another configuration and other rules in force: all of them, or
-// with an error none. Sessions go on, messages in progress under what they
-// began with.
+// Reload puts another configuration and other rules in force: all of it, or nothing if
+// it returns an error. Sessions go on; messages in progress keep the configuration that
+// they began with.
 func (s *Server) Reload(cfg Config, rules Rules) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -159,7 +160,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	defer s.notify("READY=1")
 	err := cfg.Validate().Err()
 	if err == nil && rules.Inspector == nil {
-		err = errors.New("no rules to inspect by")
+		err = errors.New("there are no rules to inspect with")
 	}
 	var change sockets
 	if err == nil {
@@ -177,14 +178,14 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	return nil
 }
 
-// ReloadFailed tells metrics and log that a new configuration never got as
-// far as Reload: a file that cannot be read, rules that are wrong.
+// ReloadFailed notes in metrics and log that a new configuration was refused before
+// Reload: its file could not be read, or its rules are wrong.
 func (s *Server) ReloadFailed(err error) {
 	s.metrics.reload(err)
 	s.log.Error("reload refused, the old configuration stays in force", "error", err)
 }
 
-// Addrs returns where milters are served.
+// Addrs returns the addresses where the milter is served.
 func (s *Server) Addrs() []net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +198,7 @@ func (s *Server) Addrs() []net.Addr {
 	return a
 }
 
-// MetricsAddrs returns where metrics are served.
+// MetricsAddrs returns the addresses where metrics are served.
 func (s *Server) MetricsAddrs() []net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,10 +226,10 @@ func (s *Server) admit(nc net.Conn) {
 	if full || s.draining.Load() {
 		s.mu.Unlock()
 		c.onClose = nil
-		c.close() // nothing was read, nothing waits to be sent
+		c.close() // nothing was read, so nothing is waiting to be sent
 		if full {
 			s.metrics.refused.WithLabelValues(refusedLimit).Inc()
-			s.logs.warn("limit", "session refused, as many as allowed are open", "sessions", s.limits.Load().MaxSessions)
+			s.logs.warn("limit", "session refused: max_sessions are open", "sessions", s.limits.Load().MaxSessions)
 		}
 		return
 	}
@@ -239,10 +240,9 @@ func (s *Server) admit(nc net.Conn) {
 	go c.serve()
 }
 
-// evict closes the connection that has the least right to its place, if there
-// is one without a client: so that nobody keeps mail servers out by opening
-// connections and doing nothing. Of its like the oldest goes. It is called with
-// mu held.
+// evict makes room: it closes a connection that has reported no client, if there is one,
+// so that nobody can keep mail servers out by opening connections and doing nothing. It
+// takes the oldest of the lowest rank. It is called with mu held.
 func (s *Server) evict() bool {
 	var out *conn
 	for c := range s.conns {
@@ -258,7 +258,7 @@ func (s *Server) evict() bool {
 	return true
 }
 
-// ended is called once a session, when its connection is closed.
+// ended is called once per session, when its connection is closed.
 func (s *Server) ended(c *conn) {
 	ses := c.h.(*session)
 	s.report(ses, c.err)
@@ -312,8 +312,8 @@ func (s *Server) report(ses *session, err error) {
 	s.logs.warn(stage, "session closed", "stage", stage, "error", err, "peer", ses.peer(), "queue_id", clip(ses.queueID()))
 }
 
-// accept takes connections until ln is closed. Errors pass: a process that is
-// out of file descriptors gets them back as sessions end.
+// accept accepts connections until ln is closed. It continues after an error: a process
+// that is out of file descriptors gets them back as sessions end.
 func (s *Server) accept(ln net.Listener) {
 	const first, last = 5 * time.Millisecond, time.Second
 	wait := first
@@ -328,7 +328,7 @@ func (s *Server) accept(ln net.Listener) {
 			return
 		}
 		s.metrics.failed(stageAccept)
-		s.logs.error(stageAccept, "taking a connection", "error", err)
+		s.logs.error(stageAccept, "cannot accept a connection", "error", err)
 		select {
 		case <-time.After(wait):
 		case <-s.closed:

@@ -10,19 +10,19 @@ import (
 	"syscall"
 )
 
-// sockets is a change from the sockets that are open to those that a
-// configuration wants: everything that can fail has been done.
+// sockets is a change from the sockets that are open to those that a configuration
+// wants. Everything in it that can fail has been done.
 type sockets struct {
 	opened map[Socket][]net.Listener
-	gone   []Socket   // may be in opened too: opened anew
-	web    *webServer // what is to serve metrics, nil for nothing
-	newWeb bool       // web is not what serves them now
-	closed []Socket   // of gone, those closed already to make room
-	oldWeb *webServer // what served metrics and was closed already to make room
+	gone   []Socket   // to be closed; also in opened if opened anew
+	web    *webServer // the server for metrics, nil for none
+	newWeb bool       // web is not the server that runs now
+	closed []Socket   // of gone, those already closed to make room
+	oldWeb *webServer // the old server for metrics, if already closed to make room
 }
 
-// openFor opens what cfg wants and is not open yet; with an error, everything
-// is as before.
+// openFor opens the sockets that cfg wants and that are not open yet. If it returns an
+// error, everything is as before.
 func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 	s.mu.Lock()
 	have := make(map[Socket]bool, len(s.milter))
@@ -83,7 +83,8 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 	return ch, nil
 }
 
-// openInstead opens a socket, and closes what stands in its way and is to go.
+// openInstead opens a socket. If an old socket that is to be closed anyway is in the way,
+// it closes that first.
 func (s *Server) openInstead(ch *sockets, spec Socket, forMetrics bool, cfg Config) ([]net.Listener, error) {
 	lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
 	if (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, ErrInUse)) && s.makeRoom(ch, spec) {
@@ -92,8 +93,8 @@ func (s *Server) openInstead(ch *sockets, spec Socket, forMetrics bool, cfg Conf
 	return lns, err
 }
 
-// makeRoom closes sockets that are to go anyway and stand in the way of spec,
-// those of metrics included. It reports whether there were any.
+// makeRoom closes sockets that are to be closed anyway and are in the way of spec,
+// including those of metrics. It reports whether there were any.
 func (s *Server) makeRoom(ch *sockets, spec Socket) bool {
 	found := false
 	s.mu.Lock()
@@ -113,8 +114,8 @@ func (s *Server) makeRoom(ch *sockets, spec Socket) bool {
 	return found
 }
 
-// inTheWay reports whether an open socket can keep another from being opened:
-// the same path, or the same port at some address of this host.
+// inTheWay reports whether an open socket can keep another from being opened, because
+// both have the same path, or the same port at any address.
 func inTheWay(old, spec Socket) bool {
 	if old.Network == "unix" || spec.Network == "unix" {
 		return old == spec
@@ -124,15 +125,14 @@ func inTheWay(old, spec Socket) bool {
 	return err == nil && e == nil && p == port
 }
 
-// reopen takes back what makeRoom did. A socket that somebody else took
-// meanwhile is lost.
+// reopen undoes makeRoom. A socket that another process has taken meanwhile is lost.
 func (s *Server) reopen(ch sockets) {
 	cfg := s.state.Load().cfg
 	again := func(spec Socket, forMetrics bool) []net.Listener {
 		lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
 		if err != nil {
 			s.metrics.failed(stageListen)
-			s.log.Error("a socket was lost in a reload that failed", "error", err)
+			s.log.Error("a reload failed, and a socket was lost in it", "error", err)
 		}
 		return lns
 	}
@@ -159,7 +159,7 @@ func (s *Server) reopen(ch sockets) {
 	}
 }
 
-// serveMilter begins to take connections. It is called with mu held.
+// serveMilter begins to accept connections. It is called with mu held.
 func (s *Server) serveMilter(spec Socket, lns []net.Listener) {
 	s.milter[spec] = lns
 	for _, ln := range lns {
@@ -171,7 +171,7 @@ func (s *Server) serveMilter(spec Socket, lns []net.Listener) {
 func (s *Server) apply(ch sockets) {
 	s.mu.Lock()
 	for _, spec := range ch.gone {
-		// Not served any more; those opened anew are under the same name.
+		// Deferred, because the ones opened anew get the same key below.
 		defer closeAll(s.milter[spec])
 		delete(s.milter, spec)
 	}
@@ -193,10 +193,10 @@ func closeAll(lns []net.Listener) {
 	}
 }
 
-// setRights gives a unix socket that is open its mode and group.
+// setRights sets mode and group of an open unix socket.
 func setRights(path string, mode fs.FileMode, group string) error {
 	if strings.HasPrefix(path, "@") {
-		return nil // it has no file
+		return nil // an abstract socket has no file
 	}
 	gid, err := LookupGroup(group)
 	if err != nil {

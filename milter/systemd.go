@@ -6,21 +6,21 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notify tells systemd how we are, when it asks to be told.
+// notify tells systemd our state, if systemd asked for it.
 func (s *Server) notify(what string) {
 	if _, err := daemon.SdNotify(false, what); err != nil {
-		s.logs.warn("notify", "telling systemd", "error", err)
+		s.logs.warn("notify", "cannot notify systemd", "error", err)
 	}
 }
 
-// notifyReloading says what Type=notify-reload waits for: the state and when.
+// notifyReloading sends what Type=notify-reload requires: the state and the time.
 func (s *Server) notifyReloading() {
 	s.notify("RELOADING=1\nMONOTONIC_USEC=" + daemon.SdNotifyMonotonicUsec())
 }
 
-// watchdog tells systemd every half of its interval that we live: nothing holds
-// our locks, and inspections end. That mail waits, for there is much of it, is no
-// sign of the contrary.
+// watchdog tells systemd, twice per interval, that the daemon is alive: nothing holds its
+// locks, and inspections end. Mail that waits because there is much of it does not
+// count against that.
 func (s *Server) watchdog() (stop func()) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval <= 0 {
@@ -34,9 +34,9 @@ func (s *Server) watchdog() (stop func()) {
 			select {
 			case <-t.C:
 				s.mu.Lock()
-				s.mu.Unlock() // that it can be had is the test
+				s.mu.Unlock() // the test is that it can be locked
 				if d, stuck := s.turns.stuck(); stuck {
-					s.logs.error("stuck", "an inspection does not end; systemd's watchdog will end the daemon", "after", d)
+					s.logs.error("stuck", "an inspection does not end; systemd's watchdog will kill the daemon", "after", d)
 					continue
 				}
 				s.notify("WATCHDOG=1")

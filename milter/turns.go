@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// An MTA waits for the answer to the end of a message: Postfix for 3 s where it
-// is set up as the manual says. What may pass before it stays below that.
+// An MTA waits for the answer to the end of a message: Postfix for 3 s if it is set up
+// as the manual says. These two together stay below that.
 const (
 	maxWait    = time.Second             // for a turn to be inspected
 	maxInspect = 1500 * time.Millisecond // for the inspection
 
-	// lookEvery is how often inspections that are not over at once are looked
-	// after. Those that wait for one are more: each is every fourth time.
+	// lookEvery is how often a running inspection is checked. Messages that
+	// wait for their turn are more, so each is checked a quarter as often.
 	lookEvery = 25 * time.Millisecond
 
-	// looksIdle is how many times in a row nothing is found to look after
-	// before nobody looks any more.
+	// looksIdle is how many checks in a row must find no inspection before the
+	// checking goroutine ends.
 	looksIdle = 40
 
-	// stuckAfter is when an inspection that should have ended long ago is
-	// taken for one that never does.
+	// stuckAfter is how long an inspection must have run to be considered
+	// one that never ends.
 	stuckAfter = 10 * time.Second
 )
 
@@ -36,27 +36,27 @@ var (
 	errTooLong = errors.New("the inspection took too long")
 )
 
-// asker is who waits for an inspection.
+// asker waits for the inspection of its message.
 type asker interface {
-	hungUp() bool // it waits no longer
+	hungUp() bool // reports whether it has stopped waiting
 }
 
-// turns shares out the right to inspect a message among clients: who has many
-// messages waits for himself, not the others for him. A client has one queue,
-// and the queues take turns.
+// turns shares out the right to inspect a message among clients, so that a client with
+// many messages delays only itself. Each client has one queue, and the queues take
+// turns.
 type turns struct {
-	patience time.Duration // how long a message waits
-	slots    []*slot       // all that there are
-	looking  atomic.Bool   // a goroutine looks after inspections
+	patience time.Duration // how long a message waits at most
+	slots    []*slot       // all slots
+	looking  atomic.Bool   // the goroutine lookAfter is running
 
 	mu      sync.Mutex
 	free    []*slot
-	queues  map[netip.Prefix]*list.Element // of ring, by client: those with messages that wait
+	queues  map[netip.Prefix]*list.Element // elements of ring, by client, if messages wait
 	ring    list.List                      // of *queue: the first has the next turn
 	waiting int
 }
 
-// queue holds the messages of one client that wait.
+// queue holds the waiting messages of one client.
 type queue struct {
 	client  netip.Prefix
 	waiting list.List // of chan *slot
@@ -71,8 +71,8 @@ func newTurns(n int) *turns {
 	return t
 }
 
-// clientKey is what counts as one client: an address, of IPv6 the network that
-// one site has at least. All that have no address are one.
+// clientKey returns what counts as one client: an IPv4 address, or an IPv6 /64, which is
+// the least that a site has. All clients without an address are one.
 func clientKey(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 64
@@ -86,7 +86,7 @@ func clientKey(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// take waits for a turn, as long as who asks does.
+// take waits for a turn, until the asker hangs up or patience is over.
 func (t *turns) take(client netip.Prefix, who asker) (*slot, error) {
 	t.mu.Lock()
 	if n := len(t.free); n > 0 {
@@ -147,7 +147,7 @@ func (t *turns) leave(at, place *list.Element) {
 	}
 }
 
-// give ends a turn: the next queue's first message has it.
+// give ends a turn: the first message of the next queue gets the slot.
 func (t *turns) give(s *slot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,11 +163,11 @@ func (t *turns) give(s *slot) {
 	ready <- s
 }
 
-// stuck returns for how long the longest inspection has gone on, if that is so
-// long that it will not end.
+// stuck returns how long the longest inspection has run, and whether that is so long that
+// it will never end.
 func (t *turns) stuck() (time.Duration, bool) {
 	t.mu.Lock()
-	//lint:ignore SA2001 that the lock can be had is part of the test
+	//lint:ignore SA2001 the test is also that it can be locked
 	t.mu.Unlock()
 	var longest time.Duration
 	for _, s := range t.slots {
@@ -176,9 +176,9 @@ func (t *turns) stuck() (time.Duration, bool) {
 	return longest, longest > stuckAfter
 }
 
-// lookAfter looks after the inspections in work: it ends those whose time is up
-// or whose MTA has gone. It is one goroutine for all and comes and goes with the
-// mail: a timer for each message costs more than the messages that it is for.
+// lookAfter checks the running inspections and ends those whose time is up or whose MTA
+// has hung up. There is one such goroutine for all inspections, and only while there is
+// mail: a timer for each message would cost more than inspecting it.
 func (t *turns) lookAfter() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -194,7 +194,7 @@ func (t *turns) lookAfter() {
 			continue
 		}
 		t.looking.Store(false)
-		// One that began meanwhile may have counted on us.
+		// An inspection that began just now may rely on this goroutine.
 		if !slices.ContainsFunc(t.slots, func(s *slot) bool { return s.running() > 0 }) || !t.looking.CompareAndSwap(false, true) {
 			return
 		}
@@ -202,20 +202,20 @@ func (t *turns) lookAfter() {
 	}
 }
 
-// slot is one place to inspect in, with its scratch space.
+// slot is the right to inspect one message at a time, with scratch space.
 type slot struct {
 	turns   *turns
 	scratch []byte
 
 	mu     sync.Mutex
-	who    asker // for the inspection in work, nil without one
+	who    asker // of the running inspection, nil if there is none
 	cancel context.CancelCauseFunc
 	begun  time.Time
-	used   bool // since it was looked at last
+	used   bool // an inspection began since the last look
 }
 
-// begin begins an inspection. Its context ends when nobody waits for it or its
-// time is up.
+// begin begins an inspection. Its context ends when the asker has hung up or the time is
+// up.
 func (s *slot) begin(who asker) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.mu.Lock()
@@ -227,7 +227,7 @@ func (s *slot) begin(who asker) context.Context {
 	return ctx
 }
 
-// end ends it. The return value is how long it took.
+// end ends the inspection and returns how long it took.
 func (s *slot) end() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,8 +236,8 @@ func (s *slot) end() time.Duration {
 	return time.Since(s.begun)
 }
 
-// look looks after the inspection in work. It reports whether there was one
-// since the last time.
+// look checks the running inspection. It reports whether there was one since the last
+// look.
 func (s *slot) look() (used bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,8 +252,8 @@ func (s *slot) look() (used bool) {
 	return used
 }
 
-// running returns for how long the inspection in work has gone on, at least one
-// nanosecond, or 0 without one.
+// running returns how long the running inspection has taken so far, at least one
+// nanosecond, or 0 if there is none.
 func (s *slot) running() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// What a stranger wrote stands in an X-Bounce-Result as it is where RFC 5321
-// allows it unquoted, and as a quoted-string otherwise. The grammar is in
-// bounce-milter(8). It is made for readers that do not know it as well: no ";"
-// and no "=" of a stranger's stands raw in a quoted-string, so whoever splits at
-// the one and the other, or looks for "type=hard", finds what we say.
+// What a stranger wrote is put into an X-Bounce-Result unchanged if RFC 5321 allows it
+// unquoted, and as a quoted-string otherwise. The grammar is in bounce-milter(8). It is
+// safe for programs that do not know it: in a quoted-string, a stranger's ";" and "="
+// never stand unescaped, so a program that splits at these, or searches for
+// "type=hard", finds only what we wrote.
 
 const (
 	// maxAddress, maxToken and maxHost bound one value in octets, escapes
@@ -29,7 +29,7 @@ const (
 	noAddress = "unknown"
 )
 
-// The parameters of a result, in their order.
+// The parameters of a result, in order.
 const (
 	keyCategory  = "category"
 	keyType      = "type"
@@ -44,7 +44,8 @@ const (
 
 var resultKeys = []string{keyCategory, keyType, keyReason, keyAction, keyStatus, keySMTPCode, keyProvider, keyRule, keyRemoteMTA}
 
-// address writes an address; raw says that letters outside ASCII may stand.
+// address writes an address. raw allows letters outside ASCII; it does so in the
+// functions below as well.
 func address(s string, raw bool) string {
 	local, domain, hasDomain := cutLast(s, '@')
 	if len(s) <= maxAddress && s != noAddress && !misleads(s) &&
@@ -54,7 +55,7 @@ func address(s string, raw bool) string {
 	return quoted(s, maxAddress, raw)
 }
 
-// host writes the name or the address literal of a host.
+// host writes the name or the address-literal of a host.
 func host(s string, raw bool) string {
 	if len(s) <= maxHost && isHost(s, raw) {
 		return s
@@ -62,7 +63,8 @@ func host(s string, raw bool) string {
 	return quoted(s, maxHost, raw)
 }
 
-// token writes a word of our own or of the administrator's: a category, a rule.
+// token writes a word of ours or of the administrator's, such as a category or the id of
+// a rule.
 func token(s string, raw bool) string {
 	if s == "" || len(s) <= maxToken && isWords(s) {
 		return s
@@ -70,10 +72,10 @@ func token(s string, raw bool) string {
 	return quoted(s, maxToken, raw)
 }
 
-// misleads reports whether an address that may stand unquoted reads like
-// something else to a reader who looks for a parameter, or decodes encoded
-// words (RFC 2047), as Sieve does. Both need "=", which is an ordinary
-// character of a local part.
+// misleads reports whether an address that is valid unquoted could be mistaken for
+// something else by a program that searches for a parameter, or that decodes
+// encoded-words (RFC 2047), as Sieve does. Both need "=", which is an ordinary character
+// in a local part.
 func misleads(s string) bool {
 	if !strings.Contains(s, "=") {
 		return false
@@ -117,8 +119,8 @@ func isHost(s string, raw bool) bool {
 	return true
 }
 
-// isDotted reports whether s is made of such octets, and visible characters
-// where raw is set, in pieces between single dots.
+// isDotted reports whether s consists of pieces between single dots, made of octets that
+// are ok and, if raw is set, of visible characters outside ASCII.
 func isDotted(s string, raw bool, ok func(byte) bool) bool {
 	before := '.'
 	for _, r := range s {
@@ -139,7 +141,7 @@ func isDotted(s string, raw bool, ok func(byte) bool) bool {
 	return before != '.'
 }
 
-// isWords reports whether s is words with a space between each two.
+// isWords reports whether s consists of words separated by single spaces.
 func isWords(s string) bool {
 	before := byte(' ')
 	for i := 0; i < len(s); i++ {
@@ -155,19 +157,19 @@ func isWordChar(c byte) bool {
 	return c > ' ' && c < 0x7f && c != ';' && c != '=' && c != '"' && c != '\\'
 }
 
-// quoted writes s as a quoted-string (RFC 5322 section 3.2.4) of at most limit
-// octets. What could not stand in a header, hides, or means something to a
-// reader who splits the value, is written as RFC 6533 section 3 writes it in
-// addresses: \x{E9}. A string that is too long ends in three dots; one that
-// ends so itself has the last one escaped.
+// quoted writes s as a quoted-string (RFC 5322 section 3.2.4) of at most limit octets.
+// Characters that are not allowed in a header, are invisible, or mean something to a
+// program that splits the value are escaped as RFC 6533 section 3 does in addresses:
+// \x{E9}. A string that is too long ends in three dots; if a string itself ends that
+// way, its last dot is escaped.
 func quoted(s string, limit int, raw bool) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	dots := -1 // where the last of three dots is
+	dots := -1 // index of the last of three dots at the end of s
 	if strings.HasSuffix(s, "...") {
 		dots = len(s) - 1
 	}
-	before := ' ' // the character before, 0 where it is escaped
+	before := ' ' // the character before, 0 if it was escaped
 	for i, r := range s {
 		piece := string(r)
 		switch {
@@ -175,7 +177,7 @@ func quoted(s string, limit int, raw bool) string {
 			piece = `\` + piece
 		case r == ' ' && before != ' ' && i+1 < len(s), i != dots && r < utf8.RuneSelf && isWordChar(byte(r)), raw && visible(r, before):
 		default:
-			piece = fmt.Sprintf(`\x{%X}`, r) // of invalid UTF-8, U+FFFD
+			piece = fmt.Sprintf(`\x{%X}`, r) // U+FFFD for invalid UTF-8
 			r = 0
 		}
 		if b.Len()+len(piece) > limit-len(`..."`) {
@@ -189,14 +191,14 @@ func quoted(s string, limit int, raw bool) string {
 	return b.String()
 }
 
-// blank are letters that show nothing, beside those that Unicode calls
-// ignorable by default.
+// blank are letters that are invisible although Unicode does not call them default
+// ignorable.
 var blank = &unicode.RangeTable{R32: []unicode.Range32{{Lo: 0x13441, Hi: 0x13442, Stride: 1}, {Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}}}
 
-// visible reports whether a character outside ASCII may stand as it is behind
-// this one: a letter, a digit, or a mark upon one. All else could hide, reorder
-// what is around it, or look or be read as ASCII: compatibility forms (U+FF1B)
-// become ASCII when text is normalised.
+// visible reports whether a character outside ASCII may stand unescaped after the
+// character before: a letter, a digit, or a mark on one of these. Anything else could be
+// invisible, reorder the text around it, or be taken for ASCII: compatibility forms
+// (U+FF1B) become ASCII when text is normalised.
 func visible(r, before rune) bool {
 	if r < utf8.RuneSelf || r == utf8.RuneError {
 		return false
@@ -211,7 +213,7 @@ func visible(r, before rune) bool {
 	return !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, blank) && norm.NFKC.IsNormalString(string(r))
 }
 
-// cutLast cuts s around the last c.
+// cutLast splits s at the last c.
 func cutLast(s string, c byte) (before, after string, found bool) {
 	if i := strings.LastIndexByte(s, c); i >= 0 {
 		return s[:i], s[i+1:], true

@@ -23,12 +23,12 @@ var statusHTML string
 
 var statusPage = template.Must(template.New("status").Parse(statusHTML))
 
-// Bounds on what those who look at us cost: connections, pages that are made at
-// a time, and how long one may take to be read.
+// Bounds on what HTTP clients cost: connections, pages made at a time, and the time to
+// read one.
 const (
 	maxWebConns  = 16
 	maxGathering = 4
-	webTimeout   = 10 * time.Second // Prometheus waits as long
+	webTimeout   = 10 * time.Second // Prometheus's own default
 )
 
 // webServer serves metrics, health and the status page.
@@ -79,7 +79,7 @@ func (w *webServer) close() {
 	if w.http.Shutdown(ctx) != nil {
 		w.http.Close()
 	}
-	closeAll(w.lns) // those that Serve was not called with yet
+	closeAll(w.lns) // Shutdown does not close those that Serve was not yet called with
 }
 
 func (w *webServer) addrs() []net.Addr {
@@ -93,15 +93,15 @@ func (w *webServer) addrs() []net.Addr {
 	return a
 }
 
-// webConns bounds the open connections of a web server: one too many closes
-// that which has waited longest, for a request or for its reader. So nobody keeps
-// others out by holding connections.
+// webConns bounds the open connections of a web server. If there are too many, it closes
+// the one that has been waiting longest, for a request or for its reader. So nobody can
+// keep others out by holding connections.
 type webConns struct {
 	mu    sync.Mutex
-	since map[net.Conn]time.Time // of its last change
+	since map[net.Conn]time.Time // when each last changed its state
 }
 
-// changed is called by the web server.
+// changed is the ConnState hook of the web server.
 func (w *webConns) changed(c net.Conn, state http.ConnState) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -132,8 +132,8 @@ func (w *webConns) open() int {
 	return len(w.since)
 }
 
-// page is a response that is made whole before any of it is sent: who reads
-// slowly holds no more than its octets.
+// page is a response that is complete before any of it is sent, so that a slow reader
+// holds only its octets.
 type page struct {
 	header http.Header
 	code   int
@@ -146,7 +146,7 @@ func (p *page) WriteHeader(code int) { p.code = code }
 
 func (p *page) Write(b []byte) (int, error) { return p.body.Write(b) }
 
-// whole makes pages of h, a few at a time.
+// whole makes h write to a page first; only a few are made at a time.
 func whole(h http.HandlerFunc) http.HandlerFunc {
 	making := make(chan struct{}, maxGathering)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -157,12 +157,11 @@ func whole(h http.HandlerFunc) http.HandlerFunc {
 			h(p, r)
 		}()
 		w.WriteHeader(p.code)
-		_, _ = p.body.WriteTo(w) // who does not read it will ask again
+		_, _ = p.body.WriteTo(w) // a client that did not get it will ask again
 	}
 }
 
-// Handler serves /metrics, /healthz (ready while mail is served) and, at /, a
-// page for people.
+// Handler serves /metrics, /healthz and, at /, the status page for people.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
@@ -175,7 +174,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// health says whether mail is served, and that every unix socket can be reached.
+// health says whether mail is served and every unix socket can be reached.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	gone, _ := s.unreachable()
@@ -196,7 +195,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// statusRow is one counter of the page, its label values in one word.
+// statusRow is one value of a label with its count.
 type statusRow struct {
 	Name  string
 	Value float64
@@ -225,11 +224,11 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if err := statusPage.Execute(w, data); err != nil {
-		s.logs.warn("status", "writing the status page", "error", err)
+		s.logs.warn("status", "cannot write the status page", "error", err)
 	}
 }
 
-// tables sums up the counters by the label that a reader looks for first.
+// tables sums the counters up by their most interesting label.
 func (s *Server) tables() []statusTable {
 	tables := []struct{ title, metric, label string }{
 		{"Messages", "messages_total", "kind"},
@@ -244,7 +243,7 @@ func (s *Server) tables() []statusTable {
 	}
 	families, err := s.metrics.registry.Gather()
 	if err != nil {
-		s.logs.warn("status", "gathering metrics", "error", err)
+		s.logs.warn("status", "cannot gather metrics", "error", err)
 	}
 	var out []statusTable
 	for _, t := range tables {
@@ -265,7 +264,7 @@ func (s *Server) tables() []statusTable {
 		}
 		rows := make([]statusRow, 0, len(sums))
 		for name, v := range sums {
-			// Reasons and providers are many: only those that were seen.
+			// There are many reasons and providers: show those that occurred.
 			if v > 0 || t.label != "reason" && t.label != "provider" {
 				rows = append(rows, statusRow{name, v})
 			}

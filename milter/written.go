@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// A content filter behind the queue (amavis, say) gives mail back to the MTA,
-// which may show it to us again, with the fields that we put on it. They are
-// known by what we remember of them: nothing in the message itself could prove
-// that they are ours, for whoever gets one message could copy its proof to the
-// next. A copy of what we wrote ourselves is believed, on a message with the
-// same Message-ID and within writtenAge; it says what is there to read anyway.
+// An after-queue content filter, such as amavis, returns mail to the MTA, which may show
+// it to us again, with the fields that we put on it. We recognise them by what we
+// remember. A proof in the message itself would not do: whoever gets one message could
+// copy its proof to the next. Fields that equal what we wrote are believed on a message
+// with the same Message-ID, within writtenAge; a copy would only repeat our own verdict
+// on that message.
 const (
-	// maxWritten is of how many messages the fields are remembered, the last
-	// ones: 300 KB at most.
+	// maxWritten is how many messages are remembered, the latest ones; they
+	// take 300 KB at most.
 	maxWritten = 4096
 	writtenAge = 4 * time.Hour
 )
 
-// mark stands for the fields that we put on one message.
+// mark is a hash of the fields that we put on one message and of its Message-ID.
 type mark [16]byte
 
-// addToSum adds a field to the sum of a message's fields. White space is left
-// out: whoever hands the message on may fold it anew.
+// addToSum adds a field to the hash of a message's fields. It leaves white space out,
+// because a filter may fold the field differently.
 func addToSum(sum hash.Hash, name string, value []byte) {
 	sum.Write([]byte(name))
 	sum.Write([]byte{0})
@@ -44,9 +44,8 @@ func addToSum(sum hash.Hash, name string, value []byte) {
 	sum.Write([]byte{0})
 }
 
-// markOf closes the sum of a message's fields. id is the hash of its
-// Message-ID, 0 for a message that had none when we saw it: the MTA may have
-// given it one since.
+// markOf completes the hash of a message's fields. id is the hash of its Message-ID, 0
+// for a message that had none when we saw it; the MTA may have added one since.
 func markOf(sum hash.Hash, id uint64) mark {
 	whole := sha256.Sum256(binary.BigEndian.AppendUint64(sum.Sum(nil), id))
 	return mark(whole[:len(mark{})])
@@ -54,11 +53,11 @@ func markOf(sum hash.Hash, id uint64) mark {
 
 // written remembers the fields that we wrote.
 type written struct {
-	seed maphash.Seed // of the hashes of Message-IDs; nobody outside can make one
+	seed maphash.Seed // for hashes of Message-IDs, so that nobody outside can compute one
 
 	mu    sync.Mutex
 	at    map[mark]time.Time
-	order [maxWritten]mark // a ring, the oldest at next
+	order [maxWritten]mark // a ring; next is the index of the oldest
 	next  int
 }
 
@@ -69,7 +68,7 @@ func newWritten() *written {
 // id returns the hash of a Message-ID, never 0.
 func (w *written) id(value []byte) uint64 { return maphash.Bytes(w.seed, value) | 1 }
 
-// note remembers what was written on a message with this id.
+// note remembers the fields that we wrote on a message with this id.
 func (w *written) note(fields []field, id uint64, now time.Time) {
 	sum := sha256.New()
 	for _, f := range fields {
@@ -86,7 +85,7 @@ func (w *written) note(fields []field, id uint64, now time.Time) {
 	w.at[m] = now
 }
 
-// knows reports whether a message has just the fields that we wrote.
+// knows reports whether a message has exactly the fields that we wrote.
 func (w *written) knows(sum hash.Hash, id uint64, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
