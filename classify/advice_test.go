@@ -76,9 +76,9 @@ func TestAdviceGiven(t *testing.T) {
 		kind                         Type
 	}{
 		{"hard by words", "550 5.1.1 User unknown", "The recipient's server knows", "Take the address off your lists.", Hard},
-		{"hard by codes", "550 5.1.1", "By the codes alone: The recipient's", "There were codes and no words, so this rests on what the codes stand for. Take the address off", Hard},
-		{"delayed", "450 4.1.1 User unknown", "The recipient's server knows", "Keep the address: it is not shown to be dead for good.", Soft},
-		{"policy by codes", "550 5.7.1", "By the codes alone: ", "There were codes and no words, so this rests on what the codes stand for. Keep the address: the refusal is not shown", Block},
+		{"hard by codes", "550 5.1.1", "By the codes alone: The recipient's", "There were codes and no words, so this is only what the codes stand for. Take the address off", Hard},
+		{"delayed", "450 4.1.1 User unknown", "The recipient's server knows", "Keep the address: nothing shows that it is dead for good.", Soft},
+		{"policy by codes", "550 5.7.1", "By the codes alone: ", "There were codes and no words, so this is only what the codes stand for. Keep the address: nothing shows", Block},
 		{"SPF", "550 5.7.23 SPF check failed", "The SPF check", "Keep the address: the sending side was refused, not the recipient. SPF is about the envelope sender", Block},
 		{"codes beside unknown words", "550 5.1.1 gribble frotz", "What happened was not understood", "No rule knows the words that came with the codes; only the codes were understood. Keep the address: nothing that was understood", Block},
 		{"unknown words alone", "gribble frotz", "What happened was not understood", "Keep the address: nothing that was understood", Soft},
