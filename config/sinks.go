@@ -62,11 +62,12 @@ address: "skip" is nothing, "soft" a soft bounce.`,
 			func(s *stream.SinkOptions) value { return duration{&s.Webhook.Timeout} }},
 		{"servers", nats, `NATS servers, of which it finds the others of the cluster.`,
 			func(s *stream.SinkOptions) value { return words{&s.NATS.Servers, "tls://nats1.example.org:4222"} }},
-		{"subject", nats, `Subject of a record, with {category} in it.`,
+		{"subject", nats, `Subject of a record: words between dots, of which {category}, {type}, {kind}, {provider}, {source} and
+{host} are the record's. A complaint has its kind where it has no category.`,
 			func(s *stream.SinkOptions) value { return word{&s.NATS.Subject, "bounces.{category}"} }},
 		{"stream", nats, `JetStream stream that has to take it; "" is whichever takes the subject.`,
 			func(s *stream.SinkOptions) value { return word{&s.NATS.Stream, "BOUNCES"} }},
-		{"credentials_file", nats, `File with the credentials, as nsc writes it.`,
+		{"credentials_file", nats, `File with the credentials as nsc writes them, the seed of an nkey, "user:password", or a token.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.NATS.CredentialsFile, "/etc/bounce-milter/nats.creds"}
 			}},
@@ -75,6 +76,14 @@ address: "skip" is nothing, "soft" a soft bounce.`,
 			func(s *stream.SinkOptions) value {
 				const example = "/etc/bounce-milter/ca.pem"
 				return both{folder{&s.Webhook.CAFile, example}, folder{&s.NATS.CAFile, example}}
+			}},
+		{"cert_file", nats, `File with our certificate, for servers that ask for one.`,
+			func(s *stream.SinkOptions) value {
+				return folder{&s.NATS.CertFile, "/etc/bounce-milter/nats.pem"}
+			}},
+		{"key_file", nats, `File with the key of that certificate.`,
+			func(s *stream.SinkOptions) value {
+				return folder{&s.NATS.KeyFile, "/etc/bounce-milter/nats.key"}
 			}},
 	},
 	sample: `[[events.sink]]

@@ -1,28 +1,167 @@
-// Package jetstream publishes records to a stream of NATS.
 package jetstream
 
 import (
-	"errors"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/event"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
+// DefaultSubject is the subject of a sink that names none.
+const DefaultSubject = "bounces.{category}"
+
 // Options is what an administrator may say of a NATS sink.
 type Options struct {
-	Servers         []string // "nats://host:4222", "tls://…"
-	Subject         string   // "bounces.{category}"
-	Stream          string   // the stream that has to take it, "" for whichever listens
+	Servers []string // "nats://host:4222", "tls://…"; any of a cluster, the others are learnt
+	Subject string   // "bounces.{category}"; "" for [DefaultSubject]
+	Stream  string   // the stream that has to take it, "" for whichever listens
+
+	// CredentialsFile is what NATS calls credentials (a user's JWT and its key), or
+	// the seed of an nkey, or "user:password", or a token; "" for none.
 	CredentialsFile string
-	CAFile          string // certificates to trust beside the host's own, "" for none
+	CAFile          string // certificates to trust beside the host's own, "" for none; asks for TLS
+	CertFile        string // our certificate and its key, "" for none
+	KeyFile         string
 }
 
 // Check adds what is wrong with the options, whose keys in the file stand below key:
 // "events.sink[0]" makes "events.sink[0].subject".
-func (o *Options) Check(ps *toml.Problems, key string) {}
+func (o *Options) Check(ps *toml.Problems, key string) {
+	if len(o.Servers) == 0 {
+		ps.Add(key+".servers", `is missing: write a list of them, as in ["tls://nats1.example.org:4222"]`)
+	}
+	for i, s := range o.Servers {
+		if why := checkServer(s); why != "" {
+			ps.Add(fmt.Sprintf("%s.servers[%d]", key, i), "%s", why)
+		}
+	}
+	if _, err := parseSubject(o.subject()); err != nil {
+		ps.Add(key+".subject", "%v", err)
+	}
+	// https://docs.nats.io: a stream's name is a part of subjects and of file names.
+	if strings.ContainsFunc(o.Stream, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`.*>/\`, r) }) {
+		ps.Add(key+".stream", "%q cannot be the name of a stream: it has no space, dot, * > / or \\", o.Stream)
+	}
+	for _, f := range []struct{ key, path string }{
+		{"credentials_file", o.CredentialsFile}, {"ca_file", o.CAFile}, {"cert_file", o.CertFile}, {"key_file", o.KeyFile},
+	} {
+		if f.path != "" && !filepath.IsAbs(f.path) {
+			ps.Add(key+"."+f.key, "%q is a relative path: write it from the root", f.path)
+		}
+	}
+	switch {
+	case o.CertFile != "" && o.KeyFile == "":
+		ps.Add(key+".cert_file", "a certificate needs its key: write key_file too")
+	case o.CertFile == "" && o.KeyFile != "":
+		ps.Add(key+".key_file", "a key needs its certificate: write cert_file too")
+	}
+}
 
 // CheckHost adds what the options name and this host lacks.
-func (o *Options) CheckHost(ps *toml.Problems, key string) {}
+func (o *Options) CheckHost(ps *toml.Problems, key string) {
+	if o.CredentialsFile != "" {
+		if _, err := readCredentials(o.CredentialsFile); err != nil {
+			ps.Add(key+".credentials_file", "%v", err)
+		}
+	}
+	if _, err := o.roots(); err != nil {
+		ps.Add(key+".ca_file", "%v", err)
+	}
+	if o.CertFile != "" && o.KeyFile != "" {
+		if _, err := o.certificate(); err != nil {
+			ps.Add(key+".cert_file", "%v", err)
+		}
+	}
+}
 
-// New makes the sink. It reads credentials, and waits for no server.
-func New(o Options) (event.Sink, error) { return nil, errors.New("no NATS yet") }
+func (o *Options) subject() string {
+	if o.Subject == "" {
+		return DefaultSubject
+	}
+	return o.Subject
+}
+
+// checkServer says why s is not the address of a server, "" where it is. What may
+// hold a password is not repeated.
+func checkServer(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case strings.Contains(s, "@"):
+		return "a server's address holds no name and no password: put them into credentials_file"
+	case err == nil && (u.Scheme == "" || u.Host == "" && u.Opaque != ""):
+		return fmt.Sprintf("%q has no scheme: write %q, or tls:// for TLS", s, "nats://"+strings.TrimLeft(s, "/"))
+	case err != nil:
+		return fmt.Sprintf("%q is not the address of a server: write nats://HOST:PORT", s)
+	case u.Scheme != "nats" && u.Scheme != "tls":
+		return fmt.Sprintf("%q is not the address of a NATS server: write nats://HOST:PORT, or tls:// for TLS", s)
+	case u.Hostname() == "":
+		return fmt.Sprintf("%q names no host: write %s://HOST:PORT", s, u.Scheme)
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Sprintf("%q says more than host and port: write %s://%s", s, u.Scheme, u.Host)
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
+			return fmt.Sprintf("%q has a port that cannot be: it is between 1 and 65535", s)
+		}
+	}
+	return ""
+}
+
+// roots returns the certificates to trust, nil for the host's own.
+func (o *Options) roots() (*x509.CertPool, error) {
+	if o.CAFile == "" {
+		return nil, nil
+	}
+	return event.ReadCertificates(o.CAFile)
+}
+
+// certificate reads ours. The error says nothing of the key.
+func (o *Options) certificate() (*tls.Certificate, error) {
+	cert, err := event.ReadSecret(o.CertFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := event.ReadSecret(o.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("the files %s and %s are not a certificate and its key in PEM", o.CertFile, o.KeyFile)
+	}
+	return &pair, nil
+}
+
+// tls returns how to speak TLS, nil where the options say nothing of it: then a
+// server that wants it gets it all the same, by the host's certificates.
+func (o *Options) tls() (*tls.Config, error) {
+	if o.CAFile == "" && o.CertFile == "" {
+		return nil, nil
+	}
+	roots, err := o.roots()
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	if o.CertFile == "" {
+		return cfg, nil
+	}
+	last, err := o.certificate()
+	if err != nil {
+		return nil, err
+	}
+	// As credentials are, read for each connection.
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if now, err := o.certificate(); err == nil {
+			last = now
+		}
+		return last, nil
+	}
+	return cfg, nil
+}

@@ -1,0 +1,306 @@
+// Package jetstream publishes records to a stream of NATS JetStream: replicated,
+// without duplicates, and read by any number of consumers, which makes it the way for
+// a fleet.
+//
+// A record is done with when the stream has acknowledged it: written by a majority of
+// the stream's replicas. It goes out under a subject made of a template, with its id as
+// Nats-Msg-Id: within the stream's window for duplicates, a record that is sent again
+// is stored once. The stream is the administrator's: how long it keeps what, on how many
+// servers, and which subjects it takes are nothing that a mail server should decide, and
+// a mail server's credentials should not allow it to.
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// window bounds the records that are on their way at once, and so how far the
+	// order in a stream can suffer when one of them is lost on it.
+	window = 512
+	// ackWait bounds the wait for one acknowledgement: nobody says that a stream's
+	// leader went down between.
+	ackWait = 10 * time.Second
+	// connectWait bounds the wait of one Send for a connection.
+	connectWait = 3 * time.Second
+	// writeWait bounds a write to a server that does not read.
+	writeWait = 5 * time.Second
+	// A server that is silent for longer than two of these is given up.
+	pingEvery = 20 * time.Second
+	// reconnectWait is between two tries to connect to the same server.
+	reconnectWait, reconnectJitter = time.Second, 500 * time.Millisecond
+)
+
+// Sink publishes records. It connects in the background, and again for ever.
+type Sink struct {
+	opts    Options
+	subject *subject
+	nats    nats.Options
+	up      chan struct{} // a connection was made
+	upset   chan error    // what a server refused without saying what for
+
+	mu      sync.Mutex
+	conn    *nats.Conn // nil while the first is being made
+	js      jetstream.JetStream
+	dialing bool
+	why     error // of the last connection that failed
+	closed  bool
+}
+
+var _ event.Sink = (*Sink)(nil)
+
+// New makes the sink. It reads credentials, and waits for no server.
+func New(o Options) (event.Sink, error) {
+	subject, err := parseSubject(o.subject())
+	if err != nil {
+		return nil, fmt.Errorf("reading the subject: %w", err)
+	}
+	s := &Sink{opts: o, subject: subject, up: make(chan struct{}, 1), upset: make(chan error, 1)}
+	s.nats = nats.GetDefaultOptions()
+	options := []nats.Option{
+		nats.Name("bounce-milter"),
+		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJitter, reconnectJitter),
+		nats.ReconnectBufSize(-1), // what cannot be sent now is sent again from the spool
+		nats.FlusherTimeout(writeWait), nats.PingInterval(pingEvery),
+		nats.ConnectHandler(func(*nats.Conn) { notify(s.up, struct{}{}) }),
+		nats.ReconnectHandler(func(*nats.Conn) { notify(s.up, struct{}{}) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { s.blame(err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { s.blame(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { s.blame(err); notify(s.upset, err) }),
+	}
+	tls, err := o.tls()
+	if err != nil {
+		return nil, err
+	}
+	if tls != nil {
+		options = append(options, nats.Secure(tls))
+	}
+	if o.CredentialsFile != "" {
+		with, err := withCredentials(o.CredentialsFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, with)
+	}
+	s.nats.Servers = o.Servers
+	for _, set := range options {
+		if err := set(&s.nats); err != nil {
+			return nil, fmt.Errorf("setting up NATS: %w", err)
+		}
+	}
+	s.dial()
+	return s, nil
+}
+
+// notify leaves v for whoever waits on c, if nothing is left there yet.
+func notify[T any](c chan T, v T) {
+	select {
+	case c <- v:
+	default:
+	}
+}
+
+// dial begins to connect, unless there is a connection that lives or one is being
+// made. The first round over all servers takes its time, and the library goes on for
+// as long as it takes.
+func (s *Sink) dial() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.dialing || s.conn != nil && !s.conn.IsClosed() {
+		return
+	}
+	s.dialing, s.conn = true, nil
+	go func() {
+		conn, js, err := s.connect()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dialing = false
+		switch {
+		case err != nil:
+			s.why = err
+		case s.closed:
+			conn.Close()
+		default:
+			s.conn, s.js = conn, js
+			notify(s.up, struct{}{})
+		}
+	}()
+}
+
+func (s *Sink) connect() (*nats.Conn, jetstream.JetStream, error) {
+	conn, err := s.nats.Connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(conn, jetstream.WithPublishAsyncTimeout(ackWait))
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, js, nil
+}
+
+func (s *Sink) blame(err error) {
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.why = err
+}
+
+// ready returns a connection on which records can go out now.
+func (s *Sink) ready(ctx context.Context) (jetstream.JetStream, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectWait)
+	defer cancel()
+	s.dial() // QUIRK: a server's error of which nats.go knows nothing closes a connection for good
+	for {
+		s.mu.Lock()
+		conn, js, closed := s.conn, s.js, s.closed
+		s.mu.Unlock()
+		switch {
+		case closed:
+			return nil, errors.New("publishing to NATS: the sink is closed")
+		case conn != nil && conn.IsConnected():
+			return js, nil
+		}
+		select {
+		case <-s.up:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connecting to NATS at %s: %w", strings.Join(s.opts.Servers, ", "), s.blamed())
+		}
+	}
+}
+
+func (s *Sink) blamed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why == nil {
+		return errors.New("none has answered yet")
+	}
+	return s.why
+}
+
+// Send publishes a batch in order, many at once, and waits for each acknowledgement.
+func (s *Sink) Send(ctx context.Context, batch []event.Item) (sent event.Sent, err error) {
+	js, err := s.ready(ctx)
+	if err != nil {
+		return sent, err
+	}
+	select {
+	case <-s.upset: // of an earlier batch
+	default:
+	}
+	type flight struct {
+		ack     jetstream.PubAckFuture
+		refused error
+	}
+	flights := make([]flight, 0, len(batch))
+	var broken error // why no more go out
+	for sent.Done < len(batch) {
+		for broken == nil && len(flights) < min(len(batch), sent.Done+window) {
+			ack, err := js.PublishMsgAsync(s.message(batch[len(flights)]), jetstream.WithRetryAttempts(0))
+			var refused error
+			switch {
+			case errors.Is(err, nats.ErrMaxPayload):
+				refused = err
+			case err != nil:
+				broken = fmt.Errorf("publishing to NATS: %w", err)
+				continue
+			}
+			flights = append(flights, flight{ack, refused})
+		}
+		if sent.Done == len(flights) {
+			return sent, broken
+		}
+		f := flights[sent.Done]
+		if f.refused == nil {
+			f.refused, err = s.await(ctx, f.ack)
+			if err != nil {
+				return sent, err
+			}
+		}
+		if f.refused != nil {
+			sent.Refused = append(sent.Refused, sent.Done)
+			sent.Why = append(sent.Why, fmt.Errorf("publishing to NATS: %w", f.refused))
+		}
+		sent.Done++
+	}
+	return sent, nil
+}
+
+func (s *Sink) message(item event.Item) *nats.Msg {
+	m := &nats.Msg{Subject: s.subject.For(item.Record), Data: item.JSON, Header: nats.Header{
+		jetstream.MsgIDHeader: {item.Record.ID},
+	}}
+	if s.opts.Stream != "" {
+		m.Header[jetstream.ExpectedStreamHeader] = []string{s.opts.Stream}
+	}
+	return m
+}
+
+// Errors of a stream about one message, which no other try changes
+// (nats-server, server/errors.json).
+const (
+	codeMessageTooLarge jetstream.ErrorCode = 10054
+	codeHeaderTooLarge  jetstream.ErrorCode = 10097
+	codeOtherStream     jetstream.ErrorCode = 10060
+)
+
+// await waits until one record is acknowledged, or refused for good.
+func (s *Sink) await(ctx context.Context, ack jetstream.PubAckFuture) (refused, err error) {
+	select {
+	case <-ack.Ok():
+		return nil, nil
+	case err = <-ack.Err():
+	case err = <-s.upset:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for NATS to acknowledge: %w", ctx.Err())
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == codeMessageTooLarge || api.ErrorCode == codeHeaderTooLarge) {
+		return err, nil
+	}
+	subject := ack.Msg().Subject
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return nil, fmt.Errorf("no stream of NATS takes the subject %q: unless its servers have just gone down, create one: %s", subject, s.create())
+	case errors.As(err, &api) && api.ErrorCode == codeOtherStream:
+		return nil, fmt.Errorf("the subject %q is taken by another stream than %q: add it to that one's subjects, or set stream", subject, s.opts.Stream)
+	}
+	return nil, fmt.Errorf("publishing to NATS as %q: %w", subject, err)
+}
+
+// create is the command that makes a stream for our subjects.
+func (s *Sink) create() string {
+	name := s.opts.Stream
+	if name == "" {
+		first, _, _ := strings.Cut(s.subject.Wildcard(), ".")
+		name = strings.ToUpper(first)
+		if name == "*" {
+			name = "BOUNCES"
+		}
+	}
+	return fmt.Sprintf("nats stream add %s --subjects='%s' --storage=file --replicas=3 --dupe-window=1h --defaults", name, s.subject.Wildcard())
+}
+
+// Close ends the connection.
+func (s *Sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	return nil
+}
