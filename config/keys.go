@@ -41,6 +41,8 @@ var tables = []table{
 	{name: "log", doc: "The log goes to standard error, where systemd's journal takes it."},
 	{name: "limits", doc: `Bounds on what strangers' mail may cost. Sizes are octets, or "KiB", "MiB", "GiB".
 A message over a limit is delivered like any other; it is judged by what was read of it.`},
+	{name: "verp", doc: `What the addresses look like to which bounces of your mail come back, where the
+sender makes one for each recipient: so a bounce says whom it is about, whatever it says itself.`},
 	{name: "events", doc: `Every verdict as a record, to files and programs: one JSON object a recipient.
 Without a sink there are no records.`},
 	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
@@ -129,6 +131,11 @@ idle_timeout there.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.FrameTimeout} }},
 	{"limits.write_timeout", `Time that writing a reply may take when the MTA does not read.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.WriteTimeout} }},
+
+	{"verp.patterns", `Such as ["bounces+{local}={domain}@lists.example.org"]. {local} and {domain} are the
+address that was written to; {token} is a word of your own for it, which records have;
+{list} and {mac} are passed over. No address may fit two patterns, nor one in two ways.`,
+		func(c *Config) value { return words{&c.Milter.VERP, "bounces+{local}={domain}@lists.example.org"} }},
 
 	{"events.spool", `Folder of the daemon's own, where records wait on disk until every sink has them;
 "" lets them wait in memory, and a restart loses them.`,

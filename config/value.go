@@ -165,7 +165,7 @@ func (v words) text() string {
 
 func (v words) set(in toml.Value, bad report) {
 	if list, ok := takeList(in, v, bad); ok {
-		*v.p = list
+		*v.p = append([]string(nil), list...) // nil if empty, as where nobody set it
 	}
 }
 

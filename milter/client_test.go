@@ -133,7 +133,8 @@ func (c *wireClient) expect(want byte, f []byte) {
 // answered reports whether a command that opens a session or a message is
 // answered.
 func (c *wireClient) answered(code byte) bool {
-	agreed := map[byte]gomilter.OptProtocol{'C': gomilter.OptNoConnReply, 'H': gomilter.OptNoHeloReply, 'M': gomilter.OptNoMailReply}
+	agreed := map[byte]gomilter.OptProtocol{'C': gomilter.OptNoConnReply, 'H': gomilter.OptNoHeloReply, 'M': gomilter.OptNoMailReply,
+		'R': gomilter.OptNoRcptReply}
 	return c.protocol&agreed[code] == 0
 }
 

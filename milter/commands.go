@@ -24,6 +24,8 @@ type handler interface {
 	macros(stage byte, data []byte)
 	// mail begins a message and answers.
 	mail(from string, utf8 bool)
+	// recipient gets a recipient of the envelope and answers.
+	recipient(to []byte)
 	// header gets one header field; cut says that its end was skipped.
 	header(name, value []byte, cut bool)
 	// headerEnd answers.
@@ -130,11 +132,12 @@ func (c *conn) command(code gomilter.Code, data []byte) error {
 		c.client.Store(true) // it was not introduced, but there is one
 		c.h.mail(from, utf8)
 	case gomilter.CodeRcpt:
-		// We do not ask for recipients, but an MTA may send them anyway.
-		if _, err := parseString(data, "RCPT"); err != nil {
+		// An MTA may send recipients though nobody asked for them.
+		to, err := parseRcpt(data)
+		if err != nil {
 			return err
 		}
-		c.answer(gomilter.RespContinue)
+		c.h.recipient(to)
 	case gomilter.CodeData, codeUnknown:
 		c.answer(gomilter.RespContinue)
 	case gomilter.CodeEOH:

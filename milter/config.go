@@ -13,6 +13,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
 // Mode says whether messages are changed.
@@ -100,6 +101,11 @@ type Config struct {
 
 	LookAt LookAt
 
+	// VERP are patterns of the addresses to which bounces come back, such as
+	// bounces+{local}={domain}@lists.example.org (package verp). If there are any, the
+	// recipients of envelopes are asked for.
+	VERP []string
+
 	// Events says that records are wanted: the envelope recipients of messages
 	// are asked for, and what messages report is handed to the [Recorder].
 	Events bool
@@ -155,6 +161,10 @@ func (c *Config) Validate() toml.Problems {
 		ps.Add("header_prefix", "%q %v", c.HeaderPrefix, err)
 	}
 	checkTime(&ps, "drain_timeout", c.DrainTimeout, 0, time.Hour)
+	_, problems := verp.Compile(c.VERP)
+	for _, p := range problems {
+		ps.Add(fmt.Sprintf("verp.patterns[%d]", p.Pattern), "%v", p.Err)
+	}
 	c.Limits.check(&ps)
 	return ps
 }

@@ -151,6 +151,15 @@ func parseMail(data []byte) (from string, utf8 bool, err error) {
 	return from, utf8, nil
 }
 
+// parseRcpt reads a recipient. Its ESMTP arguments are of no use here.
+func parseRcpt(data []byte) ([]byte, error) {
+	i := bytes.IndexByte(data, 0)
+	if i < 0 || data[len(data)-1] != 0 {
+		return nil, frameError("RCPT without its end")
+	}
+	return bytes.Trim(data[:i], "<>"), nil
+}
+
 // parseHeader splits the data of a header frame; name and value point into it. cut says
 // that the end of the frame was skipped.
 func parseHeader(data []byte, cut bool) (name, value []byte, err error) {

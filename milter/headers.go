@@ -48,8 +48,9 @@ const (
 type field struct{ name, value string }
 
 // tagFields returns the headers for a message with this result, from the top down; none
-// for ordinary mail. utf8 says that they may contain raw UTF-8 (RFC 6532).
-func tagFields(prefix string, res *classify.Result, utf8 bool) []field {
+// for ordinary mail. verp is the address that the sender wrote to, "" if it is not known.
+// utf8 says that the headers may contain raw UTF-8 (RFC 6532).
+func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []field {
 	switch res.Kind {
 	case dsn.KindDSN, dsn.KindText:
 	case dsn.KindNone, "":
@@ -77,7 +78,7 @@ func tagFields(prefix string, res *classify.Result, utf8 bool) []field {
 	}
 	fields = append(fields, field{prefix + tagAction, token(string(p.Action), false)})
 	for i := range res.Recipients[:n] {
-		fields = append(fields, field{prefix + tagResult, resultValue(&res.Recipients[i], utf8)})
+		fields = append(fields, field{prefix + tagResult, resultValue(&res.Recipients[i], verp, utf8)})
 	}
 	if more := len(res.Recipients) - n + res.Dropped; more > 0 {
 		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
@@ -112,7 +113,7 @@ func primary(rcpts []classify.Recipient) *classify.Recipient {
 }
 
 // resultValue returns the value of an X-Bounce-Result: everything about one recipient.
-func resultValue(r *classify.Recipient, utf8 bool) string {
+func resultValue(r *classify.Recipient, verp string, utf8 bool) string {
 	var b strings.Builder
 	b.Grow(256)
 	addr := r.Address
@@ -154,6 +155,9 @@ func resultValue(r *classify.Recipient, utf8 bool) string {
 	}
 	if r.RemoteMTA != "" {
 		put(fold, keyRemoteMTA, host(r.RemoteMTA, utf8))
+	}
+	if verp != "" {
+		put(fold, keyVERP, addressValue(verp, utf8))
 	}
 	return b.String()
 }

@@ -5,29 +5,33 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
 // message is what is known of the message in progress.
 type message struct {
-	st        *state // the configuration that it began under
-	from      string
-	utf8      bool // internationalised (RFC 6531): it may hold raw UTF-8
-	other8    bool // an octet of the header is neither ASCII nor UTF-8
-	trusted   bool // the client's headers with our names stay
-	gate      dsn.Gate
-	suspect   bool   // to be inspected: the gate is open
-	passes    bool   // accepted without reading it
-	discard   bool   // nothing is kept of the body
-	cut       bool   // a part of the header was not kept
-	fields    int    // of the header
-	vital     int    // of these, kept beyond the limits
-	header    int    // octets of the header
-	lines     int    // lines of the header
-	id        uint64 // hash of the Message-ID, 0 for none
-	again     bool   // it came before: its fields with our names are ours
-	octets    buffer
-	forged    forged
-	inMessage bool
+	st      *state // the configuration that it began under
+	from    string
+	utf8    bool // internationalised (RFC 6531): it may hold raw UTF-8
+	other8  bool // an octet of the header is neither ASCII nor UTF-8
+	trusted bool // the client's headers with our names stay
+	gate    dsn.Gate
+	suspect bool   // to be inspected: the gate is open
+	passes  bool   // accepted without reading it
+	discard bool   // nothing is kept of the body
+	cut     bool   // a part of the header was not kept
+	fields  int    // of the header
+	vital   int    // of these, kept beyond the limits
+	header  int    // octets of the header
+	lines   int    // lines of the header
+	id      uint64 // hash of the Message-ID, 0 for none
+	again   bool   // it came before: its fields with our names are ours
+	octets  buffer
+	forged  forged
+
+	recipients int        // of the envelope that are kept
+	verp       verp.Match // what these say about the message that bounced
+	inMessage  bool
 }
 
 // begin begins a message. Sendmail sends no abort between two messages, so the last one
@@ -64,6 +68,9 @@ func (s *session) endMessage() {
 	m := &s.msg
 	m.octets.release()
 	*m = message{octets: m.octets}
+	if s.rcpt = s.rcpt[:0]; cap(s.rcpt) > maxSender {
+		s.rcpt = nil
+	}
 	for _, command := range [...]byte{'M', 'R', 'T', 'L', 'N', 'E'} {
 		if v, ok := s.macro[command]; ok {
 			s.macro[command] = v[:0]

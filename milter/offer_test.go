@@ -136,6 +136,7 @@ func TestGoMilterClient(t *testing.T) {
 // accepting early stays possible where it matters.
 func TestOffer(t *testing.T) {
 	const nr = gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply
+	const wantRcpt = wantProtocol &^ gomilter.OptNoRcptTo
 	tests := []struct {
 		name     string
 		version  uint32
@@ -153,6 +154,11 @@ func TestOffer(t *testing.T) {
 		{"everything, TCP", 6, offerActions, offerAll, ForgedRemove, wantProtocol, wantActions, 6},
 		{"everything, TCP, keep", 6, offerActions, offerAll, ForgedKeep, wantProtocol | gomilter.OptNoEOHReply, wantActions, 6},
 		{"a later version", 7, offerActions, offerAll, ForgedRemove, wantProtocol | wantOnUnix, wantActions, 6},
+		{"everything, RCPT", 6, offerActions, offerAll, ForgedRemove, wantRcpt | wantOnUnix | gomilter.OptNoRcptReply, wantActions, 6},
+		{"everything, RCPT, events", 6, offerActions, offerAll, ForgedRemove, wantRcpt | wantOnUnix | gomilter.OptNoRcptReply, wantActions, 6},
+		{"everything, TCP, RCPT", 6, offerActions, offerAll, ForgedRemove, wantRcpt, wantActions, 6},
+		{"no-reply for RCPT not offered", 6, offerActions, offerAll &^ gomilter.OptNoRcptReply, ForgedRemove, wantRcpt | wantOnUnix, wantActions, 6},
+		{"version 2, RCPT", 2, 0x3f, 0x7f, ForgedRemove, 0, wantActions, 2},
 		{"version 2", 2, 0x3f, 0x7f, ForgedRemove, gomilter.OptNoRcptTo, wantActions, 2},
 		{"no actions", 6, 0, offerAll, ForgedRemove, wantProtocol | wantOnUnix, 0, 6},
 		{"no-reply only", 4, offerActions, nr, ForgedKeep, nr, wantActions, 4},
@@ -163,6 +169,11 @@ func TestOffer(t *testing.T) {
 				c.ForgedHeaders = tt.keep
 				if !strings.Contains(tt.name, "headers seen") {
 					c.LookAt = LookAtEnvelope
+				}
+				if strings.Contains(tt.name, "events") {
+					c.Events = true
+				} else if strings.Contains(tt.name, "RCPT") {
+					c.VERP = []string{"bounces+{local}={domain}@lists.example.org"}
 				}
 				if strings.Contains(tt.name, "TCP") {
 					c.Listen = []Socket{{"tcp", "127.0.0.1:0"}}

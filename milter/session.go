@@ -16,8 +16,8 @@ import (
 const (
 	wantActions = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
-	// Recipients, DATA and unknown commands tell us nothing, so they are not
-	// asked for. No answer is given to what the MTA sends in one go.
+	// DATA and unknown commands tell us nothing, and recipients only where
+	// something needs them (see state.wantsRecipients), so they are not asked for. No answer is given to what the MTA sends in one go.
 	wantProtocol = gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply | gomilter.OptSkip
 
@@ -44,6 +44,7 @@ type session struct {
 
 	msg  message
 	path []byte // the Return-Path of a message, for the gate
+	rcpt []byte // recipients of its envelope, each with a NUL behind it
 }
 
 var _ handler = (*session)(nil)
@@ -55,10 +56,16 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		return 0, 0, 0, fmt.Errorf("%w: protocol version %d", errVersion, o.version)
 	}
 	want := wantProtocol
+	st := s.srv.state.Load()
 	if s.conn.isUnix() {
 		want |= wantOnUnix
 	}
-	st := s.srv.state.Load()
+	if st.wantsRecipients() {
+		want &^= gomilter.OptNoRcptTo
+		if s.conn.isUnix() {
+			want |= gomilter.OptNoRcptReply
+		}
+	}
 	if st.letsGoAtMAIL() {
 		// The answer to MAIL lets ordinary mail go. Whatever gets as far as
 		// the end of its header is inspected.
@@ -143,6 +150,31 @@ func (s *session) mail(from string, utf8 bool) {
 	s.conn.goOn(gomilter.OptNoMailReply)
 }
 
+const (
+	// maxRecipients is how many recipients of an envelope are kept, and
+	// maxRcptOctets what they hold together. A bounce has one.
+	maxRecipients = 50
+	maxRcptOctets = 4 << 10
+)
+
+// recipient keeps a recipient of the envelope, if somebody wants it.
+func (s *session) recipient(to []byte) {
+	m := &s.msg
+	if m.inMessage && !m.passes && m.st.wantsRecipients() && len(to) > 0 && m.recipients < maxRecipients && len(s.rcpt)+len(to) < maxRcptOctets {
+		m.recipients++
+		s.rcpt = append(append(s.rcpt, to...), 0)
+	}
+	s.conn.goOn(gomilter.OptNoRcptReply)
+}
+
+// recipients returns those that were kept.
+func (s *session) recipients() []string {
+	if s.msg.recipients == 0 {
+		return nil
+	}
+	return strings.Split(string(s.rcpt[:len(s.rcpt)-1]), "\x00")
+}
+
 // headerEnd decides: ordinary mail goes its way, a report shows its body, and a
 // message with forged headers waits for its end, since only there may it be
 // changed.
@@ -182,7 +214,7 @@ func (s *session) messageEnd() {
 		if res, inspected = s.inspect(); inspected {
 			kind = res.Kind
 			s.srv.metrics.result(&res)
-			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.utf8)
+			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.utf8)
 		}
 	}
 	if s.conn.phase == phaseClosed { // nobody waits for it

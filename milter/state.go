@@ -6,6 +6,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
 // Inspector reads and judges one message. It keeps no reference to raw. When ctx ends,
@@ -28,7 +29,8 @@ type state struct {
 	cfg    Config
 	rules  Rules
 	own    ownNames // of the header fields that it writes
-	fields int      // of one header, kept for inspection
+	verp   *verp.Patterns
+	fields int // of one header, kept for inspection
 }
 
 // maxVital is how many fields that decide what a message is ([dsn.Decisive]) are kept
@@ -40,6 +42,7 @@ const (
 
 func newState(cfg Config, rules Rules) *state {
 	st := &state{cfg: cfg, rules: rules, own: newOwnNames(headerNames(cfg))}
+	st.verp, _ = verp.Compile(cfg.VERP) // Validate has complained
 	// By default an inspector reads DefaultLimits().HeaderFields of a header: the
 	// decisive fields and the Return-Path on top must be among these.
 	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits().HeaderFields-maxVital-1)
@@ -58,6 +61,9 @@ func (st *state) trusts(client netip.Addr) bool {
 	}
 	return false
 }
+
+// wantsRecipients reports whether somebody needs the recipients of envelopes.
+func (st *state) wantsRecipients() bool { return st.cfg.Events || len(st.cfg.VERP) > 0 }
 
 // letsGoAtMAIL reports whether ordinary mail can be accepted at MAIL, by its envelope
 // sender alone, because its header is not needed.

@@ -27,6 +27,7 @@ var transcriptWords = map[string]func(*Config){
 	"observe":  func(c *Config) { c.Mode = ModeObserve },
 	"small":    func(c *Config) { c.Limits.Report.Octets = 64 << 10 },
 	"trusted":  trustClient,
+	"verp":     func(c *Config) { c.VERP = []string{"bounces+{local}={domain}@lists.example.org"} },
 }
 
 // TestTranscripts holds every octet that we answer. Each file of

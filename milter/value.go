@@ -40,9 +40,13 @@ const (
 	keyProvider  = "provider"
 	keyRule      = "rule"
 	keyRemoteMTA = "remote-mta"
+	keyFeedback  = "feedback-type"
+	keySourceIP  = "source-ip"
+	keyVERP      = "verp"
 )
 
-var resultKeys = []string{keyCategory, keyType, keyReason, keyAction, keyStatus, keySMTPCode, keyProvider, keyRule, keyRemoteMTA}
+var resultKeys = []string{keyCategory, keyType, keyReason, keyAction, keyStatus, keySMTPCode, keyProvider, keyRule, keyRemoteMTA,
+	keyFeedback, keySourceIP, keyVERP}
 
 // address writes an address. raw allows letters outside ASCII; it does so in the
 // functions below as well.
@@ -53,6 +57,14 @@ func address(s string, raw bool) string {
 		return s
 	}
 	return quoted(s, maxAddress, raw)
+}
+
+// addressValue writes an address as the value of a parameter, where no "=" stands raw.
+func addressValue(s string, raw bool) string {
+	if strings.Contains(s, "=") {
+		return quoted(s, maxAddress, raw)
+	}
+	return address(s, raw)
 }
 
 // host writes the name or the address-literal of a host.

@@ -195,7 +195,7 @@ func checkResult(t *testing.T, addr, mta string) {
 		res := bounce(addr)
 		r := &res.Recipients[0]
 		r.RemoteMTA, r.Status, r.Rule, r.Diagnostic = mta, mta, addr, addr
-		fields := tagFields(strings.Repeat("X-", 32), &res, raw)
+		fields := tagFields(strings.Repeat("X-", 32), &res, addr, raw)
 		if len(fields) != 5 {
 			t.Fatalf("%d fields", len(fields))
 		}
@@ -222,7 +222,10 @@ func checkResult(t *testing.T, addr, mta string) {
 		if err != nil {
 			t.Fatalf("%q is not in the grammar: %v", value, err)
 		}
-		want := said(r)
+		want := append(said(r), param{keyVERP, addr})
+		if addr == "" {
+			want = want[:len(want)-1]
+		}
 		if len(got) != len(want) {
 			t.Fatalf("%q has %v, want %v", value, got, want)
 		}
