@@ -25,16 +25,17 @@ type Problems = rules.Problems
 // the files, and returns everything that is wrong with any of them, in the
 // order of files and lines. Every rule must be reached by each of its examples
 // before any other rule, no rule may be unable to match or say what another
-// one says, and no phrase may be one that no text can hold.
+// one says, and no phrase may be one that no text can hold. A notice of the
+// administrator's must be read as its examples say, and be one that the gate opens to.
 func Check(rulesDir string, files []string) Problems {
 	set, problems := rules.Load(rulesDir, files...)
 	var data Problems
-	if errors.As(dsn.Load(), &data) {
+	if errors.As(dsn.CheckFiles(noticeFiles(set)...), &data) {
 		problems = append(problems, data...)
 	}
 	// What was read of a broken file is checked all the same, so that one
 	// run shows everything.
-	if slices.ContainsFunc(set.Rules, func(r *rules.Compiled) bool { return r.Admin }) {
+	if len(set.OwnWords) > 0 || slices.ContainsFunc(set.Rules, func(r *rules.Compiled) bool { return r.Admin }) {
 		// Built-in rules must stand on their own; an administrator's rule
 		// may well take their examples.
 		alone, _ := rules.Load("")
@@ -68,6 +69,11 @@ func checkSet(set *rules.Set, adminOnly bool) Problems {
 		}
 	}
 	c.duplicates(adminOnly)
+	for _, w := range set.OwnWords {
+		if n := normal(w.Text); n != w.Text {
+			c.complain(w.File, w.Line, "reply holds %q, which never matches: write %q, for texts are compared in lower case with single spaces and plain quotes", w.Text, n)
+		}
+	}
 	problems.Sort()
 	return problems
 }

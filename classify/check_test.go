@@ -3,6 +3,7 @@ package classify
 import (
 	"os"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -15,7 +16,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestRulesPage holds the rules that docs/rules.md shows to what it says of them.
+// TestRulesPage holds the rules, providers and formats that docs/rules.md shows to what
+// it says of them.
 func TestRulesPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/rules.md")
 	if err != nil {
@@ -23,7 +25,7 @@ func TestRulesPage(t *testing.T) {
 	}
 	var shown []byte
 	for _, block := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllSubmatch(page, -1) {
-		if regexp.MustCompile(`(?m)^\[\[rule\]\]$`).Match(block[1]) {
+		if regexp.MustCompile(`(?m)^\[\[(rule|provider|format)\]\]$`).Match(block[1]) {
 			shown = append(shown, block[1]...)
 		}
 	}
@@ -43,5 +45,8 @@ func TestRulesPage(t *testing.T) {
 	}
 	if r := set.Rules[len(set.Rules)-1]; !r.Admin {
 		t.Error("the rules of the page were not read")
+	}
+	if len(set.Notices) == 0 || !slices.ContainsFunc(set.Providers, func(p rules.Provider) bool { return p.Name == "kestrel" }) {
+		t.Error("the provider or the format of the page was not read")
 	}
 }

@@ -29,7 +29,9 @@
 // engine hands out is the caller's own copy.
 //
 // [Options].RulesDir names a folder of rule files of one's own, which decide before the
-// built-in ones; docs/rules.md in the repository says how to write them. [Check] says
+// built-in ones; docs/rules.md in the repository says how to write them. They may teach
+// providers and notices in words too: whoever keeps messages by their header asks the
+// gate of [Engine.Reader], which knows those as well. [Check] says
 // all that is wrong with such a folder and with the built-in rules; New refuses a folder that
 // has a mistake in it.
 //

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ type Options struct {
 type Engine struct {
 	set         *rules.Set
 	limits      dsn.Limits
+	reader      dsn.Reader
 	match       *matcher
 	reasons     map[string]rules.Reason
 	byMX        hostIndex
@@ -29,25 +31,34 @@ type Engine struct {
 	pool        sync.Pool
 }
 
-// New loads the built-in rules and the administrator's, which must pass [Check]. A
-// folder that does not exist holds no rules. The error wraps [Problems] where files
+// New loads the built-in rules and the administrator's, which must pass [Check]; only
+// the examples of the administrator's notices are not asked for, for a new release may
+// read one otherwise, and no daemon is to stay down for that. A folder that does not exist holds no rules. The error wraps [Problems] where files
 // are wrong: every problem there is, each with its file and line.
 func New(opts Options) (*Engine, error) {
 	known := make(chan error, 1)
 	go func() { known <- dsn.Load() }() // meanwhile
 	set, problems := rules.Load(opts.RulesDir)
+	if err := <-known; err != nil && len(problems) == 0 {
+		return nil, err
+	}
+	reader, err := dsn.NewReader(noticeFiles(set)...)
+	if wrong := Problems(nil); errors.As(err, &wrong) {
+		problems = append(problems, wrong...)
+		problems.Sort()
+	} else if err != nil {
+		return nil, err
+	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("reading rules: %w", problems)
-	}
-	if err := <-known; err != nil {
-		return nil, err
 	}
 	e, err := newEngine(set)
 	if err != nil {
 		return nil, err
 	}
-	e.limits = opts.Limits.WithDefaults()
-	if e.hasAdmin {
+	e.limits, e.reader = opts.Limits.WithDefaults(), reader
+	set.Notices = nil // they were read
+	if e.hasAdmin || len(set.OwnWords) > 0 {
 		if problems := checkSet(set, true); len(problems) > 0 {
 			return nil, fmt.Errorf("checking rules: %w", problems)
 		}
@@ -56,6 +67,15 @@ func New(opts Options) (*Engine, error) {
 		r.PhraseLines = nil // for the checks, and a megabyte
 	}
 	return e, nil
+}
+
+// noticeFiles are the administrator's files that teach notices in words.
+func noticeFiles(set *rules.Set) []dsn.File {
+	var files []dsn.File
+	for _, f := range set.Notices {
+		files = append(files, dsn.File{Name: f.Name, Data: f.Data})
+	}
+	return files
 }
 
 // newEngine makes an engine of data without problems.
@@ -184,6 +204,10 @@ func (e *Engine) Providers() []string {
 	}
 	return append(names, rules.OtherProvider)
 }
+
+// Reader is what the engine reads messages by. A program that is handed mail in pieces
+// asks its gate whether a message is worth keeping for [Engine.Classify].
+func (e *Engine) Reader() dsn.Reader { return e.reader }
 
 // Version names the rule set: a hash over all of its data, which changes with
 // every change of it.

@@ -22,7 +22,7 @@ func (e *Engine) Classify(ctx context.Context, raw []byte) Result {
 func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence, unread bool)) Result {
 	lim := e.limits
 	lim.Work -= lim.Work / 4 // a dear message leaves something for the judging
-	rep := dsn.Read(ctx, raw, lim)
+	rep := e.reader.Read(ctx, raw, lim)
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
 		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated}

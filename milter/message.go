@@ -50,6 +50,7 @@ func (s *session) begin(from string, utf8 bool) {
 	m.utf8 = utf8 || !ascii.Only(from)
 	m.trusted = st.trusts(s.client)
 	s.path = append(append(append(s.path[:0], '<'), from...), '>')
+	m.gate = st.rules.Reader.Gate()
 	m.gate.Field(returnPath, s.path)
 	m.suspect = m.gate.Open()
 	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
@@ -113,7 +114,7 @@ func (s *session) header(name, value []byte, cut bool) {
 	}
 	if m.fields > st.fields || m.octets.size+octets > st.cfg.Limits.MaxHeaderOctets {
 		m.cut = true
-		if m.vital >= maxVital || octets > maxVitalOctets || !dsn.Decisive(name) {
+		if m.vital >= maxVital || octets > maxVitalOctets || !st.rules.Reader.Decisive(name) {
 			return
 		}
 		m.vital++

@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	gomilter "github.com/emersion/go-milter"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
 // freePort returns a port of 127.0.0.1 that nobody has.
@@ -81,6 +85,37 @@ func TestReloadMovesMetrics(t *testing.T) {
 	if n := ts.errors(stageListen); n != 0 {
 		t.Errorf("%v errors: %s", n, ts.log)
 	}
+}
+
+// A reload swaps what the gate knows with the rest of the rules; a message ends under
+// the gate that it began with.
+func TestReloadSwapsGate(t *testing.T) {
+	taught, err := dsn.NewReader(dsn.File{Name: "own.toml", Data: []byte(
+		"[[cue]]\nname = \"heron\"\nheader = [\"X-Heron\"]\npresent = true\ngate = true\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := start(t, nil)
+	c := newClient(t, ts.dial(t), offerAll&^gomilter.OptNoMailReply)
+	c.expect('c', connectFrame("192.0.2.1"))
+	rules := ts.rules()
+	rules.Reader = taught
+	for i, r := range []Rules{ts.rules(), rules, ts.rules()} {
+		if err := ts.Reload(ts.state.Load().cfg, r); err != nil {
+			t.Fatal(err)
+		}
+		before := len(ts.insp.seen)
+		c.message("x@example.org", "X-Heron: came back", "", "body")
+		if got, want := len(ts.insp.seen) > before, i == 1; got != want {
+			t.Errorf("reload %d: inspected %v, want %v", i, got, want)
+		}
+	}
+	c.expect('c', mailFrame("x@example.org"))
+	if err := ts.Reload(ts.state.Load().cfg, rules); err != nil {
+		t.Fatal(err)
+	}
+	c.send(headerFrame("X-Heron", "came back"))
+	c.expect('a', frame('N', "")) // ordinary mail, as far as it was known then
 }
 
 // A unix socket whose file was removed is there again after a reload.

@@ -19,8 +19,9 @@ type Inspector interface {
 // Rules are the rules that a server works with; a reload replaces all of them at once.
 type Rules struct {
 	Inspector Inspector
-	Labels    Labels // what its verdicts may name
-	Version   string // of the rule set, for build_info
+	Reader    dsn.Reader // whose gate says which messages the inspector is shown
+	Labels    Labels     // what its verdicts may name
+	Version   string     // of the rule set, for build_info
 }
 
 // state is a configuration in force with its rules. It never changes: a reload puts

@@ -46,7 +46,7 @@ func notices() *notice.Data { return known().notices }
 func loadData(fsys fs.FS) (*data, error) {
 	l := toml.Loader{FS: fsys}
 	t := loadTables(&l)
-	n, err := notice.Load()
+	n, _, err := notice.Load()
 	l.Join(err)
 	if err := l.Err(); err != nil {
 		return nil, fmt.Errorf("reading the data about reports: %w", err)

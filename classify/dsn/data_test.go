@@ -1,35 +1,11 @@
 package dsn
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
-	"testing/fstest"
-)
 
-// dataFS is the program's data with some files in their place.
-func dataFS(t *testing.T, files map[string]string) fs.FS {
-	t.Helper()
-	all := fstest.MapFS{}
-	names, err := fs.Glob(dataFiles, "data/*.toml")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no data files", err)
-	}
-	for _, name := range names {
-		b, err := dataFiles.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = &fstest.MapFile{Data: b}
-	}
-	for name, text := range files {
-		delete(all, "data/"+name)
-		if text != "" {
-			all["data/"+name] = &fstest.MapFile{Data: []byte(text)}
-		}
-	}
-	return all
-}
+	"github.com/bounce-milter/bounce-milter/internal/toml/tomltest"
+)
 
 func TestLoad(t *testing.T) {
 	if err := Load(); err != nil {
@@ -44,7 +20,7 @@ func TestLoad(t *testing.T) {
 		{"a file that is not there", "report.toml", "", "report.toml: open data/report.toml: file does not exist"},
 	}
 	for _, tt := range tests {
-		d, err := loadData(dataFS(t, map[string]string{tt.file: tt.text}))
+		d, err := loadData(tomltest.Overlay(t, dataFiles, map[string]string{tt.file: tt.text}))
 		if err == nil || d != nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}

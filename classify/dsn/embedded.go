@@ -153,7 +153,7 @@ func (r *reading) nested() bool {
 		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
 			continue
 		}
-		inner := reading{work: r.work, lim: r.lim, rep: &Report{}}
+		inner := reading{notices: r.notices, work: r.work, lim: r.lim, rep: &Report{}}
 		inner.lim.Depth--
 		h, body := r.header(p.decoded(r.lim.Octets))
 		inner.top = mendHeader(h)

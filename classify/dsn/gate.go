@@ -13,7 +13,8 @@ import (
 // What opens it is data: the cues marked `gate` in notice/data/cues.toml, and
 // those of notice/data/autoreply.toml where they leave only words to be wanted.
 //
-// The zero Gate is ready for the header of a message. Hand it the fields in the
+// The zero Gate, which knows what is built in, is ready for the header of a message,
+// and so is that of [Reader.Gate]. Hand it the fields in the
 // order of the message, the first being the Return-Path where the envelope
 // sender is known. Of several fields of one name the first counts.
 type Gate struct {
@@ -25,7 +26,7 @@ type Gate struct {
 // stands, folds and all.
 func (g *Gate) Field(name, value []byte) {
 	if !g.ready {
-		g.gate, g.ready = notices().Gate(decodeWords), true
+		*g = Reader{}.Gate()
 	}
 	g.gate.Field(name, value)
 }
@@ -37,6 +38,12 @@ func (g *Gate) Open() bool { return !g.ready || g.gate.Open() }
 
 // Decisive reports whether a field of that name decides what a message is, or
 // how it is read: it is to be kept where a header is cut short.
-func Decisive(name []byte) bool {
-	return notices().Decisive(name) || ascii.EqualFold(name, "Content-Transfer-Encoding") || ascii.EqualFold(name, "MIME-Version")
+func Decisive(name []byte) bool { return Reader{}.Decisive(name) }
+
+// Gate returns the gate for one message.
+func (r Reader) Gate() Gate { return Gate{gate: r.known().Gate(decodeWords), ready: true} }
+
+// Decisive is [Decisive] by what the reader knows.
+func (r Reader) Decisive(name []byte) bool {
+	return r.known().Decisive(name) || ascii.EqualFold(name, "Content-Transfer-Encoding") || ascii.EqualFold(name, "MIME-Version")
 }

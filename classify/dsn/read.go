@@ -15,8 +15,11 @@ import (
 // a message that is no report of any kind is of [KindNone]. The report holds
 // copies only, so the caller may use raw for something else afterwards. When ctx
 // ends, the reading does soon, with what was read so far.
-func Read(ctx context.Context, raw []byte, lim Limits) *Report {
-	r := reading{lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+func Read(ctx context.Context, raw []byte, lim Limits) *Report { return Reader{}.Read(ctx, raw, lim) }
+
+// Read is [Read] by what the reader knows.
+func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
+	r := reading{notices: rd.known(), lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
 	r.work = work.New(ctx, r.lim.Work)
 	if len(raw) > r.lim.Octets {
 		raw = Excerpt(raw, r.lim.Octets)
@@ -39,9 +42,10 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report {
 
 // reading is the reading of one message.
 type reading struct {
-	work *work.Budget
-	lim  Limits
-	rep  *Report
+	notices *notice.Data
+	work    *work.Budget
+	lim     Limits
+	rep     *Report
 
 	top       header
 	tree      tree   // the leaves of the message
@@ -61,7 +65,7 @@ func (r *reading) read(msg []byte) {
 	top, body := readHeader(make(header, 0, 32), msg, r.lim, false)
 	r.work.Take((len(msg) - len(body)) / 2)
 	r.top = mendHeader(top)
-	if !r.top.worthReading() {
+	if !r.top.opens(r.notices) {
 		return
 	}
 	r.tree = tree{lim: r.lim, work: r.work, parts: make([]part, 0, 4)}
@@ -74,7 +78,7 @@ func (r *reading) read(msg []byte) {
 	}
 	switch {
 	case r.tree.reports != "delivery-status" && r.forwarded():
-		if notices().IsAutoReply(r.fields(), r.words()) {
+		if r.notices.IsAutoReply(r.fields(), r.words()) {
 			r.rep.Kind = KindAutoReply
 		}
 	case r.statusParts() || r.statusInWords(body):
@@ -84,12 +88,12 @@ func (r *reading) read(msg []byte) {
 	}
 }
 
-// worthReading asks the gate about a header.
-func (h header) worthReading() bool {
+// opens asks the gate about a header.
+func (h header) opens(notices *notice.Data) bool {
 	if h.raw("Return-Path") == nil {
 		return true // the gate is open, whatever the other fields say
 	}
-	var g Gate
+	g := Reader{notices}.Gate()
 	for i := range h {
 		g.Field(h[i].name, h[i].value)
 	}
@@ -194,7 +198,7 @@ func (r *reading) returnedHeader(fields header) {
 // sender returns what the header says of who wrote the message.
 func (r *reading) sender() notice.Score {
 	if !r.scored {
-		r.head, r.scored = notices().Score(r.fields()), true
+		r.head, r.scored = r.notices.Score(r.fields()), true
 	}
 	return r.head
 }

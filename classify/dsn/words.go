@@ -16,13 +16,13 @@ func (r *reading) inWords() {
 		r.rep.Kind = kind
 	case r.listed(text):
 		r.rep.Kind = KindText
-	case len(r.rep.Recipients) > 0 && r.sender().Machine && !notices().Answers(r.fields()):
+	case len(r.rep.Recipients) > 0 && r.sender().Machine && !r.notices.Answers(r.fields()):
 		// It names no one, but only a mail system writes so.
 		if !r.nested() {
 			r.rep.Kind = KindText
 		}
 	case r.rejectedInWords():
-	case notices().IsAutoReply(r.fields(), text):
+	case r.notices.IsAutoReply(r.fields(), text):
 		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
 	case r.nested():
 	case len(r.rep.Recipients) > 0: // a bounce that names no one
@@ -62,7 +62,7 @@ func (r *reading) bounceInWords(text string) (rs []notice.Recipient, returned st
 // for it is asked for again and again.
 func (r *reading) folded(text string) *notice.Notice {
 	if r.searched == nil || r.searched.Source() != text {
-		r.searched = notices().Read(text, r.work)
+		r.searched = r.notices.Read(text, r.work)
 	}
 	return r.searched
 }

@@ -22,6 +22,8 @@ type builder struct {
 	// file that is read.
 	shared, lists map[string]*phraseList
 	overrides     []override
+	signs         map[string]map[string]sign // of providers, by key and text
+	own           int                        // providers that the administrator added
 }
 
 // override is an administrator's word about a built-in rule.
@@ -52,42 +54,6 @@ func (b *builder) decode(f File, into any) {
 func (b *builder) oneOf(f File, what string, t toml.Text, known []string) {
 	if t.S != "" && !slices.Contains(known, t.S) {
 		b.complain(f.Name, t.Line, "unknown %s %q%s", what, t.S, toml.DidYouMean(t.S, known))
-	}
-}
-
-func (b *builder) providers(f File) {
-	var data struct {
-		Provider []struct {
-			Line          toml.Line
-			Name          string
-			MX, Reporting []toml.Text
-			Reply         []string
-		}
-	}
-	b.decode(f, &data)
-	seen := map[string]bool{OtherProvider: true}
-	mx := map[string]string{}
-	for _, p := range data.Provider {
-		v := Provider{Name: p.Name, Reply: p.Reply}
-		for _, t := range p.MX {
-			host := b.host(f, t)
-			if other := mx[host]; other != "" {
-				b.complain(f.Name, t.Line, "host %q belongs to provider %q already", host, other)
-			}
-			mx[host] = v.Name
-			v.MX = append(v.MX, host)
-		}
-		for _, t := range p.Reporting {
-			v.Reporting = append(v.Reporting, b.host(f, t))
-		}
-		switch {
-		case !validID(v.Name):
-			b.complain(f.Name, int(p.Line), "a provider needs a name of lower-case letters, digits and dashes")
-		case seen[v.Name]:
-			b.complain(f.Name, int(p.Line), "provider %q is there twice", v.Name)
-		}
-		seen[v.Name] = true
-		b.set.Providers = append(b.set.Providers, v)
 	}
 }
 
@@ -142,12 +108,4 @@ func (b *builder) wrappers(f File) {
 	}
 	b.set.Greetings, b.set.Light, b.set.Mute, b.set.Naming = data.Words.Greeting, data.Words.Light, data.Words.Mute, data.Words.Naming
 	b.set.Witness, b.set.Elsewhere = data.Witness, data.Elsewhere
-}
-
-func providerNames(list []Provider) []string {
-	names := []string{OtherProvider}
-	for _, p := range list {
-		names = append(names, p.Name)
-	}
-	return names
 }

@@ -139,6 +139,7 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	for _, name := range names {
 		files = append(files, b.read(fsys, name))
 	}
+	builtIn := len(files)
 	for _, f := range admin {
 		b.hash.Write([]byte(f.Name))
 		b.hash.Write(f.Data)
@@ -150,7 +151,14 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 		f.parse = sync.OnceValues(f.decode)
 		go f.parse()
 	}
-	for _, f := range files {
+	for _, f := range files[:builtIn] {
+		b.rules(f)
+	}
+	for _, f := range files[builtIn:] { // rules may name the providers of every file
+		data, _ := f.parse() // the problems are told with its rules
+		b.addProviders(f, data.Provider)
+	}
+	for _, f := range files[builtIn:] {
 		b.rules(f)
 	}
 	b.lists = b.shared

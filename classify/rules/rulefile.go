@@ -14,6 +14,7 @@ import (
 type ruleFile struct {
 	List     []listText
 	Rule     []ruleText
+	Provider []providerText
 	Override []struct {
 		Line     toml.Line
 		ID       toml.Text
@@ -22,6 +23,9 @@ type ruleFile struct {
 	// WithinWords lets the phrases of all rules of the file begin within a word,
 	// for languages that make one word of many.
 	WithinWords bool `toml:"within_words"`
+
+	// What an administrator teaches about notices in words, see package notice.
+	Format, Cue toml.Foreign
 }
 
 // ruleText is a rule as it is written.
@@ -83,6 +87,7 @@ func (b *builder) rules(f File) {
 	b.problems = append(b.problems, problems...)
 	b.lists = maps.Clone(b.shared)
 	b.addLists(f, data.List)
+	b.ownOnly(f, data)
 	for i, t := range data.Rule {
 		// What is wrong from here to the next rule makes this one broken.
 		end := 1 << 62
@@ -101,6 +106,20 @@ func (b *builder) rules(f File) {
 			continue
 		}
 		b.override(f, override{id: o.ID.S, disabled: o.Disabled, file: f.Name, line: int(o.Line)})
+	}
+}
+
+// ownOnly complains about sections that only an administrator's file may have, and
+// notes the file where it teaches notices in words.
+func (b *builder) ownOnly(f File, data *ruleFile) {
+	switch teaches := max(data.Format, data.Cue); {
+	case f.Admin && teaches > 0:
+		b.set.Notices = append(b.set.Notices, File{Name: f.Name, Data: f.Data, Admin: true})
+	case f.Admin:
+	case teaches > 0:
+		b.complain(f.Name, int(teaches), "built-in formats and cues stand in classify/dsn/notice/data")
+	case len(data.Provider) > 0:
+		b.complain(f.Name, int(data.Provider[0].Line), "built-in providers stand in providers.toml")
 	}
 }
 

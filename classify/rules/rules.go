@@ -89,6 +89,13 @@ type Provider struct {
 	Reporting []string `json:"reporting"` // suffixes of the Reporting-MTA, the weakest sign
 }
 
+// OwnWord is a word of replies by which an administrator tells a provider.
+type OwnWord struct {
+	Text string
+	File string
+	Line int
+}
+
 // Wrapper says after which words another server's reply is quoted.
 type Wrapper struct {
 	Marker []string
@@ -233,5 +240,7 @@ type Set struct {
 	Bare      Caution     // where codes decided and there were no words
 	Unread    Caution     // where codes decided beside words that no rule knows
 	Codes     *Codes
+	OwnWords  []OwnWord
+	Notices   []File // the administrator's files that teach notices in words: package dsn reads that
 	Version   string // short hash over all files that were read
 }

@@ -50,7 +50,8 @@ object with reply and, if known, remote_mta, reporting_mta, status and smtp_code
 			does: "test the rules with their examples",
 			more: `It checks the built-in rules, those in rules_dir, and each FILE as if it were there:
 every rule must decide its own examples, and no rule may be dead, shadowed or a
-duplicate. It prints every problem with file and line; the exit code is then 1.`,
+duplicate; your own notices must be read as their examples say. It prints every
+problem with file and line; the exit code is then 1.`,
 			offers: offerFiles, run: runRulesTest,
 		},
 		{

@@ -37,5 +37,5 @@ func milterRules(e *classify.Engine) milter.Rules {
 			l.Verdicts = append(l.Verdicts, v)
 		}
 	}
-	return milter.Rules{Inspector: e, Labels: l, Version: e.Version()}
+	return milter.Rules{Inspector: e, Reader: e.Reader(), Labels: l, Version: e.Version()}
 }

@@ -72,14 +72,16 @@ func TestExampleRules(t *testing.T) {
 		t.Fatal("README.md has no rule")
 	}
 	readme, _, _ = strings.Cut(readme, "```")
-	_, manual, ok := strings.Cut(read(t, "packaging/man/bounce-milter.toml.5"), "\n[[rule]]\n")
-	if !ok {
-		t.Fatal("the manual has no rule")
+	var manual strings.Builder
+	for _, m := range regexp.MustCompile(`(?s)\.Bd -literal -offset indent\n(\[\[(rule|provider|cue)\]\]\n.*?)\.Ed\n`).FindAllStringSubmatch(read(t, "packaging/man/bounce-milter.toml.5"), -1) {
+		manual.WriteString(m[1])
 	}
-	manual, _, _ = strings.Cut(manual, ".Ed\n")
+	if strings.Count(manual.String(), "[[") != 5 {
+		t.Fatalf("the manual has other examples:\n%s", manual.String())
+	}
 	for name, text := range map[string]string{
 		"readme.toml":  "[[rule]]\n" + readme,
-		"manual.toml":  "[[rule]]\n" + manual,
+		"manual.toml":  manual.String(),
 		"example.toml": read(t, "packaging/rules.d/example.toml"),
 	} {
 		path := filepath.Join(dir, name)

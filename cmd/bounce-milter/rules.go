@@ -146,6 +146,10 @@ func (a *app) testRules(dir string, files []string) error {
 	for _, r := range set.Rules {
 		examples += len(r.Examples) + len(r.NotExamples)
 	}
-	fmt.Fprintf(a.out, "%s rules, %s examples: good\n", grouped(len(set.Rules)), grouped(examples))
+	notices := ""
+	if len(set.Notices) > 0 {
+		notices = ", notices of your own"
+	}
+	fmt.Fprintf(a.out, "%s rules, %s examples%s: good\n", grouped(len(set.Rules)), grouped(examples), notices)
 	return nil
 }

@@ -15,6 +15,10 @@ type Text struct {
 // Line, as the type of a struct's field, gets the line in which the table begins.
 type Line int
 
+// Foreign, as the type of a field, accepts sections [[key]] that another package
+// reads. It gets the line in which the first one begins.
+type Foreign int
+
 // Short is a table that may also be written as a single string.
 type Short interface {
 	// FromText takes the string.
@@ -26,8 +30,8 @@ type Short interface {
 // Decode reads a file into the struct that into points to. A key has the name of
 // its field in lower case, or the name in the field's tag `toml`; the keys of an
 // embedded struct belong to the struct around it. Fields are strings, [Text],
-// integers, booleans, [Value], structs, maps, and lists of these; a single value may
-// stand for a list of one. A list may be empty if its tag says so after the name:
+// integers, booleans, [Value], [Foreign], structs, maps, and lists of these; a single value
+// may stand for a list of one. A list may be empty if its tag says so after the name:
 // `toml:"want,empty"`.
 //
 // It returns all problems: unknown keys, with the one that was probably meant, values
@@ -67,6 +71,7 @@ var (
 	textType  = reflect.TypeFor[Text]()
 	lineType  = reflect.TypeFor[Line]()
 	valueType = reflect.TypeFor[Value]()
+	foreign   = reflect.TypeFor[Foreign]()
 )
 
 // schema describes a table: the keys in order, with their fields.
@@ -114,6 +119,9 @@ func (d *decoder) schemaOf(t reflect.Type) *schema {
 // isSection reports whether a field is written below a header: a struct, a map, or a
 // list (many) of these.
 func isSection(t reflect.Type) (section, many bool) {
+	if t == foreign {
+		return true, true
+	}
 	if t.Kind() == reflect.Slice {
 		t, many = t.Elem(), true
 	}
@@ -198,6 +206,8 @@ func (d *decoder) value(key, at string, v Value, into reflect.Value) {
 	switch {
 	case t == valueType:
 		into.Set(reflect.ValueOf(v))
+	case t == foreign:
+		into.SetInt(int64(v.Line))
 	case many:
 		d.list(key, name, v, into)
 	case section:

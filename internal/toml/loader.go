@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 )
 
 // Loader reads files into structs and collects their problems.
@@ -24,6 +25,17 @@ func (l *Loader) Read(name string, into any) {
 		return
 	}
 	l.problems = append(l.problems, Decode(l.file, b, into)...)
+}
+
+// Part reads some keys of a file whose other keys another package reads.
+func (l *Loader) Part(name string, data []byte, into any, keys ...string) {
+	l.file = name
+	t, problems := Parse(name, data)
+	if len(problems) == 0 {
+		t = &Table{Line: t.Line, Fields: slices.DeleteFunc(t.Fields, func(f Field) bool { return !slices.Contains(keys, f.Key) })}
+		problems = t.Decode(name, into)
+	}
+	l.problems = append(l.problems, problems...)
 }
 
 // Complain notes a problem in a line of the file that was read last; line 0 means the

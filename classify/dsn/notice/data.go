@@ -36,6 +36,7 @@ const (
 
 // format is what the data say of one kind of notice.
 type format struct {
+	Line  toml.Line
 	Name  string
 	About string
 
@@ -69,10 +70,12 @@ type format struct {
 // example is a notice, or the telling part of one, and what it must be
 // read as.
 type example struct {
+	Line    toml.Line
 	From    string
 	Subject string
 	Failed  string `toml:"failed_recipients"`
 	Text    string
+	Message string   // all of it, header and body, in place of the others; an administrator's only
 	Want    []string `toml:",empty"` // one recipient each: address, action, SMTP code, status, the reply's words
 }
 
@@ -179,19 +182,23 @@ type dataFile struct {
 //go:embed data/*.toml
 var dataFiles embed.FS
 
-// Load reads the data, which are built in. The error says all that is wrong with
-// them, each with file and line.
-func Load() (*Data, error) {
-	d, _, err := load(dataFiles)
-	return d, err
+// Load reads the data, which are built in, and an administrator's files. The error says
+// all that is wrong with them, each with file and line. The examples are those of all
+// formats; nothing here tests them.
+func Load(own ...File) (*Data, []Example, error) {
+	d, formats, examples, err := load(dataFiles, own)
+	for i := range formats {
+		examples = append(examples, formats[i].examples("")...)
+	}
+	return d, examples, err
 }
 
 // autoReplyFile is the one file that is not of the form of the others.
 const autoReplyFile = "data/autoreply.toml"
 
-// load reads the data files below data/. The formats are for who checks their
-// examples.
-func load(fsys fs.FS) (*Data, []format, error) {
+// load reads the data files below data/, and an administrator's. It returns the formats
+// that are built in, and the examples of the others.
+func load(fsys fs.FS, own []File) (*Data, []format, []Example, error) {
 	d := &Data{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}, idFields: map[string]bool{}}
 	var formats []format
 	l := toml.Loader{FS: fsys}
@@ -212,11 +219,12 @@ func load(fsys fs.FS) (*Data, []format, error) {
 		l.Complain(0, "[weights] with a threshold, or [around] with a dialogue, is in no file: add it")
 	}
 	d.replies = loadAutoReplies(&l)
+	examples := d.addOwn(&l, own)
 	if err := l.Err(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	d.gate = makeGate(&d.cues, &d.replies)
-	return d, formats, nil
+	return d, formats, examples, nil
 }
 
 // add takes what one file says.
@@ -260,13 +268,21 @@ func (s *cueSet) load(l *toml.Loader, c *cue) {
 			return
 		}
 	}
+	words := 0
 	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
 		for _, p := range list {
 			if foldPhrase(p) == "" {
 				l.Complain(c.Line, "cue %q holds %q, which is nothing when it is compared", c.Name, p)
 				return
 			}
+			words++
 		}
+	}
+	switch {
+	case words == 0 && !c.Empty && !c.Present:
+		l.Complain(c.Line, "cue %q never holds: give it local, begin, any, empty or present", c.Name)
+	case c.Weight == 0 && !c.Gate:
+		l.Complain(c.Line, "cue %q never counts: give it a weight, or gate = true", c.Name)
 	}
 	s.add(c)
 }

@@ -2,19 +2,19 @@ package notice
 
 import (
 	"fmt"
-	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/internal/toml/tomltest"
 )
 
 // noticeFormats are the formats of notices that the data know.
 func noticeFormats(t testing.TB) []format {
 	t.Helper()
-	_, formats, err := load(dataFiles)
+	_, formats, _, err := load(dataFiles, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func noticeFormats(t testing.TB) []format {
 }
 
 // TestNoticeDataTidy keeps the data files in order: phrases are written as they
-// are compared, none stands twice in a list, every cue can hold and counts.
+// are compared, and none stands twice in a list.
 func TestNoticeDataTidy(t *testing.T) {
 	names := map[string]bool{}
 	for _, f := range noticeFormats(t) {
@@ -39,13 +39,6 @@ func TestNoticeDataTidy(t *testing.T) {
 				if slices.Index(list, p) != j {
 					t.Errorf("format %s: %q stands twice in a list", f.Name, p)
 				}
-			}
-		}
-	}
-	for _, f := range builtIn().cues.fields {
-		for _, c := range f.cues {
-			if c.Weight == 0 && !c.Gate || len(c.Local)+len(c.Begin)+len(c.Any) == 0 && !c.Empty && !c.Present {
-				t.Errorf("cue %q never counts", c.Name)
 			}
 		}
 	}
@@ -107,30 +100,6 @@ func TestFoldText(t *testing.T) {
 	}
 }
 
-// dataFS is the program's data with some files in their place.
-func dataFS(t *testing.T, files map[string]string) fs.FS {
-	t.Helper()
-	all := fstest.MapFS{}
-	names, err := fs.Glob(dataFiles, "data/*.toml")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no data files", err)
-	}
-	for _, name := range names {
-		b, err := dataFiles.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = &fstest.MapFile{Data: b}
-	}
-	for name, text := range files {
-		delete(all, "data/"+name)
-		if text != "" {
-			all["data/"+name] = &fstest.MapFile{Data: []byte(text)}
-		}
-	}
-	return all
-}
-
 func TestLoad(t *testing.T) {
 	tests := []struct{ name, file, text, want string }{
 		{"a key twice", "autoreply.toml", "threshold = 6\nwords = 1\nwords = 2\n", "autoreply.toml:3: not TOML: key words is already defined"},
@@ -145,7 +114,7 @@ func TestLoad(t *testing.T) {
 		{"a file that is not there", "autoreply.toml", "", "autoreply.toml: open data/autoreply.toml: file does not exist"},
 	}
 	for _, tt := range tests {
-		d, _, err := load(dataFS(t, map[string]string{tt.file: tt.text}))
+		d, _, _, err := load(tomltest.Overlay(t, dataFiles, map[string]string{tt.file: tt.text}), nil)
 		if err == nil || d != nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
@@ -166,5 +135,19 @@ func TestGateData(t *testing.T) {
 	}
 	if fields == 0 || d.wanted <= 0 {
 		t.Errorf("%d fields, %d wanted", fields, d.wanted)
+	}
+}
+
+// docs/rules.md tells what the signs of a bounce weigh.
+func TestPageTellsWeights(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := builtIn().weights
+	want := fmt.Sprintf("the weights make %d: those of the cues; %d for a phrase of `opens`; %d for each of `says`, two of which count; "+
+		"%d for a server's reply; %d for a returned message; −%d for each of `against`.", w.Threshold, w.Opens, w.Says, w.Reply, w.Returned, -w.Against)
+	if w.MostSays != 2 || !strings.Contains(strings.Join(strings.Fields(string(page)), " "), want) {
+		t.Errorf("docs/rules.md lacks: %s", want)
 	}
 }

@@ -29,7 +29,7 @@ func (f fields) Values(name string) (vs []string) {
 
 // builtIn are the data that are part of the program.
 var builtIn = sync.OnceValue(func() *Data {
-	d, err := Load()
+	d, _, err := Load()
 	if err != nil {
 		panic(err)
 	}
@@ -80,6 +80,9 @@ func TestNoticeExamples(t *testing.T) {
 			t.Errorf("format %s does not say what it is about", f.Name)
 		}
 		for i, e := range f.Example {
+			if e.Message != "" {
+				t.Errorf("format %s: whole messages belong into testdata/notice of package dsn", f.Name)
+			}
 			h := fields{"From", e.From, "Subject", e.Subject}
 			if e.Failed != "" {
 				h = append(h, "X-Failed-Recipients", e.Failed)

@@ -1,0 +1,164 @@
+package dsn
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+)
+
+// Reader reads messages. The zero Reader knows the notices in words that are built in,
+// as [Read] and the zero [Gate] do; [NewReader] teaches one others. It does not change,
+// and serves any number of goroutines.
+type Reader struct {
+	notices *notice.Data // nil for what is built in
+}
+
+// File is a file of notices in words: TOML with the sections [[format]] and [[cue]],
+// which docs/rules.md in the repository describes. Other sections are not read.
+type File struct {
+	Name string // for messages
+	Data []byte
+}
+
+// NewReader makes a reader of what is built in and of the files. The error says all that
+// is wrong with them, each with file and line. Whether the examples of the formats are
+// read as they say is for [CheckFiles] to ask.
+func NewReader(files ...File) (Reader, error) {
+	if len(files) == 0 {
+		return Reader{}, Load()
+	}
+	r, _, err := readFiles(files)
+	return r, err
+}
+
+func readFiles(files []File) (Reader, []notice.Example, error) {
+	if err := Load(); err != nil {
+		return Reader{}, nil, err
+	}
+	var own []notice.File
+	for _, f := range files {
+		own = append(own, notice.File(f))
+	}
+	d, examples, err := notice.Load(own...)
+	if err != nil {
+		return Reader{}, nil, fmt.Errorf("reading formats of notices: %w", err)
+	}
+	return Reader{d}, examples, nil
+}
+
+// CheckFiles returns all that is wrong with files, as [NewReader] does, and every
+// example of theirs that is read otherwise than it says, or that the gate of the daemon
+// would not open to. Where a header has no Return-Path, the From is taken for the
+// envelope sender. Notices that are built in must be read as they are without the files.
+func CheckFiles(files ...File) error {
+	r, examples, err := readFiles(files)
+	if err != nil {
+		return err
+	}
+	var problems toml.Problems
+	for i := range examples {
+		e := &examples[i]
+		if e.File == "" {
+			if file := spoils(files, r, e); file != "" {
+				problems = append(problems, toml.Problem{File: file, Message: fmt.Sprintf("format %q, which is built in, is read as %s because of this file, and as %s without it: make phrases longer, or weights smaller", e.Format, quoteList(r.read(e)), quoteList(Reader{}.read(e)))})
+			}
+		} else if wrong := r.check(e); wrong != "" {
+			problems = append(problems, toml.Problem{File: e.File, Line: e.Line, Message: fmt.Sprintf("format %q: %s", e.Format, wrong)})
+		}
+	}
+	problems.Sort()
+	return problems.Err()
+}
+
+// spoils returns the name of the file because of which a built-in example is read
+// otherwise, "" where it is not.
+func spoils(files []File, all Reader, e *notice.Example) string {
+	want := Reader{}.read(e)
+	if len(files) == 0 || slices.Equal(all.read(e), want) {
+		return ""
+	}
+	for _, f := range files[1:] {
+		if r, _, err := readFiles([]File{f}); err == nil && !slices.Equal(r.read(e), want) {
+			return f.Name
+		}
+	}
+	return files[0].Name
+}
+
+// read returns the recipients of an example.
+func (r Reader) read(e *notice.Example) []string {
+	var list []string
+	rep := r.Read(context.Background(), e.Message, Limits{})
+	for i := range rep.Recipients {
+		list = append(list, brief(&rep.Recipients[i]))
+	}
+	return list
+}
+
+func quoteList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = toml.Quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// check says what is wrong with an example, "" if nothing is.
+func (r Reader) check(e *notice.Example) string {
+	h, _ := readHeader(nil, normalize(e.Message), DefaultLimits(), false)
+	if h = mendHeader(h); len(e.Want) > 0 && !r.lets(h) {
+		return "the daemon would not read its example, because no cue with gate = true holds for its header: add one, or begin the message with the Return-Path that it came with"
+	}
+	got := r.read(e)
+	switch {
+	case slices.Equal(got, e.Want):
+		return ""
+	case len(got) == 0:
+		kind := string(r.Read(context.Background(), e.Message, Limits{}).Kind)
+		return "its example is not read as a bounce: " + cmp.Or(r.lacks(e.Message), "its kind is "+kind)
+	}
+	return "its example is read differently: write want = " + quoteList(got) + " if that is right"
+}
+
+// lets reports whether the daemon would read a message with such a header.
+func (r Reader) lets(h header) bool {
+	g := r.Gate()
+	if h.raw("Return-Path") == nil {
+		g.Field([]byte("Return-Path"), []byte("<"+Address(string(h.raw("From")))+">"))
+	}
+	for i := range h {
+		g.Field(h[i].name, h[i].value)
+	}
+	return g.Open()
+}
+
+// lacks says why a message is no bounce in words, "" where it is one.
+func (r Reader) lacks(msg []byte) string {
+	q := reading{notices: r.known(), lim: DefaultLimits(), rep: &Report{}}
+	top, body := readHeader(nil, normalize(msg), q.lim, false)
+	q.top = mendHeader(top)
+	q.tree = tree{lim: q.lim}
+	q.tree.walk(q.top, body, 0, false)
+	return q.folded(q.words()).Lacks(q.sender())
+}
+
+// brief writes a recipient as the examples of formats do.
+func brief(r *Recipient) string {
+	code := ""
+	if r.SMTPCode != 0 {
+		code = fmt.Sprint(r.SMTPCode)
+	}
+	return strings.Join([]string{r.Address, string(r.Action), code, r.Status.String(), r.Diagnostic}, "|")
+}
+
+func (r Reader) known() *notice.Data {
+	if r.notices == nil {
+		return notices()
+	}
+	return r.notices
+}
