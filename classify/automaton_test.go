@@ -109,12 +109,8 @@ func FuzzAutomaton(f *testing.F) {
 func TestAutomatonCost(t *testing.T) {
 	set, _ := rules.Load("")
 	e := engineOf(t, set)
-	texts := make([]string, len(e.match.patterns))
-	for i, p := range e.match.patterns {
-		texts[i] = p.text
-	}
-	a := automatonOf(t, texts)
-	t.Logf("%d rules, %d patterns, %d states, %d octets", len(set.Rules), len(texts), a.states, a.size())
+	a := automatonOf(t, e.match.texts)
+	t.Logf("%d rules, %d patterns, %d states, %d octets", len(set.Rules), len(e.match.texts), a.states, a.size())
 	if a.size() > 30<<20 {
 		t.Errorf("the automaton takes %d octets, more than 30 MB", a.size())
 	}
@@ -123,12 +119,8 @@ func TestAutomatonCost(t *testing.T) {
 // BenchmarkBuild: 100 ms are the bound.
 func BenchmarkBuild(b *testing.B) {
 	e := builtIn(b)
-	texts := make([]string, len(e.match.patterns))
-	for i, p := range e.match.patterns {
-		texts[i] = p.text
-	}
 	b.ReportAllocs()
 	for b.Loop() {
-		automatonOf(b, texts)
+		automatonOf(b, e.match.texts)
 	}
 }

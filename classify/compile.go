@@ -48,6 +48,9 @@ type rule struct {
 type matcher struct {
 	auto     *automaton
 	patterns []pattern
+	texts    []string   // of the patterns
+	setsOff  [2]idLists // rules that each pattern sets off, stock phrases apart
+	heads    [][]string // see pattern.heads
 	rules    []*rule
 	// always holds the rules without words that could set them off.
 	always [2][]int32
@@ -66,25 +69,38 @@ type tail struct {
 	rare        int // where in marker its rarest octet stands: the search begins there
 }
 
-// pattern is a phrase or token and its uses.
+// pattern is a phrase or token: what is asked where it occurs. It is kept small, for
+// texts hold patterns by the dozen and each is somewhere else in a long list.
 type pattern struct {
 	length   int32 // octets
 	runes    int32
 	provider int16 // provider whose reply it marks, -1 if none
 	wrapper  int16 // wrapper it is a marker of, -1 if none
 	witness  uint8
-	clause   uint8      // what it says of the clause that it stands in
-	place    bool       // its neighbours matter
-	heads    []string   // what may stand before it within a word: "e" before "mail"
-	word     bool       // begins with a letter or digit, and so begins a word
-	signs    bool       // holds a sign that addresses, hosts and URLs are never without
-	inWrap   bool       // names a marker, and so may occur in one
-	inTail   bool       // names a note behind the reply, and so may occur in one
-	inURL    bool       // a token: also matches within URLs, hosts and addresses
-	setsOff  bool       // is in rules
-	greets   bool       // addresses the reader
-	rules    [2][]int32 // rules that it sets off, stock phrases apart
-	text     string
+	clause   uint8  // what it says of the clause that it stands in
+	heads    uint16 // number of the list of what may stand before it within a word: "e" before "mail"
+	place    bool   // its neighbours matter
+	word     bool   // begins with a letter or digit, and so begins a word
+	signs    bool   // holds a sign that addresses, hosts and URLs are never without
+	inWrap   bool   // names a marker, and so may occur in one
+	inTail   bool   // names a note behind the reply, and so may occur in one
+	inURL    bool   // a token: also matches within URLs, hosts and addresses
+	setsOff  bool   // sets rules off
+	greets   bool   // addresses the reader
+}
+
+// idLists holds a list of numbers for each of many things, one behind the other.
+type idLists struct {
+	ends []uint32 // by thing
+	ids  []int32
+}
+
+func (l *idLists) of(thing int32) []int32 {
+	from := uint32(0)
+	if thing > 0 {
+		from = l.ends[thing-1]
+	}
+	return l.ids[from:l.ends[thing]]
 }
 
 // What a pattern bears witness to.
@@ -97,9 +113,13 @@ const (
 
 // compiler collects the patterns.
 type compiler struct {
-	m  *matcher
-	id map[patternKey]int32
+	m       *matcher
+	id      map[patternKey]int32
+	setsOff [2][]setOff
 }
+
+// setOff says that a pattern sets a rule off.
+type setOff struct{ pattern, rule int32 }
 
 type patternKey struct {
 	text  string
@@ -121,7 +141,8 @@ func (c *compiler) pattern(s string, in where) int32 {
 	if !ok {
 		id = int32(len(c.m.patterns))
 		c.id[k] = id
-		c.m.patterns = append(c.m.patterns, pattern{text: s, length: int32(len(s)),
+		c.m.texts = append(c.m.texts, s)
+		c.m.patterns = append(c.m.patterns, pattern{length: int32(len(s)),
 			runes: int32(utf8.RuneCountInString(s)), inURL: in == inURL, word: in == inWords && isAlnum(s[0]),
 			provider: -1, wrapper: -1})
 	}
@@ -155,8 +176,8 @@ func (c *compiler) clauseWords(list []string, what uint8) {
 
 // compile makes the matcher of a set. It fails where the set has too many phrases.
 func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
-	m := &matcher{}
-	c := compiler{m, map[patternKey]int32{}}
+	m := &matcher{heads: [][]string{nil}}
+	c := compiler{m: m, id: map[patternKey]int32{}}
 	reasons := map[string]rules.Reason{}
 	for _, r := range set.Reasons {
 		reasons[r.ID] = r
@@ -202,27 +223,23 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	for _, s := range set.Greetings {
 		m.patterns[c.pattern(s, inWords)].greets = true
 	}
-	m.sort()
+	c.sort()
 	markers := markerWords(set.Wrappers)
-	texts := make([]string, len(m.patterns))
-	for i := range m.patterns {
+	for i, text := range m.texts {
 		p := &m.patterns[i]
-		texts[i] = p.text
-		p.inTail = m.namesTail(p.text)
-		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(p.text, m) })
-		p.setsOff = len(p.rules[0])+len(p.rules[1]) > 0
-		for _, w := range set.Compounds {
-			if p.word && strings.HasPrefix(p.text, w.Tail) {
-				p.heads = append(p.heads, w.Head)
-			}
+		p.inTail = m.namesTail(text)
+		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(text, m) })
+		p.setsOff = len(m.setsOff[0].of(int32(i)))+len(m.setsOff[1].of(int32(i))) > 0
+		p.signs = strings.ContainsAny(text, ".@:")
+		if p.word {
+			p.heads = m.headsBefore(text, set.Compounds)
 		}
-		p.signs = strings.ContainsAny(p.text, ".@:")
 	}
 	for _, r := range m.rules {
 		r.inTail = m.namesTail(r.Regex)
 	}
 	var err error
-	if m.auto, err = newAutomaton(texts); err != nil {
+	if m.auto, err = newAutomaton(m.texts); err != nil {
 		return nil, fmt.Errorf("compiling rules: %w", err)
 	}
 	for i := range m.tails {
@@ -233,18 +250,19 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 
 // sort numbers the patterns anew, the longest first, so that the numbers found
 // in a text need only be sorted to be in that order.
-func (m *matcher) sort() {
+func (c *compiler) sort() {
+	m := c.m
 	order := make([]int32, len(m.patterns))
 	for i := range order {
 		order[i] = int32(i)
 	}
 	slices.SortStableFunc(order, func(a, b int32) int { return int(m.patterns[b].runes - m.patterns[a].runes) })
 	number := make([]int32, len(order))
-	sorted := make([]pattern, len(order))
+	patterns, texts := make([]pattern, len(order)), make([]string, len(order))
 	for to, from := range order {
-		number[from], sorted[to] = int32(to), m.patterns[from]
+		number[from], patterns[to], texts[to] = int32(to), m.patterns[from], m.texts[from]
 	}
-	m.patterns = sorted
+	m.patterns, m.texts = patterns, texts
 	for _, r := range m.rules {
 		for _, list := range [][]int32{r.any, r.all, r.none, r.near} {
 			for i, p := range list {
@@ -252,6 +270,35 @@ func (m *matcher) sort() {
 			}
 		}
 	}
+	for stock, pairs := range c.setsOff {
+		slices.SortStableFunc(pairs, func(a, b setOff) int { return int(number[a.pattern] - number[b.pattern]) })
+		l := &m.setsOff[stock]
+		l.ends, l.ids = make([]uint32, len(order)), make([]int32, len(pairs))
+		for i, p := range pairs {
+			l.ids[i] = p.rule
+			l.ends[number[p.pattern]] = uint32(i + 1)
+		}
+		for i := 1; i < len(l.ends); i++ {
+			l.ends[i] = max(l.ends[i], l.ends[i-1]) // of a pattern that sets none off
+		}
+	}
+}
+
+// headsBefore returns the number of the list of what may stand before a pattern
+// within a word.
+func (m *matcher) headsBefore(text string, compounds []rules.Compound) uint16 {
+	var heads []string
+	for _, w := range compounds {
+		if strings.HasPrefix(text, w.Tail) {
+			heads = append(heads, w.Head)
+		}
+	}
+	n := slices.IndexFunc(m.heads, func(known []string) bool { return slices.Equal(known, heads) })
+	if n < 0 {
+		n = len(m.heads)
+		m.heads = append(m.heads, heads)
+	}
+	return uint16(n)
 }
 
 // endOf is nil where a note has no end of its own.
@@ -347,7 +394,7 @@ func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers
 	}
 	stock := v.stock()
 	for _, p := range set {
-		c.m.patterns[p].rules[stock] = append(c.m.patterns[p].rules[stock], int32(i))
+		c.setsOff[stock] = append(c.setsOff[stock], setOff{p, int32(i)})
 	}
 	if len(set) == 0 {
 		c.m.always[stock] = append(c.m.always[stock], int32(i))

@@ -61,7 +61,7 @@ func (q *inquest) look(s scope, stock int) {
 		if !q.has(t, h, from) {
 			continue
 		}
-		for _, r := range m.patterns[h].rules[stock] {
+		for _, r := range m.setsOff[stock].of(h) {
 			if q.asked[r] != q.round {
 				q.try(m.rules[r], h, s, t, from)
 			}
@@ -142,18 +142,21 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	if !ok {
 		return
 	}
-	if len(r.Near) > 0 || r.kind == Hard && !r.Admin && longest >= 0 && t.guarded {
-		at, ok := q.placeOf(r, longest, t, from)
-		if !ok || r.kind == Hard && !r.Admin && q.elsewhere(t, int(at.from), int(at.to)) {
-			return
-		}
-	}
 	m := match{rule: r, scope: s, tier: t0, phrase: longest}
 	runes := int32(0)
 	if longest >= 0 {
 		runes = q.e.match.patterns[longest].runes
 	}
 	m.rank = rank(t0, r, runes)
+	if !q.wins(m) { // to look at the words around its phrase would be for nothing
+		return
+	}
+	if len(r.Near) > 0 || r.kind == Hard && !r.Admin && longest >= 0 && t.guarded {
+		at, ok := q.placeOf(r, longest, t, from)
+		if !ok || r.kind == Hard && !r.Admin && q.elsewhere(t, int(at.from), int(at.to)) {
+			return
+		}
+	}
 	if r.Pattern != nil {
 		q.pending = append(q.pending, m)
 		return

@@ -115,7 +115,7 @@ func (q *inquest) longest(list []int32, t *text, from int) int32 {
 
 // phrase quotes a pattern, without the space that marks the border of a word.
 func (q *inquest) phrase(id int32) string {
-	return fmt.Sprintf("%q", strings.TrimSpace(q.e.match.patterns[id].text))
+	return fmt.Sprintf("%q", strings.TrimSpace(q.e.match.texts[id]))
 }
 
 // textOf is the text of a scope, and where in it the scope begins.

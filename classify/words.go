@@ -14,8 +14,8 @@ func (t *text) withinWord(from int) bool {
 }
 
 // behindHead reports whether p, at norm[from:], is the second part of a compound.
-func (t *text) behindHead(p *pattern, from int) bool {
-	for _, head := range p.heads {
+func (m *matcher) behindHead(t *text, p *pattern, from int) bool {
+	for _, head := range m.heads[p.heads] {
 		if bytes.HasSuffix(t.norm[:from], []byte(head)) && !t.withinWord(from-len(head)) {
 			return true
 		}
