@@ -108,33 +108,52 @@ func (t *text) set(s string) {
 	norm[0], marks[0] = ' ', 0
 	n := 1
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
+		k := t.plain(norm, marks, n, s[i:])
+		i, n = i+k, n+k
+		switch {
+		case i == len(s):
+		case s[i] < utf8.RuneSelf: // one more space
+			t.shifted = true
+			i++
+		default:
 			_, size := utf8.DecodeRuneInString(s[i:])
 			width := t.rune(norm, marks, n, firstRune(s[i:]))
 			i += size
 			t.shifted = t.shifted || width != size
 			n += width
-			continue
 		}
-		i++
-		// What is rare branches, what is common does not.
-		l := fold[c]
-		if l&foldSpace != 0 && norm[n-1] == ' ' {
-			t.shifted = true
-			continue
-		}
-		if l&foldSign != 0 {
-			t.signs = append(t.signs, int32(n))
-		}
-		norm[n], marks[n] = byte(l), byte(l>>8)&markUpper
-		n++
 	}
 	if norm[n-1] != ' ' {
 		norm[n], marks[n] = ' ', 0
 		n++
 	}
 	t.norm, t.marks = norm[:n], marks[:n]
+}
+
+// plain writes the ASCII that s begins with to norm[n:], up to a space behind a space,
+// and returns how much that is. Each octet becomes one, so that no bound but the end
+// of s is looked at.
+func (t *text) plain(norm, marks []byte, n int, s string) int {
+	before := norm[n-1]
+	norm, marks = norm[n:][:len(s)], marks[n:][:len(s)]
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return i
+		}
+		// What is rare branches, what is common does not.
+		l := fold[c]
+		if l >= foldSpace {
+			if l&foldSign != 0 {
+				t.signs = append(t.signs, int32(n+i))
+			} else if before == ' ' {
+				return i
+			}
+		}
+		before = byte(l)
+		norm[i], marks[i] = before, byte(l>>8)&markUpper
+	}
+	return len(s)
 }
 
 // rune writes a character beyond ASCII to norm[n:] and returns its width there.
