@@ -1,10 +1,9 @@
-// Package mailbox finds mail on disk and hands it out one message at a time:
-// single messages (.eml), mbox files in all four dialects, Maildirs, folders of
-// any of these, and standard input.
+// Package mailbox reads mail on disk, one message at a time: single messages (.eml),
+// mbox files in all four dialects, Maildirs, folders of any of these, and standard
+// input.
 //
-// It streams: one message is in memory at a time, and of that at most
-// [Source.MaxOctets]. What cannot be read is a message with an error; the walk
-// goes on after it.
+// Only one message is in memory at a time, and at most [Source.MaxOctets] of it. What
+// cannot be read becomes a [Message] with an error, and reading goes on after it.
 package mailbox
 
 import (
@@ -24,21 +23,21 @@ import (
 // Stdin is the path that stands for standard input.
 const Stdin = "-"
 
-// DefaultMaxOctets is the bound on one message where a Source names none.
+// DefaultMaxOctets is the bound on one message if a Source sets none.
 const DefaultMaxOctets = 1 << 20
 
-// errEmpty is the error of a file that should hold a message and holds nothing.
+// errEmpty is the error for an empty file that should hold a message.
 var errEmpty = errors.New("the file is empty")
 
 // Message is one message of a mailbox, or the error in its place.
 type Message struct {
-	// Name is the path as given; for a message of an mbox, path#N, N from 1.
+	// Name is the path as given; for a message of an mbox it is path#N, N from 1.
 	Name string
 	// Raw is the message without mbox framing, cut at the Source's bound. It is
 	// valid until the next message is asked for.
 	Raw []byte
-	// Octets is how much of the file the message took, framing and the part
-	// beyond the bound included.
+	// Octets is how much of the file the message takes up, including framing
+	// and the part beyond the bound.
 	Octets int64
 	// Err says why the message, or the rest of the file, could not be read.
 	Err error
@@ -46,12 +45,12 @@ type Message struct {
 
 // Source reads mailboxes. The zero value is ready to use.
 type Source struct {
-	Stdin     io.Reader // what "-" reads; nil is os.Stdin
-	MaxOctets int       // octets kept of one message; 0 is DefaultMaxOctets
+	Stdin     io.Reader // what "-" reads; nil means os.Stdin
+	MaxOctets int       // octets kept of one message; 0 means DefaultMaxOctets
 }
 
-// Messages yields every message under the paths, in the order of the paths and,
-// within a folder, of the names.
+// Messages yields every message under the paths, in the order of the paths and, within a
+// folder, by name.
 func (s *Source) Messages(paths ...string) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		w := walker{src: s, yield: yield, max: s.MaxOctets}
@@ -62,9 +61,9 @@ func (s *Source) Messages(paths ...string) iter.Seq[Message] {
 	}
 }
 
-// Size adds up the octets of all files under the paths, which is what the
-// Octets of all messages add up to: the measure of a progress bar. Standard
-// input and what cannot be read count nothing.
+// Size returns the total size of all files under the paths, for a progress bar: the
+// Octets of all messages add up to it. Standard input and what cannot be read count
+// nothing.
 func (s *Source) Size(paths ...string) int64 {
 	w := walker{src: s, sizing: true, yield: func(Message) bool { return true }}
 	w.run(paths)
@@ -93,7 +92,7 @@ func (w *walker) run(paths []string) {
 
 // fail yields an error; like all methods here it reports whether to go on.
 func (w *walker) fail(name string, err error) bool {
-	// The path stands before the message wherever it is shown.
+	// Whoever shows the error shows the path before it.
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err
@@ -124,8 +123,8 @@ func (w *walker) path(path string) bool {
 	}
 }
 
-// folder reads a Maildir, or every file below a plain folder. Hidden files are
-// left alone, and so are links to folders, which could lead in a circle.
+// folder reads a Maildir, or every file below a plain folder. It skips hidden files, and
+// links to folders, which could lead in a circle.
 func (w *walker) folder(path string) bool {
 	entries, err := os.ReadDir(path)
 	if err != nil && !w.fail(path, err) {
@@ -151,7 +150,7 @@ func (w *walker) folder(path string) bool {
 			if !w.folder(name) {
 				return false
 			}
-		case hidden || maildir: // a Maildir's own files are its server's indexes
+		case hidden || maildir: // files directly in a Maildir are the server's indexes
 		case e.IsDir():
 			if !w.folder(name) {
 				return false
@@ -181,8 +180,8 @@ func (w *walker) maildirPart(path string) bool {
 	return true
 }
 
-// entry reads a file found in a folder. Unlike a path that the user names, a
-// pipe or a device there is passed over: reading it could wait for ever.
+// entry reads a file found in a folder. It skips pipes and devices, unless the user names
+// one: reading them could wait for ever.
 func (w *walker) entry(name string, single bool) bool {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -194,8 +193,8 @@ func (w *walker) entry(name string, single bool) bool {
 	return w.file(name, info, single)
 }
 
-// file reads one file. A file that must be one message, by its place in a
-// Maildir or its name, is never split at lines that begin with "From ".
+// file reads one file. A file in a Maildir (single), or one called .eml, is one message
+// and is never split at lines that begin with "From ".
 func (w *walker) file(name string, info fs.FileInfo, single bool) bool {
 	single = single || strings.EqualFold(filepath.Ext(name), ".eml")
 	if w.sizing {
@@ -212,7 +211,7 @@ func (w *walker) file(name string, info fs.FileInfo, single bool) bool {
 	return w.stream(name, f, single)
 }
 
-// stream reads one message or one mbox, whichever the first octets say it is.
+// stream reads one message or one mbox; the first octets tell which.
 func (w *walker) stream(name string, r io.Reader, single bool) bool {
 	if w.br == nil {
 		w.br = bufio.NewReaderSize(r, peekSize)
@@ -259,8 +258,8 @@ func (w *walker) stream(name string, r io.Reader, single bool) bool {
 
 // one reads the rest of the stream as one message.
 func (w *walker) one(name string, skipped int64) bool {
-	// QUIRK: mbox tools that split (procmail, formail, git) leave the "From "
-	// line, some quoted, at the head of a single message.
+	// QUIRK: tools that split mboxes (procmail, formail, git) leave the "From "
+	// line, sometimes quoted, at the head of a single message.
 	for _, prefix := range []string{"From ", ">From "} {
 		if head, _ := w.br.Peek(len(prefix)); string(head) == prefix {
 			n, err := discardLine(w.br)
@@ -294,8 +293,8 @@ func isMaildir(entries []fs.DirEntry) bool {
 	return parts == 2
 }
 
-// seekable returns r for reads at an offset, and where in the file it stands,
-// when it is a regular file; nil otherwise.
+// seekable returns r as an io.ReaderAt with its current offset if it is a regular file,
+// nil otherwise.
 func seekable(r io.Reader) (io.ReaderAt, int64) {
 	f, ok := r.(*os.File)
 	if !ok {

@@ -8,28 +8,28 @@ import (
 	"strconv"
 )
 
-// peekSize is how far ahead a stream that cannot seek is looked at to check a
-// Content-Length; in a pipe, a longer one is not trusted.
+// peekSize is how far ahead a stream that cannot seek is read to check a Content-Length.
+// A longer one in a pipe is not trusted.
 const peekSize = 64 << 10
 
 // mboxReader splits an mbox (RFC 4155, appendix A, and its older dialects).
-// The dialects are told apart message by message:
+// The dialect is found out for each message:
 //
 //   - mboxo and mboxrd end a message at a blank line before a "From " line and
 //     quote such lines in the text with ">" (mboxrd also those already quoted);
 //   - mboxcl and mboxcl2 give the length of the text in Content-Length, which
-//     is believed only when a message or the end of the file follows there;
-//     mboxcl2 quotes nothing, which shows when an unquoted line is within.
+//     is believed only if a message or the end of the file follows there;
+//     mboxcl2 does not quote, which an unquoted line in the text shows.
 type mboxReader struct {
 	br  *bufio.Reader
-	at  io.ReaderAt // the same stream, nil when it cannot seek
+	at  io.ReaderAt // the same stream, nil if it cannot seek
 	off int64       // offset in at of the next octet of br
 	max int
 	buf []byte
 
 	begun bool
 	done  bool
-	long  bool // the piece of line last read ended before its line did
+	long  bool // the last piece read ended before the end of its line
 }
 
 // next returns the next message without its "From " line, io.EOF after the last.
@@ -65,8 +65,8 @@ func (m *mboxReader) next() ([]byte, error) {
 	return m.buf, nil
 }
 
-// header reads up to and with the blank line, and returns the Content-Length,
-// -1 where there is none.
+// header reads the header with its blank line, and returns the Content-Length, -1 if
+// there is none.
 func (m *mboxReader) header() (length int64, err error) {
 	length = -1
 	for {
@@ -84,8 +84,8 @@ func (m *mboxReader) header() (length int64, err error) {
 	}
 }
 
-// ends reports whether the text can end after n more octets: there the file
-// ends or, past the blank line that parts messages, the next one begins.
+// ends reports whether the text can end after n more octets: the file ends there or,
+// after the blank line between messages, the next message begins.
 func (m *mboxReader) ends(n int64) bool {
 	const look = 16
 	if n > 1<<40 {
@@ -138,7 +138,7 @@ func (m *mboxReader) counted(n int64) error {
 			return err
 		}
 		if !isBlank && !m.long {
-			return nil // that was the next message's "From " line
+			return nil // this was the next message's "From " line
 		}
 	}
 }
@@ -162,8 +162,8 @@ func (m *mboxReader) scanned() error {
 	}
 }
 
-// line returns the next line with its line end, and whether it is blank. A line
-// longer than the reader's buffer comes in pieces, none of them blank.
+// line returns the next line with its line end, and whether it is blank. A line longer
+// than the reader's buffer comes in pieces, none of which counts as blank.
 func (m *mboxReader) line() (l []byte, isBlank bool, err error) {
 	l, err = m.br.ReadSlice('\n')
 	m.off += int64(len(l))
@@ -175,13 +175,13 @@ func (m *mboxReader) line() (l []byte, isBlank bool, err error) {
 	return l, isBlank, err
 }
 
-// keep adds to the message what still fits.
+// keep appends as much of b to the message as still fits.
 func (m *mboxReader) keep(b []byte) {
 	m.buf = append(m.buf, b[:min(len(b), m.max-len(m.buf))]...)
 }
 
-// dropBlank takes back the blank line that parts two messages. The one that
-// ends the header, at body, stays.
+// dropBlank removes the blank line between two messages from the end of the text. The
+// one that ends the header, before body, stays.
 func (m *mboxReader) dropBlank(body int) {
 	if len(m.buf) == m.max {
 		return
@@ -195,16 +195,16 @@ func (m *mboxReader) dropBlank(body int) {
 	}
 }
 
-// headerFollows reports whether a header field, or nothing, follows. Mail about
-// mail has lines in its text that look like a "From " line; few are followed by
-// a header.
+// headerFollows reports whether a header field, an empty line or the end follows. Mail
+// about mail may contain lines that look like a "From " line, but few of these are
+// followed by a header.
 func (m *mboxReader) headerFollows() bool {
 	peek, _ := m.br.Peek(80)
 	if len(peek) == 0 || peek[0] == '\n' || bytes.HasPrefix(peek, []byte("\r\n")) {
 		return true
 	}
 	if bytes.HasPrefix(peek, []byte(">From ")) {
-		return true // QUIRK: one mbox line over another, from old mail spools
+		return true // QUIRK: old mail spools have two such lines in a row
 	}
 	name, _, ok := bytes.Cut(peek, []byte(":"))
 	if !ok || len(name) == 0 {
@@ -218,8 +218,8 @@ func (m *mboxReader) headerFollows() bool {
 	return true
 }
 
-// isFromLine reports whether l has the form "From sender date": it tells a time
-// and a year, or is the sender alone, which some writers leave it at.
+// isFromLine reports whether l has the form "From sender date", with a time and a year,
+// or "From sender", which some programs write.
 func isFromLine(l []byte) bool {
 	rest, ok := bytes.CutPrefix(l, []byte("From "))
 	if !ok {
@@ -237,8 +237,9 @@ func isFromLine(l []byte) bool {
 	return hasTime && hasYear
 }
 
-// unquote takes one ">" from every quoted "From " line of b, in place, and
-// returns the new length. A text with such a line unquoted was not quoted.
+// unquote removes one ">" from every quoted "From " line of b, in place, and returns the
+// new length. If b has an unquoted "From " line, its writer does not quote, and b stays
+// as it is.
 func unquote(b []byte) int {
 	quoted := false
 	for l := range bytes.Lines(b) {
@@ -266,7 +267,7 @@ func isQuoted(l []byte) bool {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// cutFold is bytes.CutPrefix without regard to case; prefix is lower case.
+// cutFold is bytes.CutPrefix, ignoring case.
 func cutFold(b []byte, prefix string) ([]byte, bool) {
 	if len(b) < len(prefix) || !bytes.EqualFold(b[:len(prefix)], []byte(prefix)) {
 		return nil, false
@@ -274,8 +275,8 @@ func cutFold(b []byte, prefix string) ([]byte, bool) {
 	return b[len(prefix):], true
 }
 
-// skipBlank passes over a byte order mark and blank lines, and returns how many
-// octets they took.
+// skipBlank skips a byte order mark and blank lines, and returns how many octets that
+// were.
 func skipBlank(br *bufio.Reader) (n int64) {
 	if head, _ := br.Peek(3); string(head) == "\ufeff" {
 		br.Discard(3)
@@ -291,7 +292,7 @@ func skipBlank(br *bufio.Reader) (n int64) {
 	}
 }
 
-// discardLine passes over one line and returns its length.
+// discardLine skips one line and returns its length.
 func discardLine(br *bufio.Reader) (n int64, err error) {
 	for {
 		l, err := br.ReadSlice('\n')

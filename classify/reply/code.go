@@ -6,8 +6,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// ParseCode reads a reply code and nothing else: 4yz, 5yz, and those 2yz that
-// servers send (RFC 5321 section 4.2.3). 0 stands for anything else.
+// ParseCode reads a reply code and nothing else: 4yz, 5yz, and the 2yz that servers send
+// (RFC 5321 section 4.2.3). It returns 0 for anything else.
 func ParseCode[T ~string | ~[]byte](s T) int {
 	if len(s) != 3 || !isCode(s) {
 		return 0
@@ -15,12 +15,12 @@ func ParseCode[T ~string | ~[]byte](s T) int {
 	return number(s)
 }
 
-// LeadingCode returns the reply code that s begins with, 0 where it begins with
-// none. Beside those of [ParseCode] that may be 334 or 354, which a dialogue shows.
+// LeadingCode returns the reply code that s begins with, 0 if there is none. Beside the
+// codes of [ParseCode] it accepts 334 and 354, which appear in SMTP dialogues.
 //
-// What ends a code is the same wherever one may stand. A hyphen does not in
-// front of digits alone, as in "550-599" or "550-1234567": a range or a part of a
-// number, more likely than the first line of a reply whose words are a number.
+// The same characters end a code wherever it stands. A hyphen does, except before digits
+// alone, as in "550-599" or "550-1234567": that is more likely a range or a part of a
+// number than the first line of a reply whose text is a number.
 func LeadingCode[T ~string | ~[]byte](s T) int {
 	if len(s) < 3 || !isCode(s) && !isPrompt(s) || !endsCode(s, 3) {
 		return 0
@@ -28,8 +28,9 @@ func LeadingCode[T ~string | ~[]byte](s T) int {
 	return number(s)
 }
 
-// AnyCode reads a number of three digits from 200 and nothing else, also one that
-// no server should send: published tables hold some. 0 stands for anything else.
+// AnyCode reads a number of three digits from 200 up and nothing else. It also accepts
+// codes that no server should send, because published tables contain some. It returns 0
+// for anything else.
 func AnyCode[T ~string | ~[]byte](s T) int {
 	if len(s) != 3 || s[0] < '2' || !areDigits(s) {
 		return 0
@@ -47,8 +48,8 @@ func areDigits[T ~string | ~[]byte](s T) bool {
 	return ascii.IsDigit(s[0]) && ascii.IsDigit(s[1]) && ascii.IsDigit(s[2])
 }
 
-// isCode reports whether the three octets that s begins with may be a reply code:
-// of success, of transient or of permanent failure (RFC 5321 section 4.2.1).
+// isCode reports whether the first three octets of s may be a reply code for success,
+// transient failure or permanent failure (RFC 5321 section 4.2.1).
 func isCode[T ~string | ~[]byte](s T) bool {
 	if !areDigits(s) {
 		return false
@@ -65,7 +66,7 @@ func isCode[T ~string | ~[]byte](s T) bool {
 	return false
 }
 
-// isPrompt reports whether s begins with a code by which a server asks to go on.
+// isPrompt reports whether s begins with a code that asks the client for more: 334 or 354.
 func isPrompt[T ~string | ~[]byte](s T) bool {
 	return areDigits(s) && (number(s) == 334 || number(s) == 354)
 }
@@ -75,8 +76,8 @@ func endsCode[T ~string | ~[]byte](s T, i int) bool {
 	if i >= len(s) {
 		return true
 	}
-	if s[i] == '-' { // a line of many, not a range or a part of a telephone number
-		n := i + 1 // "550-5.7.1 …", "521-192.0.2.7 …"
+	if s[i] == '-' { // a line of a multiline reply, or a range, or part of a telephone number
+		n := i + 1 // "550-5.7.1 …" and "521-192.0.2.7 …" are replies
 		for n < len(s) && n < i+4 && ascii.IsDigit(s[n]) {
 			n++
 		}
@@ -85,8 +86,8 @@ func endsCode[T ~string | ~[]byte](s T, i int) bool {
 	return strings.IndexByte(" \t\r\n,;:.\"')]}>#(<[_*!|", s[i]) >= 0
 }
 
-// codePlace reports whether a reply code may stand at s[at], and whether that
-// place alone makes it one. A weak place needs an enhanced code to follow.
+// codePlace reports whether the reply code n may stand at s[at] (ok), and whether that
+// place alone makes it a code (strong). A weak place needs an enhanced code after it.
 func codePlace(s string, at, n int) (strong, ok bool) {
 	i := at
 	for i > 0 && (s[i-1] == ' ' || s[i-1] == '\t') {
@@ -98,12 +99,12 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 	c := s[i-1]
 	if i == at {
 		switch {
-		case c == ':' && (n == 587 || n == 465): // a port
+		case c == ':' && (n == 587 || n == 465): // the port of a submission server
 			return false, false
 		case strings.IndexByte("#([{:;=\"'<>|\n\r,", c) >= 0:
 			return c != ',', true
 		}
-		// Scripts without spaces: "邮件投递失败550 Mail content denied".
+		// Some languages have no spaces: "邮件投递失败550 Mail content denied".
 		return at+4 < len(s) && s[at+3] == ' ' && ascii.IsAlpha(s[at+4]), c >= 0x80
 	}
 	if strings.IndexByte("([{:;=\"'<>|\n\r", c) >= 0 {
@@ -122,12 +123,12 @@ func codePlace(s string, at, n int) (strong, ok bool) {
 	case "error", "code", "reply", "response", "smtp", "status":
 		return true, true
 	case "mail", "rcpt", "data", "bdat", "helo", "ehlo", "lhlo", "starttls", "quit", "closing", "dialing":
-		// QUIRK: "MAIL+RCPT 550 No such user": chasquid says after which command.
+		// QUIRK: "MAIL+RCPT 550 No such user": chasquid names the command that was refused.
 		return i < maxCommands && at+4 < len(s) && s[at+3] == ' ' && !ascii.IsDigit(s[at+4]), true
 	}
 	return false, true
 }
 
-// maxCommands is how far from the beginning the commands that were answered may
-// reach; farther on these are words.
+// maxCommands is how many octets at the beginning may hold SMTP commands; after them,
+// "mail" or "data" is an ordinary word.
 const maxCommands = 24

@@ -7,12 +7,12 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// Plain returns the plain form of a character, the same for the words of rules, of
-// notices and of replies: a quote, dash or space of typography as that of ASCII, a
-// full-width form as its ordinary one ("５５０：" is "550:"), a control character
-// as a space; -1 stands for a character without width, which says nothing.
+// Plain returns the plain form of a character, in which rules, notices and replies are
+// compared. Typographic quotes, dashes and spaces become those of ASCII, full-width forms
+// become ordinary ones ("５５０：" is "550:"), and control characters become spaces. It
+// returns -1 for a zero-width character, which is to be dropped.
 //
-// Letters keep what they are: addresses hold them. See [Lower] for these.
+// Letters do not change, because addresses contain them; see [Lower].
 func Plain(r rune) rune {
 	switch {
 	case r < utf8.RuneSelf:
@@ -40,8 +40,8 @@ func Plain(r rune) rune {
 	return r
 }
 
-// Lower returns a character as words are compared, whoever wrote them in capitals:
-// in lower case, and the dotless i of Turkish, whose capital is that of i, as i.
+// Lower returns a character in lower case, for comparing words. The dotless i of Turkish
+// becomes i, because both have the same capital letter.
 func Lower(r rune) rune {
 	if r == 0x131 {
 		return 'i'
@@ -49,8 +49,8 @@ func Lower(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-// plain returns s with every character in its plain form, s itself where all are.
-// What is no UTF-8 stays.
+// plain returns s with every character in its plain form; s itself if nothing changes.
+// Octets that are not UTF-8 stay.
 func plain(s string) string {
 	if ascii.Only(s) {
 		return s

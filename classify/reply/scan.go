@@ -11,20 +11,20 @@ import (
 type scan struct {
 	s string
 
-	first  int // first code seen; one that refuses is preferred
-	paired int // code that the chosen status stands beside, 0 where it stands alone
+	first  int // first code found; one of 400 or above is preferred
+	paired int // code beside the chosen status, 0 if there is none
 	status Status
 
-	prev     int // the number just before the present one, 0 if it was no code
-	prevEnd  int // where that number ends
-	prevWeak bool
+	prev     int  // the code just before the current number, 0 if there is none
+	prevEnd  int  // index of its end
+	prevWeak bool // its place alone does not make it a code, see codePlace
 
-	multi int  // where the first line of a reply of many lines begins, -1 if none does
-	blank bool // control characters, or two spaces in a row: text has to be folded
-	wide  bool // characters beyond ASCII
+	multi int  // index of the first line of a multiline reply, -1 if there is none
+	blank bool // there are control characters or two spaces in a row, so text must be folded
+	wide  bool // there are characters outside of ASCII
 }
 
-// code is the reply code that was found.
+// code returns the reply code that was found.
 func (sc *scan) code() int {
 	if sc.paired != 0 {
 		return sc.paired
@@ -76,7 +76,7 @@ func (sc *scan) run() {
 			end++
 		}
 		tok := s[i:end]
-		for tok[len(tok)-1] == '.' { // the end of a sentence
+		for tok[len(tok)-1] == '.' { // a full stop
 			tok = tok[:len(tok)-1]
 		}
 		switch after := i + len(tok); {
@@ -91,7 +91,7 @@ func (sc *scan) run() {
 	}
 }
 
-// number weighs a number that has the form of a reply code.
+// number considers a number that has the form of a reply code.
 func (sc *scan) number(tok string, at, after int) {
 	n := number(tok)
 	strong, ok := codePlace(sc.s, at, n)
@@ -113,11 +113,11 @@ func (sc *scan) accept(n, at, after int) {
 	}
 }
 
-// enhanced weighs a number that has the form of an enhanced status code.
+// enhanced considers a number that has the form of an enhanced status code.
 func (sc *scan) enhanced(st Status, at int) {
 	beside := sc.prev != 0 && onlyGlue(sc.s[sc.prevEnd:at])
 	if beside && sc.prevWeak {
-		// Words, then a code, then an enhanced code: the pair makes the code good.
+		// Words, a code, an enhanced code: being a pair makes the first a code.
 		if st.Class != 2 && sc.prev >= 400 {
 			sc.accept(sc.prev, sc.prevEnd-3, sc.prevEnd)
 		} else {
@@ -143,10 +143,10 @@ func (sc *scan) enhanced(st Status, at int) {
 	}
 }
 
-// standsAlone reports whether an enhanced code may stand at a place where no
-// reply code goes before it.
+// standsAlone reports whether an enhanced code may stand at s[at] without a reply code
+// before it.
 func (sc *scan) standsAlone(st Status, at int) bool {
-	if st.Subject > 7 { // RFC 3463 section 3 ends there
+	if st.Subject > 7 { // RFC 3463 section 3 defines no higher subject
 		return false
 	}
 	i := at
@@ -159,14 +159,14 @@ func (sc *scan) standsAlone(st Status, at int) bool {
 	switch c := sc.s[i-1]; {
 	case strings.IndexByte("#([{:;=\"'<>|\n\r,", c) >= 0:
 		return st.Class != 2 || i == at || sc.first == 0
-	case i == at: // glued to something else
+	case i == at: // part of another word
 		return false
 	case st.Class == 2:
 		return false
 	case sc.first != 0 && sc.first/100 != int(st.Class):
 		return false
 	}
-	// A version of some software ("version 5.1.1", "v 4.7.0").
+	// The version of a program ("version 5.1.1", "v 4.7.0").
 	switch strings.ToLower(lastWord(sc.s[:i])) {
 	case "version", "ver", "v", "release", "build", "section", "rfc":
 		return false
@@ -174,8 +174,8 @@ func (sc *scan) standsAlone(st Status, at int) bool {
 	return true
 }
 
-// onlyGlue reports whether nothing but signs stands between a reply code and
-// an enhanced code: "550-5.7.1", "550 #5.1.0", `421, "4.7.0"`.
+// onlyGlue reports whether s, which stands between a reply code and an enhanced code, is
+// only spaces and punctuation: "550-5.7.1", "550 #5.1.0", `421, "4.7.0"`.
 func onlyGlue(s string) bool {
 	if len(s) == 0 || len(s) > 6 {
 		return false

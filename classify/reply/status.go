@@ -8,17 +8,17 @@ import (
 )
 
 // Status is an enhanced mail system status code, class.subject.detail (RFC 3463
-// section 2). The zero Status is none.
+// section 2). The zero Status means that there is none.
 type Status struct {
 	Class   int16 // 2 success, 4 persistent transient failure, 5 permanent failure
 	Subject int16 // what the failure is about, 0 to 999: 1 the address, 2 the mailbox, 7 security or policy
 	Detail  int16 // 0 to 999, registered by RFC 5248; 0 is "other"
 }
 
-// ParseStatus reads class.subject.detail and nothing else. The zero Status
-// stands for what is none by RFC 3463 section 2: a class other than 2, 4 and 5,
-// a number of more than three digits or with a needless zero before it
-// ("5.01.1", which in replies is the beginning of a date more often).
+// ParseStatus reads class.subject.detail and nothing else. It returns the zero Status for
+// anything that RFC 3463 section 2 does not allow: a class other than 2, 4 and 5, a
+// number of more than three digits, or one with a leading zero ("5.01.1", which in
+// replies is more often the beginning of a date).
 func ParseStatus(s string) Status {
 	if len(s) < 5 || len(s) > 9 || s[1] != '.' || s[0] != '2' && s[0] != '4' && s[0] != '5' {
 		return Status{}
@@ -63,8 +63,8 @@ func (s Status) String() string {
 	return string(s.append(room[:0]))
 }
 
-// common holds the codes with the subjects of RFC 3463 section 3 and the details
-// that are registered, one behind the other.
+// common holds the codes with the subjects of RFC 3463 section 3 and all registered
+// details, one after another, so that String need not allocate.
 var common = func() string {
 	b := make([]byte, 0, 6*commonSubjects*commonDetails*commonWidth)
 	for i := range 6 * commonSubjects * commonDetails {
@@ -87,7 +87,7 @@ func (s Status) append(b []byte) []byte {
 	return strconv.AppendInt(b, int64(s.Detail), 10)
 }
 
-// MarshalText returns what String does: so a Status stands in JSON.
+// MarshalText returns the same as String; JSON uses it.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads what MarshalText writes. Anything else is an error.
@@ -98,29 +98,29 @@ func (s *Status) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Generic reports whether the code says no more than its class: X.0.0. So does
-// the zero Status.
+// Generic reports whether the code says no more than its class: X.0.0. It is true for the
+// zero Status as well.
 func (s Status) Generic() bool { return s.Subject == 0 && s.Detail == 0 }
 
-// Telling reports whether the code says what failed: it is none of success, nor
-// X.0.0, nor the zero Status.
+// Telling reports whether the code says what failed: it is not a success, X.0.0 or the
+// zero Status.
 func (s Status) Telling() bool { return s.rank() > rankGeneric }
 
-// Detailed reports whether the code tells a detail of a subject.
+// Detailed reports whether the code has both a subject and a detail.
 func (s Status) Detailed() bool { return s.rank() >= rankDetail }
 
-// TellsMore reports whether the code says more of a failure than another one: a
-// detail of a subject more than a subject, a subject more than "other" (RFC 3463
-// section 3.1), any more than success, which says nothing of one.
+// TellsMore reports whether the code says more about a failure than another code. A
+// detail of a subject says more than a subject alone, a subject more than "other"
+// (RFC 3463 section 3.1), and every failure more than a success.
 func (s Status) TellsMore(than Status) bool { return s.rank() > than.rank() }
 
-// rankGeneric is the rank of X.0.0, rankDetail that of a code which tells a detail.
+// rankGeneric is the rank of X.0.0, rankDetail that of a code with subject and detail.
 const (
 	rankGeneric = 2
 	rankDetail  = 5
 )
 
-// rank is how much a code tells, see TellsMore; 0 for the zero Status.
+// rank returns how much a code tells, see TellsMore; 0 for the zero Status.
 func (s Status) rank() int {
 	switch {
 	case s.Class == 0:
@@ -137,9 +137,9 @@ func (s Status) rank() int {
 	return rankDetail
 }
 
-// FindStatus returns the first enhanced code that stands in s, among words or
-// alone: so a Status field is read, which may have a comment (RFC 3464 section
-// 2.3.4). The zero Status stands for none.
+// FindStatus returns the first enhanced code in s, alone or among words; the zero Status
+// if there is none. It is for Status fields, which may have a comment (RFC 3464 section
+// 2.3.4).
 func FindStatus(s string) Status {
 	for i := 0; i < len(s); i++ {
 		if !ascii.IsDigit(s[i]) || i > 0 && (ascii.IsDigit(s[i-1]) || s[i-1] == '.') {
@@ -152,8 +152,8 @@ func FindStatus(s string) Status {
 	return Status{}
 }
 
-// LeadingStatus returns the enhanced code that s begins with, the zero Status
-// where it begins with none.
+// LeadingStatus returns the enhanced code that s begins with, the zero Status if there is
+// none.
 func LeadingStatus(s string) Status {
 	t := statusAt(s)
 	if t == "" || !endsStatus(s, len(t)) {
@@ -162,8 +162,8 @@ func LeadingStatus(s string) Status {
 	return ParseStatus(t)
 }
 
-// statusAt returns the enhanced code that s begins with as it is written, "" if
-// it does not. The end of a sentence is none of it.
+// statusAt returns the enhanced code that s begins with, as it is written, without a full
+// stop after it; "" if there is none.
 func statusAt(s string) string {
 	i := 0
 	for i < len(s) && (ascii.IsDigit(s[i]) || s[i] == '.') {
@@ -186,7 +186,7 @@ func endsStatus(s string, i int) bool {
 	switch c := s[i]; {
 	case c == '.':
 		return i+1 >= len(s) || s[i+1] == ' ' || s[i+1] == '.' || s[i+1] == '\n' || s[i+1] == '\r'
-	case c == '-': // "5.7.1-…" but no range
+	case c == '-': // "5.7.1-…", but not a range
 		return i+1 >= len(s) || !ascii.IsDigit(s[i+1])
 	case c >= 0x80:
 		return true

@@ -1,5 +1,5 @@
-// Package address reads mail addresses: bare ones out of fields, and all that stand
-// in running text.
+// Package address reads mail addresses: from the fields of a header, and in running
+// text.
 package address
 
 import (
@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Single returns the bare address of a field such as From that holds one, ""
-// if it holds none or several.
+// Single returns the bare address in a field such as From, "" if the field has none or
+// several.
 func Single(field string) string {
 	a := Bare(field)
 	if !IsMailbox(a) {
@@ -22,10 +22,10 @@ func Single(field string) string {
 	return a
 }
 
-// Bare takes comments, angle brackets, a display name, a source route
-// and quotation marks off an address (RFC 5322 section 3.4, RFC 5321 section
-// 4.1.2). What is no mailbox is returned without the trimmings only, and what is
-// one stays one: what looks like a trimming may be a part of it.
+// Bare removes comments, angle brackets, a display name, a source route and quotation
+// marks from an address (RFC 5322 section 3.4, RFC 5321 section 4.1.2). If s itself is a
+// mailbox and the rest would not be one, s is returned: what looks like an addition may
+// be part of the local part.
 func Bare(s string) string {
 	s = strings.TrimSpace(s)
 	if t := trim(s); IsMailbox(t) || !IsMailbox(s) {
@@ -36,7 +36,7 @@ func Bare(s string) string {
 
 func trim(s string) string {
 	if i := strings.LastIndexByte(s, '<'); i >= 0 && (s[0] != '"' || strings.HasSuffix(s, ">")) {
-		// QUIRK: "<user@example.com>" in a field that wants the bare form:
+		// QUIRK: "<user@example.com>" in a field that requires the bare form:
 		// McAfee, Bigfoot, Sendmail 8.8.
 		s = s[i+1:]
 		if j := strings.IndexByte(s, '>'); j >= 0 {
@@ -45,7 +45,7 @@ func trim(s string) string {
 	}
 	s = strings.TrimSpace(StripComments(s))
 	s = strings.TrimSuffix(s, ">")
-	// QUIRK: Exchange's and web forms' own prefixes, "SMTP:u@example.com".
+	// QUIRK: Exchange and web forms write prefixes, "SMTP:u@example.com".
 	for _, prefix := range []string{"mailto:", "smtp:"} {
 		if len(s) > len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
 			s = s[len(prefix):]
@@ -68,8 +68,8 @@ func trim(s string) string {
 	return s
 }
 
-// StripComments takes comments (RFC 5322 section 3.2.2) out. A quoted string
-// keeps its parentheses, an unbalanced comment ends with the text.
+// StripComments removes comments (RFC 5322 section 3.2.2). Parentheses in a
+// quoted-string stay; a comment that is not closed ends with the text.
 func StripComments(s string) string {
 	if strings.IndexByte(s, '(') < 0 {
 		return s
@@ -101,8 +101,8 @@ func StripComments(s string) string {
 	return string(b)
 }
 
-// IsMailbox reports whether s has the form local@domain. The domain need not
-// have a dot: hosts without one bounce as well.
+// IsMailbox reports whether s has the form local@domain. The domain need not have a dot:
+// mail to hosts without one bounces too.
 func IsMailbox(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	if at <= 0 || at == len(s)-1 || strings.ContainsFunc(s, unicode.IsControl) {

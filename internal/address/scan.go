@@ -8,26 +8,26 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// Place is where an address stands in a text.
+// Place is the place of an address in a text.
 type Place struct {
-	Start, End int  // the bare address
-	From, To   int  // with the brackets or quotation marks around it
-	Angle      bool // in angle brackets
+	Start, End int  // of the bare address
+	From, To   int  // including the brackets or quotation marks around it
+	Angle      bool // it is in angle brackets
 }
 
-// Longest local part and domain that are taken for one (RFC 5321 section
-// 4.5.3.1 has 64 and 255; VERP and X.400 addresses are longer in the wild).
+// The longest local part and domain that are recognised. RFC 5321 section 4.5.3.1 has 64
+// and 255; VERP and X.400 addresses in the wild are longer.
 const (
 	MaxLocalPart = 256
 	MaxDomain    = 255
 	maxEscaped   = 4 // quotation marks within a quoted local part
 )
 
-// In finds the addresses in text, in their order. Every "@" is looked at once, and
-// at no more around it than an address may have.
+// In finds the addresses in text, in order. It looks at every "@" once, and around it at
+// no more than the length of an address.
 func In(text []byte) iter.Seq[Place] {
 	return func(yield func(Place) bool) {
-		for last := 0; ; { // nothing before it belongs to the next address
+		for last := 0; ; { // the end of the last address: the next one begins after it
 			p, ok := next(text, last)
 			if !ok || !yield(p) {
 				return
@@ -66,9 +66,9 @@ func next(text []byte, last int) (Place, bool) {
 	return Place{}, false
 }
 
-// inURL reports whether an address that begins at text[start] would be part of
-// a URL: http://host/path?user@example.com. Between the two stand only signs
-// that a URL may have and a local part may not.
+// inURL reports whether an address that begins at text[start] is part of a URL, as in
+// http://host/path?user@example.com: no space, angle bracket, quotation mark or
+// parenthesis stands between "://" and the address.
 func inURL(text []byte, from, start int) bool {
 	from = max(from, start-MaxLocalPart)
 	for i := start; i > from; i-- {
@@ -103,7 +103,7 @@ func localStart(text []byte, from, at int) int {
 	for i > from && isAtext(text[i-1]) {
 		i--
 	}
-	if i > from && text[i-1] >= 0x80 { // RFC 6531: only where the bracket shows how much belongs to it
+	if i > from && text[i-1] >= 0x80 { // RFC 6531: only if a bracket shows where it begins
 		for j := i; j > from; j-- {
 			if text[j-1] == '<' {
 				return j
@@ -119,7 +119,7 @@ func localStart(text []byte, from, at int) int {
 		}
 		i++
 	}
-	// QUIRK: "dda:SMTP=u@example.com": Exchange 5.5, see isHeading.
+	// QUIRK: "dda:SMTP=u@example.com": Exchange 5.5, see notice.isHeading.
 	if i > from && text[i-1] == ':' && at-i > 5 && ascii.EqualFold(text[i:i+5], "smtp=") {
 		i += 5
 	}
@@ -138,8 +138,8 @@ var atext = func() (t [256]bool) {
 	return t
 }()
 
-// domainEnd returns where the domain that begins at text[at] ends, at if
-// there is none.
+// domainEnd returns where the domain that begins at text[at] ends, or at if there is no
+// domain.
 func domainEnd(text []byte, at int) int {
 	limit := min(len(text), at+MaxDomain)
 	if at < limit && text[at] == '[' { // address literal
