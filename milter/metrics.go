@@ -25,11 +25,12 @@ const (
 	stageSession   = "session"   // a session panicked and was closed
 	stageListen    = "listen"    // a socket was lost
 	stageReload    = "reload"    // a new configuration was refused
+	stageRecord    = "record"    // what a message reports could not be recorded; it passed
 	stageLog       = "log"       // a line of the log could not be written
 )
 
 var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageTimeout, stageWrite,
-	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload, stageLog}
+	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload, stageRecord, stageLog}
 
 // Why a connection was refused: label reason of sessions_refused_total.
 const (

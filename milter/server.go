@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -40,6 +41,7 @@ type Server struct {
 	turns    *turns // bounds the inspections at a time
 	written  *written
 	recorder Recorder     // nil for none
+	host     string       // the name of this machine
 	stopping atomic.Bool  // Shutdown was called; mail is still served
 	draining atomic.Bool  // sessions are being ended
 	progress atomic.Int64 // messages in progress
@@ -80,6 +82,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 
 		recorder: rec,
 	}
+	s.host, _ = os.Hostname() // "" if the kernel does not tell
 	s.use(newState(cfg, rules))
 	m.reload(nil)
 	return s, nil

@@ -71,6 +71,7 @@ func bounce(rcpts ...string) classify.Result {
 type testServer struct {
 	*Server
 	insp *fakeInspector
+	rec  *fakeRecorder
 	path string
 	log  *logBuffer
 	lvl  slog.LevelVar // of log, warnings unless changed
@@ -120,10 +121,10 @@ func start(t testing.TB, change func(*Config)) *testServer {
 	if change != nil {
 		change(&cfg)
 	}
-	ts := &testServer{insp: &fakeInspector{}, path: cfg.Listen[0].Address, log: &logBuffer{}, done: make(chan error, 1)}
+	ts := &testServer{insp: &fakeInspector{}, rec: &fakeRecorder{}, path: cfg.Listen[0].Address, log: &logBuffer{}, done: make(chan error, 1)}
 	ts.lvl.Set(slog.LevelWarn)
 	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: &ts.lvl}))
-	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{Version: "1.0"}), log, nil)
+	s, err := New(cfg, ts.rules(), NewMetrics(prometheus.NewRegistry(), Build{Version: "1.0"}), log, ts.rec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,6 +222,9 @@ func (s *session) messageEnd() {
 		return
 	}
 	if s.change(add) {
+		if inspected && s.conn.broken == nil {
+			s.record(&res)
+		}
 		s.conn.answer(gomilter.RespAccept)
 	}
 	s.count(kind)

@@ -1,0 +1,107 @@
+package event
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
+)
+
+// Envelope is what is known of a message beside what it reports.
+type Envelope struct {
+	Time    time.Time
+	Source  Source
+	Host    string
+	QueueID string
+	Client  string
+	From    string
+	To      []string
+	VERP    string // decoded from To, as Token
+	Token   string
+}
+
+// Bounds on what a stranger wrote, in octets.
+const (
+	maxValue = 512
+
+	// maxDetails bounds what the records of one message say beside their verdicts,
+	// all together: a message names many recipients and is short, but what is said of
+	// all of them stands in each record.
+	maxDetails = 512 << 10
+	maxInShort = 200 // of a reply, when they are used up
+)
+
+// Build makes the records of what a message reports: one for each recipient, or one where
+// none is known. Ordinary mail has none. The records share what is not their own, such as
+// EnvelopeTo.
+func Build(res *classify.Result, env Envelope) []Record {
+	if res.Kind == dsn.KindNone || res.Kind == "" {
+		return nil
+	}
+	all := Record{
+		V: Version, Time: Time{env.Time}, Source: env.Source, Host: env.Host,
+		QueueID: clean(env.QueueID), Client: clean(env.Client), EnvelopeFrom: clean(env.From),
+		EnvelopeTo: make([]string, len(env.To)),
+		Kind:       res.Kind, VERP: clean(env.VERP), Token: clean(env.Token),
+	}
+	shared := 0
+	for i, to := range env.To {
+		all.EnvelopeTo[i] = clean(to)
+		shared += len(all.EnvelopeTo[i])
+	}
+	rcpts := res.Recipients
+	if len(rcpts) == 0 {
+		rcpts = make([]classify.Recipient, 1)
+	}
+	records := make([]Record, len(rcpts))
+	left := maxDetails
+	for i := range rcpts {
+		r := &records[i]
+		*r = all
+		r.ID = NewID(env.Time)
+		r.Recipient = rcpts[i]
+		for _, s := range []*string{&r.Address, &r.Original, &r.Status, &r.RemoteMTA} {
+			*s = clean(*s)
+		}
+		if left -= shared + len(r.Diagnostic); left < 0 {
+			r.Diagnostic = cut(r.Diagnostic, maxInShort)
+			r.EnvelopeTo = r.EnvelopeTo[:min(len(r.EnvelopeTo), 1)]
+			r.Returned.Headers = nil
+		}
+		r.Diagnostic = printable(r.Diagnostic)
+	}
+	return records
+}
+
+// clean bounds a value and takes out what could not stand in a line of text.
+func clean(s string) string { return printable(cut(s, maxValue)) }
+
+// cut cuts a string to so many octets, at the beginning of a character.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+// printable takes control characters out, those of the second set (U+0080 to U+009F) too,
+// and the ends of lines and paragraphs of Unicode.
+func printable(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	bad := func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+	if strings.IndexFunc(s, bad) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if bad(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
