@@ -123,22 +123,17 @@ func plain(err error) string {
 // Build makes a set of the data in fsys (laid out as this folder is) and of an
 // administrator's files.
 func Build(fsys fs.FS, admin []File) (*Set, Problems) {
-	b := &builder{set: &Set{}, hash: sha256.New()}
+	b := &builder{set: &Set{}, hash: sha256.New(), signs: map[string]map[string]sign{"mx": {}, "reply": {}, "reporting": {}}}
 	b.reasons(b.read(fsys, "reasons.toml"))
 	b.advice(b.read(fsys, "advice.toml"))
-	b.providers(b.read(fsys, "providers.toml"))
+	for _, f := range b.folder(fsys, "providers") {
+		b.providers(f)
+	}
 	b.wrappers(b.read(fsys, "wrappers.toml"))
 	b.codes(fsys)
 	shared := b.read(fsys, "lists.toml")
 	b.sharedLists(shared)
-	names, err := fs.Glob(fsys, "text/*.toml")
-	if err != nil {
-		b.complain("text", 0, "%s", plain(err))
-	}
-	var files []File
-	for _, name := range names {
-		files = append(files, b.read(fsys, name))
-	}
+	files := b.folder(fsys, "text")
 	builtIn := len(files)
 	for _, f := range admin {
 		b.hash.Write([]byte(f.Name))
@@ -167,6 +162,19 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	b.set.Version = hex.EncodeToString(b.hash.Sum(nil))[:12]
 	b.problems.Sort()
 	return b.set, b.problems
+}
+
+// folder reads the files of a folder in the order of their names.
+func (b *builder) folder(fsys fs.FS, name string) []File {
+	names, err := fs.Glob(fsys, name+"/*.toml")
+	if err != nil {
+		b.complain(name, 0, "%s", plain(err))
+	}
+	var files []File
+	for _, name := range names {
+		files = append(files, b.read(fsys, name))
+	}
+	return files
 }
 
 func (b *builder) read(fsys fs.FS, name string) File {

@@ -27,11 +27,10 @@ const maxOwnProviders = 100
 // minReplyWord is how short a word of a reply may be that tells a provider.
 const minReplyWord = 4
 
-// providers reads the built-in providers.
+// providers reads a file of built-in providers.
 func (b *builder) providers(f File) {
 	var data struct{ Provider []providerText }
 	b.decode(f, &data)
-	b.signs = map[string]map[string]sign{"mx": {}, "reply": {}, "reporting": {}}
 	b.addProviders(f, data.Provider)
 }
 

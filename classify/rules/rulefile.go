@@ -119,7 +119,7 @@ func (b *builder) ownOnly(f File, data *ruleFile) {
 	case teaches > 0:
 		b.complain(f.Name, int(teaches), "built-in formats and cues stand in classify/dsn/notice/data")
 	case len(data.Provider) > 0:
-		b.complain(f.Name, int(data.Provider[0].Line), "built-in providers stand in providers.toml")
+		b.complain(f.Name, int(data.Provider[0].Line), "built-in providers belong into the folder providers")
 	}
 }
 

@@ -12,7 +12,7 @@
 //
 //	reasons.toml      the reasons, with category, type, meaning and advice
 //	advice.toml       what is said beside that, for every reason alike
-//	providers.toml    who refuses mail: MX suffixes and words of their replies
+//	providers/*.toml  who refuses mail: MX suffixes and words of their replies
 //	wrappers.toml     where a quoted reply begins, and which words name whom
 //	lists.toml        phrases that several rules have in common
 //	text/*.toml       the text rules
@@ -29,13 +29,13 @@ import (
 	"slices"
 )
 
-//go:embed reasons.toml advice.toml providers.toml wrappers.toml lists.toml text/*.toml codes/*.tsv
+//go:embed reasons.toml advice.toml providers/*.toml wrappers.toml lists.toml text/*.toml codes/*.tsv
 var embedded embed.FS
 
 // Unknown is the reason that says nothing; its category is "unclassified".
 const Unknown = "unknown"
 
-// OtherProvider names every provider that providers.toml does not.
+// OtherProvider names every provider that has no name of its own.
 const OtherProvider = "other"
 
 // Reason is one thing that can have happened.
