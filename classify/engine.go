@@ -8,6 +8,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
 // Options choose what an [Engine] judges by.
@@ -123,7 +124,7 @@ func (e *Engine) begin(ev *Evidence) *inquest {
 }
 
 func (e *Engine) end(q *inquest) {
-	q.ev, q.work, q.last = nil, nil, judged{}
+	q.ev, q.work, q.budget, q.last = nil, nil, work.Budget{}, judged{}
 	q.replyOf, q.replyRead, q.noticeOf, q.noticeRead = "", false, "", false
 	q.explains, q.incomplete = false, false
 	for i := range q.seenTexts {

@@ -25,7 +25,8 @@ type inquest struct {
 	e  *Engine
 	ev *Evidence
 
-	work       *work.Budget
+	work       *work.Budget // nil, or budget
+	budget     work.Budget
 	incomplete bool // the work was spent before all that is known was read
 	unread     bool // or before the reply was
 

@@ -29,7 +29,8 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 	author := dsn.Address(rep.Returned.From)
 	q := e.inquest()
 	defer e.end(q)
-	q.work, q.incomplete = work.New(ctx, e.limits.Work-rep.Work), rep.Spent
+	q.budget = *work.New(ctx, e.limits.Work-rep.Work)
+	q.work, q.incomplete = &q.budget, rep.Spent
 	for i := range rep.Recipients {
 		if ctx.Err() != nil {
 			break

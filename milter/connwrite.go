@@ -36,11 +36,11 @@ func (c *conn) answer(r gomilter.Response) {
 // modify asks the MTA to change a header field; an empty value deletes it. It returns
 // false if nothing can be sent any more.
 func (c *conn) modify(code gomilter.ModifyActCode, index int, name, value string) bool {
-	data := make([]byte, 0, 4+len(name)+1+len(value)+1)
-	data = binary.BigEndian.AppendUint32(data, uint32(index))
-	data = append(append(data, name...), 0)
-	data = append(append(data, value...), 0)
-	c.answer(gomilter.NewResponse(byte(code), data))
+	c.reply = binary.BigEndian.AppendUint32(c.reply, uint32(1+4+len(name)+1+len(value)+1))
+	c.reply = binary.BigEndian.AppendUint32(append(c.reply, byte(code)), uint32(index))
+	c.reply = append(append(c.reply, name...), 0)
+	c.reply = append(append(c.reply, value...), 0)
+	c.spill()
 	return c.broken == nil
 }
 

@@ -2,8 +2,6 @@ package milter
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"hash"
 	"unicode/utf8"
 )
 
@@ -60,7 +58,7 @@ type forged struct {
 	left     int       // of these, fields whose deletion would be too much work
 	work     int       // of all deletions, in the units of maxDeletionWork
 	n        []int     // how many fields to delete, from the first one on, by index in ownNames
-	sum      hash.Hash // of names and values, to recognise what we wrote
+	sum      *fieldSum // of names and values, to recognise what we wrote
 }
 
 // add counts a field whose name has the index place in own. Before it came so many
@@ -71,10 +69,10 @@ func (f *forged) add(own *ownNames, place int, value []byte, octets, lines int) 
 		f.verdicts++
 	}
 	if f.sum == nil {
-		f.sum = sha256.New()
+		f.sum = newFieldSum()
 	}
 	if f.count <= maxTags {
-		addToSum(f.sum, own.names[place], value)
+		f.sum.add(own.names[place], value)
 	}
 	cost := octets + lines*lineWork
 	if f.work+cost > maxDeletionWork {

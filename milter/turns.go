@@ -208,7 +208,8 @@ type slot struct {
 	scratch []byte
 
 	mu     sync.Mutex
-	who    asker // of the running inspection, nil if there is none
+	who    asker           // of the running inspection, nil if there is none
+	ctx    context.Context // of the inspections, until one is cancelled
 	cancel context.CancelCauseFunc
 	begun  time.Time
 	used   bool // an inspection began since the last look
@@ -217,9 +218,12 @@ type slot struct {
 // begin begins an inspection. Its context ends when the asker has hung up or the time is
 // up.
 func (s *slot) begin(who asker) context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
 	s.mu.Lock()
-	s.who, s.cancel, s.begun, s.used = who, cancel, time.Now(), true
+	if s.ctx == nil || s.ctx.Err() != nil {
+		s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	}
+	ctx := s.ctx
+	s.who, s.begun, s.used = who, time.Now(), true
 	s.mu.Unlock()
 	if t := s.turns; !t.looking.Load() && t.looking.CompareAndSwap(false, true) {
 		go t.lookAfter()
@@ -232,7 +236,6 @@ func (s *slot) end() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.who = nil
-	s.cancel(nil)
 	return time.Since(s.begun)
 }
 

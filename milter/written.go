@@ -25,29 +25,50 @@ const (
 // mark is a hash of the fields that we put on one message and of its Message-ID.
 type mark [16]byte
 
-// addToSum adds a field to the hash of a message's fields. It leaves white space out,
-// because a filter may fold the field differently.
-func addToSum(sum hash.Hash, name string, value []byte) {
-	sum.Write([]byte(name))
-	sum.Write([]byte{0})
-	for len(value) > 0 {
-		n := 0
-		for n < len(value) && value[n] > ' ' {
-			n++
-		}
-		sum.Write(value[:n])
-		for n < len(value) && value[n] <= ' ' {
-			n++
-		}
-		value = value[n:]
-	}
-	sum.Write([]byte{0})
+// fieldSum is a hash of the fields of a message.
+type fieldSum struct {
+	hash hash.Hash
+	buf  []byte // what goes into hash next: to hand it over in small pieces would allocate each
 }
 
-// markOf completes the hash of a message's fields. id is the hash of its Message-ID, 0
-// for a message that had none when we saw it; the MTA may have added one since.
-func markOf(sum hash.Hash, id uint64) mark {
-	whole := sha256.Sum256(binary.BigEndian.AppendUint64(sum.Sum(nil), id))
+func newFieldSum() *fieldSum { return &fieldSum{hash: sha256.New()} }
+
+// reset forgets all fields.
+func (s *fieldSum) reset() {
+	s.hash.Reset()
+	s.buf = s.buf[:0]
+}
+
+// add adds a field. It leaves white space out, because a filter may fold the field
+// differently.
+func (s *fieldSum) add(name string, value []byte) {
+	s.buf = append(append(s.buf, name...), 0)
+	for _, c := range value {
+		if c > ' ' {
+			s.buf = append(s.buf, c)
+		}
+		if len(s.buf) >= maxPiece {
+			s.hand()
+		}
+	}
+	s.buf = append(s.buf, 0)
+	s.hand()
+}
+
+// maxPiece bounds buf: a header field may be long.
+const maxPiece = 1 << 10
+
+func (s *fieldSum) hand() {
+	s.hash.Write(s.buf)
+	s.buf = s.buf[:0]
+}
+
+// mark completes the hash. id is the hash of the message's Message-ID, 0 for a message
+// that had none when we saw it; the MTA may have added one since.
+func (s *fieldSum) mark(id uint64) mark {
+	s.buf = binary.BigEndian.AppendUint64(s.hash.Sum(s.buf[:0]), id)
+	whole := sha256.Sum256(s.buf)
+	s.buf = s.buf[:0]
 	return mark(whole[:len(mark{})])
 }
 
@@ -56,13 +77,14 @@ type written struct {
 	seed maphash.Seed // for hashes of Message-IDs, so that nobody outside can compute one
 
 	mu    sync.Mutex
+	sum   *fieldSum // of the fields that are noted
 	at    map[mark]time.Time
 	order [maxWritten]mark // a ring; next is the index of the oldest
 	next  int
 }
 
 func newWritten() *written {
-	return &written{seed: maphash.MakeSeed(), at: map[mark]time.Time{}}
+	return &written{seed: maphash.MakeSeed(), sum: newFieldSum(), at: map[mark]time.Time{}}
 }
 
 // id returns the hash of a Message-ID, never 0.
@@ -70,13 +92,13 @@ func (w *written) id(value []byte) uint64 { return maphash.Bytes(w.seed, value) 
 
 // note remembers the fields that we wrote on a message with this id.
 func (w *written) note(fields []field, id uint64, now time.Time) {
-	sum := sha256.New()
-	for _, f := range fields {
-		addToSum(sum, f.name, []byte(f.value))
-	}
-	m := markOf(sum, id)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.sum.reset()
+	for _, f := range fields {
+		w.sum.add(f.name, []byte(f.value))
+	}
+	m := w.sum.mark(id)
 	if _, ok := w.at[m]; !ok {
 		delete(w.at, w.order[w.next])
 		w.order[w.next] = m
@@ -86,11 +108,11 @@ func (w *written) note(fields []field, id uint64, now time.Time) {
 }
 
 // knows reports whether a message has exactly the fields that we wrote.
-func (w *written) knows(sum hash.Hash, id uint64, now time.Time) bool {
+func (w *written) knows(sum *fieldSum, id uint64, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range [...]uint64{id, 0} {
-		if at, ok := w.at[markOf(sum, id)]; ok && now.Sub(at) < writtenAge {
+		if at, ok := w.at[sum.mark(id)]; ok && now.Sub(at) < writtenAge {
 			return true
 		}
 	}
