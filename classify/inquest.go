@@ -6,6 +6,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/classify/rules"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -231,7 +232,7 @@ func (q *inquest) codes(inner, whole reply.Reply) {
 		q.code = ev.SMTPCode
 	}
 	if norm := q.reply.norm; q.code == 0 && len(norm) == len(" 550 ") {
-		q.code = reply.AnyCode(norm[1:4]) // the published table holds some that no server should send
+		q.code = rules.AnyCode(string(norm[1:4])) // the published table holds some that no server should send
 	}
 	q.status = inner.Status
 	switch {

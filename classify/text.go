@@ -4,7 +4,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
 // maxText bounds the octets of one text that are judged. Of a longer one the
@@ -69,12 +69,12 @@ func bounded(s string) string {
 	return s[:maxText-maxTail] + " " + s[len(s)-maxTail:]
 }
 
-// fold is the plain form of ASCII in lower case, see [reply.Plain]. The upper half
+// folded is the plain form of ASCII in lower case, see [fold.Plain]. The upper half
 // of an entry holds flags, of which markUpper goes to the marks.
-var fold = func() (t [128]uint16) {
+var folded = func() (t [128]uint16) {
 	for c := range t {
-		plain := reply.Plain(rune(c))
-		t[c] = uint16(reply.Lower(plain))
+		plain := fold.Plain(rune(c))
+		t[c] = uint16(fold.Lower(plain))
 		switch {
 		case 'A' <= c && c <= 'Z':
 			t[c] |= foldUpper
@@ -142,7 +142,7 @@ func (t *text) plain(norm, marks []byte, n int, s string) int {
 			return i
 		}
 		// What is rare branches, what is common does not.
-		l := fold[c]
+		l := folded[c]
 		if l >= foldSpace {
 			if l&foldSign != 0 {
 				t.signs = append(t.signs, int32(n+i))
@@ -158,12 +158,12 @@ func (t *text) plain(norm, marks []byte, n int, s string) int {
 
 // rune writes a character beyond ASCII to norm[n:] and returns its width there.
 func (t *text) rune(norm, marks []byte, n int, r rune) int {
-	plain := reply.Plain(r)
+	plain := fold.Plain(r)
 	switch {
 	case plain < 0:
 		return 0
 	case plain < utf8.RuneSelf:
-		l := fold[plain]
+		l := folded[plain]
 		if l&foldSpace != 0 && norm[n-1] == ' ' {
 			return 0
 		}
@@ -173,7 +173,7 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 		norm[n], marks[n] = byte(l), byte(l>>8)&markUpper
 		return 1
 	}
-	low := reply.Lower(plain)
+	low := fold.Lower(plain)
 	width := utf8.EncodeRune(norm[n:n+utf8.UTFMax], low)
 	mark := byte(0)
 	if low != plain && !unicode.IsLower(plain) {
@@ -200,7 +200,7 @@ func normal(s string) string {
 	return string(t.norm[min(from, to):to])
 }
 
-func isSpace(c byte) bool { return c < utf8.RuneSelf && fold[c]&foldSpace != 0 }
+func isSpace(c byte) bool { return c < utf8.RuneSelf && folded[c]&foldSpace != 0 }
 
 // sourceOffset returns where in s, from which the text was set, norm[at]
 // comes from.
@@ -218,10 +218,10 @@ func (t *text) sourceOffset(s string, at int) int {
 			_, size = utf8.DecodeRuneInString(s[i:])
 			one.signs = one.signs[:0]
 			width = one.rune(room[:], marks[:], 1, firstRune(s[i:]))
-		} else if fold[c]&foldSpace != 0 && room[0] == ' ' {
+		} else if folded[c]&foldSpace != 0 && room[0] == ' ' {
 			width = 0
 		} else {
-			room[1] = byte(fold[c])
+			room[1] = byte(folded[c])
 		}
 		if width > 0 {
 			if n >= at {

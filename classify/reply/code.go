@@ -28,16 +28,6 @@ func LeadingCode[T ~string | ~[]byte](s T) int {
 	return number(s)
 }
 
-// AnyCode reads a number of three digits from 200 up and nothing else. It also accepts
-// codes that no server should send, because published tables contain some. It returns 0
-// for anything else.
-func AnyCode[T ~string | ~[]byte](s T) int {
-	if len(s) != 3 || s[0] < '2' || !areDigits(s) {
-		return 0
-	}
-	return number(s)
-}
-
 // number reads the three digits that s begins with.
 func number[T ~string | ~[]byte](s T) int {
 	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')

@@ -37,11 +37,11 @@ func TestCodesAgree(t *testing.T) {
 }
 
 func TestCodesAlone(t *testing.T) {
-	for s, want := range map[string][2]int{
-		"550": {550, 550}, "250": {250, 250}, "260": {0, 260}, "354": {0, 354}, "701": {0, 701}, "999": {0, 999},
-		"": {}, "55": {}, "5500": {}, "0550": {}, "+55": {}, "550 ": {}, "-550": {}, "5x0": {}, "100": {}, "099": {},
+	for s, want := range map[string]int{
+		"550": 550, "250": 250, "260": 0, "354": 0, "701": 0, "999": 0,
+		"": 0, "55": 0, "5500": 0, "0550": 0, "+55": 0, "550 ": 0, "-550": 0, "5x0": 0, "100": 0, "099": 0,
 	} {
-		if got := [2]int{ParseCode(s), AnyCode(s)}; got != want {
+		if got := ParseCode(s); got != want {
 			t.Errorf("%q: %d, want %d", s, got, want)
 		}
 	}

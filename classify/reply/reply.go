@@ -36,7 +36,7 @@ type Reply struct {
 // server's reply into one of their own.
 //
 // Digits in addresses, in longer dotted numbers and in versions are not codes.
-// Full-width digits and typographic spaces count as plain ones (see [Plain]): "５５０",
+// Full-width digits and typographic spaces count as plain ones: "５５０",
 // "550 5.1.1". Parse allocates only if Text or the plain form differs from s.
 func Parse(s string) Reply {
 	sc := scan{s: s, multi: -1}

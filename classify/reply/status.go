@@ -153,7 +153,7 @@ func FindStatus(s string) Status {
 }
 
 // LeadingStatus returns the enhanced code that s begins with, the zero Status if there is
-// none.
+// none. Like [LeadingCode] it is for readers of dialogues, such as package notice.
 func LeadingStatus(s string) Status {
 	t := statusAt(s)
 	if t == "" || !endsStatus(s, len(t)) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -125,7 +126,7 @@ func (b codesBuilder) addSeed(t table) {
 	}
 	gists := map[gistKey]int{}
 	for _, r := range t.rows {
-		k := pairKey{code: reply.AnyCode(r.cell[1])}
+		k := pairKey{code: AnyCode(r.cell[1])}
 		name := r.cell[1]
 		if r.cell[2] != "-" {
 			k.status = reply.ParseStatus(r.cell[2])
@@ -199,11 +200,28 @@ func (b codesBuilder) addStatuses(t table) {
 
 func (b codesBuilder) addSMTP(t table) {
 	for _, r := range t.rows {
-		n := reply.AnyCode(r.cell[0])
+		n := AnyCode(r.cell[0])
 		if n == 0 {
 			b.complain(t.file, r.line, "not an SMTP code: "+r.cell[0])
 			continue
 		}
 		b.smtp[n] = &Meaning{r.cell[0], b.reason(t.file, r.line, r.cell[1]), r.cell[3]}
 	}
+}
+
+// AnyCode reads a number of three digits from 200 up and nothing else. It also accepts
+// codes that no server should send, because published tables contain some. It returns 0
+// for anything else.
+func AnyCode(s string) int {
+	if len(s) != 3 || s[0] < '2' {
+		return 0
+	}
+	n := 0
+	for _, c := range []byte(s) {
+		if !ascii.IsDigit(c) {
+			return 0
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
 }

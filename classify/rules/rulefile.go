@@ -236,7 +236,7 @@ func (b *builder) example(f File, t exampleText) Example {
 		b.complain(f.Name, t.Status.Line, "status %q is no enhanced code", e.Status)
 	}
 	if c := t.Code; c.Line > 0 {
-		if e.Code = reply.AnyCode(c.Text); e.Code == 0 {
+		if e.Code = AnyCode(c.Text); e.Code == 0 {
 			b.complain(f.Name, c.Line, "code is not an SMTP code: write three digits")
 		}
 	}

@@ -139,3 +139,14 @@ func FuzzBuild(f *testing.F) {
 		}
 	})
 }
+
+func TestAnyCode(t *testing.T) {
+	for s, want := range map[string]int{
+		"550": 550, "250": 250, "260": 260, "354": 354, "701": 701, "999": 999,
+		"": 0, "55": 0, "5500": 0, "0550": 0, "+55": 0, "550 ": 0, "-55": 0, "5x0": 0, "100": 0, "099": 0,
+	} {
+		if got := AnyCode(s); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	}
+}

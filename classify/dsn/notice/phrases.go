@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
 // phraseIndex finds many phrases in one pass over a text. Each phrase carries
@@ -102,7 +102,7 @@ func foldPhrase(s string) string {
 }
 
 // foldText appends s to orig in its plain form with single spaces (see
-// [reply.Plain]), and to low the same in lower case. Both grow alike: a place in one
+// [fold.Plain]), and to low the same in lower case. Both grow alike: a place in one
 // is the same place in the other. So a letter whose lower case is shorter or longer
 // stays in both.
 func foldText(orig, low []byte, s string) (o, l []byte) {
@@ -122,7 +122,7 @@ func foldText(orig, low []byte, s string) (o, l []byte) {
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		switch plain := reply.Plain(r); {
+		switch plain := fold.Plain(r); {
 		case plain < 0:
 		case plain == ' ':
 			if !blank {
@@ -132,7 +132,7 @@ func foldText(orig, low []byte, s string) (o, l []byte) {
 			orig, low, blank = append(orig, s[i:i+n]...), append(low, s[i:i+n]...), false
 		default:
 			orig, blank = utf8.AppendRune(orig, plain), false
-			if lower := reply.Lower(plain); utf8.RuneLen(lower) == utf8.RuneLen(plain) {
+			if lower := fold.Lower(plain); utf8.RuneLen(lower) == utf8.RuneLen(plain) {
 				plain = lower
 			}
 			low = utf8.AppendRune(low, plain)
@@ -145,7 +145,7 @@ func foldText(orig, low []byte, s string) (o, l []byte) {
 // foldASCII is the plain form of ASCII in lower case.
 var foldASCII = func() (t [utf8.RuneSelf]byte) {
 	for c := range t {
-		t[c] = byte(reply.Lower(reply.Plain(rune(c))))
+		t[c] = byte(fold.Lower(fold.Plain(rune(c))))
 	}
 	return t
 }()
