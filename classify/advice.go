@@ -20,7 +20,7 @@ const (
 func (q *inquest) grounds(f finding) grounds {
 	switch f.rung {
 	case RungCode, RungStatus, RungSMTP:
-		if q.words || q.hasNotice() {
+		if q.hasWords || q.hasNotice() {
 			return onUnread
 		}
 		return onBare

@@ -109,8 +109,8 @@ func FuzzAutomaton(f *testing.F) {
 func TestAutomatonCost(t *testing.T) {
 	set, _ := rules.Load("")
 	e := engineOf(t, set)
-	a := automatonOf(t, e.match.texts)
-	t.Logf("%d rules, %d patterns, %d states, %d octets", len(set.Rules), len(e.match.texts), a.states, a.size())
+	a := automatonOf(t, e.match.phrases)
+	t.Logf("%d rules, %d patterns, %d states, %d octets", len(set.Rules), len(e.match.phrases), a.states, a.size())
 	if a.size() > 30<<20 {
 		t.Errorf("the automaton takes %d octets, more than 30 MB", a.size())
 	}
@@ -121,6 +121,6 @@ func BenchmarkBuild(b *testing.B) {
 	e := builtIn(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		automatonOf(b, e.match.texts)
+		automatonOf(b, e.match.phrases)
 	}
 }

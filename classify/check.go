@@ -151,7 +151,7 @@ func (c checker) examples(r *rule) {
 		}
 		by := "its conditions without words"
 		if f.match.phrase >= 0 {
-			by = fmt.Sprintf("%q", c.e.match.texts[f.match.phrase])
+			by = fmt.Sprintf("%q", c.e.match.phrases[f.match.phrase])
 		}
 		c.complain(r.File, ex.Line, "rule %q gets %s of its not_examples, by %s", r.ID, quoteExample(ex), by)
 	}
@@ -239,7 +239,7 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 func (c checker) ranks(got *rule, m match, r *rule) string {
 	phrase := ""
 	if m.phrase >= 0 {
-		phrase = fmt.Sprintf(" and %q", c.e.match.texts[m.phrase])
+		phrase = fmt.Sprintf(" and %q", c.e.match.phrases[m.phrase])
 	}
 	if m.tier < r.tier {
 		return fmt.Sprintf("tier %s before %s%s", tierNames[m.tier], tierNames[r.tier], phrase)

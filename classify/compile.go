@@ -48,7 +48,7 @@ type rule struct {
 type matcher struct {
 	auto     *automaton
 	patterns []pattern
-	texts    []string   // of the patterns
+	phrases  []string   // of the patterns
 	setsOff  [2]idLists // rules that each pattern sets off, stock phrases apart
 	heads    [][]string // see pattern.heads
 	rules    []*rule
@@ -122,8 +122,8 @@ type compiler struct {
 type setOff struct{ pattern, rule int32 }
 
 type patternKey struct {
-	text  string
-	where where
+	phrase string
+	where  where
 }
 
 // where tells where a pattern may occur.
@@ -141,7 +141,7 @@ func (c *compiler) pattern(s string, in where) int32 {
 	if !ok {
 		id = int32(len(c.m.patterns))
 		c.id[k] = id
-		c.m.texts = append(c.m.texts, s)
+		c.m.phrases = append(c.m.phrases, s)
 		c.m.patterns = append(c.m.patterns, pattern{length: int32(len(s)),
 			runes: int32(utf8.RuneCountInString(s)), inURL: in == inURL, word: in == inWords && isAlnum(s[0]),
 			provider: -1, wrapper: -1})
@@ -225,21 +225,21 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	}
 	c.sort()
 	markers := markerWords(set.Wrappers)
-	for i, text := range m.texts {
+	for i, phrase := range m.phrases {
 		p := &m.patterns[i]
-		p.inTail = m.namesTail(text)
-		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(text, m) })
+		p.inTail = m.namesTail(phrase)
+		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(phrase, m) })
 		p.setsOff = len(m.setsOff[0].of(int32(i)))+len(m.setsOff[1].of(int32(i))) > 0
-		p.signs = strings.ContainsAny(text, ".@:")
+		p.signs = strings.ContainsAny(phrase, ".@:")
 		if p.word {
-			p.heads = m.headsBefore(text, set.Compounds)
+			p.heads = m.headsBefore(phrase, set.Compounds)
 		}
 	}
 	for _, r := range m.rules {
 		r.inTail = m.namesTail(r.Regex)
 	}
 	var err error
-	if m.auto, err = newAutomaton(m.texts); err != nil {
+	if m.auto, err = newAutomaton(m.phrases); err != nil {
 		return nil, fmt.Errorf("compiling rules: %w", err)
 	}
 	for i := range m.tails {
@@ -258,11 +258,11 @@ func (c *compiler) sort() {
 	}
 	slices.SortStableFunc(order, func(a, b int32) int { return int(m.patterns[b].runes - m.patterns[a].runes) })
 	number := make([]int32, len(order))
-	patterns, texts := make([]pattern, len(order)), make([]string, len(order))
+	patterns, phrases := make([]pattern, len(order)), make([]string, len(order))
 	for to, from := range order {
-		number[from], patterns[to], texts[to] = int32(to), m.patterns[from], m.texts[from]
+		number[from], patterns[to], phrases[to] = int32(to), m.patterns[from], m.phrases[from]
 	}
-	m.patterns, m.texts = patterns, texts
+	m.patterns, m.phrases = patterns, phrases
 	for _, r := range m.rules {
 		for _, list := range [][]int32{r.any, r.all, r.none, r.near} {
 			for i, p := range list {
@@ -286,10 +286,10 @@ func (c *compiler) sort() {
 
 // headsBefore returns the number of the list of what may stand before a pattern
 // within a word.
-func (m *matcher) headsBefore(text string, compounds []rules.Compound) uint16 {
+func (m *matcher) headsBefore(phrase string, compounds []rules.Compound) uint16 {
 	var heads []string
 	for _, w := range compounds {
-		if strings.HasPrefix(text, w.Tail) {
+		if strings.HasPrefix(phrase, w.Tail) {
 			heads = append(heads, w.Head)
 		}
 	}

@@ -128,7 +128,7 @@ func (e *Engine) end(q *inquest) {
 	q.replyOf, q.replyRead, q.noticeOf, q.noticeRead = "", false, "", false
 	q.explains, q.incomplete = false, false
 	for i := range q.seenTexts {
-		q.seenTexts[i].words = q.seenTexts[i].words[:0]
+		q.seenTexts[i].shown = q.seenTexts[i].shown[:0]
 	}
 	e.pool.Put(q)
 }

@@ -43,12 +43,12 @@ type inquest struct {
 	looked                [scopes][2]bool // scopes that were matched against the rules, stock phrases apart
 	best                  [scopes][2 * tierAdminStock]match
 
-	code    int // SMTP code of the innermost reply that states one
-	status  reply.Status
-	class   int // 2, 4 or 5; 0 where nothing says
-	witness uint8
-	words   bool // the reply says something beyond codes
-	named   party
+	code     int // SMTP code of the innermost reply that states one
+	status   reply.Status
+	class    int // 2, 4 or 5; 0 where nothing says
+	witness  uint8
+	hasWords bool // the reply says something beyond codes
+	named    party
 
 	who       [3]int16 // providers recognised, the first one is named; -1 where none
 	lower     []byte
@@ -67,9 +67,9 @@ type inquest struct {
 
 // said is what a reply shows beside its codes and the patterns in it.
 type said struct {
-	witness uint8
-	words   bool
-	named   party // of the sender's side
+	witness  uint8
+	hasWords bool
+	named    party // of the sender's side
 }
 
 // Units of work (see package work): of judging a reply whatever it says, of
@@ -93,7 +93,7 @@ func (q *inquest) prepare(ev *Evidence) {
 	if !q.sameReply {
 		q.readReply()
 	}
-	q.witness, q.words = q.said.witness, q.said.words
+	q.witness, q.hasWords = q.said.witness, q.said.hasWords
 	q.codes(q.inner, q.whole)
 	q.findNamed()
 	q.recogniseProviders()
@@ -102,19 +102,19 @@ func (q *inquest) prepare(ev *Evidence) {
 // readReply reads the reply. Once the work is spent it stays unread: the
 // reported codes alone are judged then.
 func (q *inquest) readReply() {
-	text := q.ev.Reply
-	q.replyOf, q.replyRead = text, true
-	q.unread = !q.work.Take(unitsReply + unitsOctet*min(len(text), maxText))
+	words := q.ev.Reply
+	q.replyOf, q.replyRead = words, true
+	q.unread = !q.work.Take(unitsReply + unitsOctet*min(len(words), maxText))
 	if q.unread {
-		text = ""
+		words = ""
 	}
-	q.witness, q.words = 0, q.unread
+	q.witness, q.hasWords = 0, q.unread
 	var r reply.Reply
 	if rcpt := q.ev.reported; rcpt != nil && !q.unread {
 		r = rcpt.Reply()
 	}
-	if text = spaced(bounded(text)); r.Text != text {
-		r = reply.Parse(text)
+	if words = spaced(bounded(words)); r.Text != words {
+		r = reply.Parse(words)
 	}
 	q.find(&q.reply, r.Text, true)
 	inner := r
@@ -130,7 +130,7 @@ func (q *inquest) readReply() {
 		}
 	}
 	q.inner, q.whole = inner, r
-	q.said = said{q.witness, q.words, q.sendersNamed()}
+	q.said = said{q.witness, q.hasWords, q.sendersNamed()}
 }
 
 // spaced returns a reply with its spaces.
@@ -162,7 +162,7 @@ func mayStateCode(s string) bool {
 func (q *inquest) find(t *text, s string, isReply bool) {
 	t.set(s)
 	t.mask()
-	t.findLastWord()
+	t.findLastLetters()
 	t.hideTails(q.e.match.tails)
 	if len(t.seen) < len(q.e.match.patterns) {
 		t.seen = make([]span, len(q.e.match.patterns))
@@ -171,7 +171,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		clear(t.seen)
 		t.epoch = 1
 	}
-	q.words = q.words || isReply && q.speaks(t, typePrefix(t.norm))
+	q.hasWords = q.hasWords || isReply && q.speaks(t, typePrefix(t.norm))
 	q.e.match.auto.scan(t.norm, func(ids []int32, end int) {
 		for _, id := range ids {
 			q.note(t, id, end, isReply)

@@ -103,7 +103,7 @@ func (q *inquest) codePair() (finding, bool) {
 		return finding{}, false
 	}
 	f, ok := q.pair(q.e.set.Codes.Pair(q.code, q.status), RungCode)
-	if ok && f.kind == Hard && q.words && q.status.Subject == 7 && !q.deadByRegistry() {
+	if ok && f.kind == Hard && q.hasWords && q.status.Subject == 7 && !q.deadByRegistry() {
 		if _, known := q.registeredStatus(); known {
 			return finding{note: "the code table lists " + f.pair.Name + " as " + string(f.category) +
 				", but a code of policy beside words does not show that an address is dead"}, false
@@ -128,7 +128,7 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 // placedBy is what codes say beside words that nobody understood: they place the
 // bounce, and do not explain it. Codes without any words keep their gist.
 func (f finding) placedBy(q *inquest) finding {
-	if !q.words || f.category == "" {
+	if !q.hasWords || f.category == "" {
 		return f
 	}
 	f.reason, f.kind = rules.Unknown, Block
@@ -146,7 +146,7 @@ func (f finding) placedBy(q *inquest) finding {
 // reply whose enhanced code nobody knows) beside words that do not name it:
 // were it named, a rule would know.
 func (q *inquest) choose(p *rules.Pair, rung Rung) int {
-	unnamed := q.words && (rung == RungSMTP || q.status.Generic())
+	unnamed := q.hasWords && (rung == RungSMTP || q.status.Generic())
 	who := q.witness & (aboutRecipient | aboutSender)
 	first := -1
 	for i, c := range p.Choices {

@@ -301,3 +301,23 @@ var octets = func() (t [256]byte) {
 	}
 	return t
 }()
+
+// maskedAt reports whether any octet of norm[from:end], where p occurs, is
+// masked. What is masked holds a sign; a pattern without one has no room for it
+// between its ends.
+func (t *text) maskedAt(p *pattern, from, end int) bool {
+	if !p.signs {
+		return (t.marks[from]|t.marks[end-1])&markMasked != 0
+	}
+	return t.maskedWithin(from, end)
+}
+
+// maskedWithin reports whether any octet of norm[from:to] is masked.
+func (t *text) maskedWithin(from, to int) bool {
+	for _, m := range t.marks[from:to] {
+		if m&markMasked != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -80,8 +80,8 @@ func (q *inquest) look(s scope, stock int) {
 		if !q.wins(p) {
 			continue
 		}
-		words := q.regexText(t, from, p.rule.inTail)
-		matches, ok := q.expressionFits(p.rule, words, s)
+		shown := q.regexText(t, from, p.rule.inTail)
+		matches, ok := q.expressionFits(p.rule, shown, s)
 		if !ok {
 			return
 		}
@@ -94,37 +94,37 @@ func (q *inquest) look(s scope, stock int) {
 // seenText is a text that expressions saw and what they said of it. Replies to
 // many recipients differ in the address, of which expressions see none.
 type seenText struct {
-	words []byte
+	shown []byte
 	round uint32
 	fits  []uint32 // by rule: twice the round, and one more where it matched
 }
 
 // expressionFits reports whether a rule's expression matches; ok is false if the
 // work is spent.
-func (q *inquest) expressionFits(r *rule, words []byte, s scope) (fits, ok bool) {
+func (q *inquest) expressionFits(r *rule, shown []byte, s scope) (fits, ok bool) {
 	seen := &q.seenTexts[s]
 	if r.inTail {
 		seen = &q.seenTexts[scopes]
 	}
-	if seen.round == 0 || !bytes.Equal(seen.words, words) {
+	if seen.round == 0 || !bytes.Equal(seen.shown, shown) {
 		if seen.round++; seen.round > 1<<30 || len(seen.fits) == 0 {
 			seen.round, seen.fits = 1, make([]uint32, len(q.e.match.rules))
 		}
-		seen.words = append(seen.words[:0], words...)
+		seen.shown = append(seen.shown[:0], shown...)
 	}
 	known := &seen.fits[r.index]
 	if *known>>1 == seen.round {
 		return *known&1 != 0, true
 	}
 	*known = seen.round << 1
-	if f := r.prefilter; f != nil && !f.Match(words) {
+	if f := r.prefilter; f != nil && !f.Match(shown) {
 		return false, true
 	}
-	if !q.work.Take(r.units(len(words))) {
+	if !q.work.Take(r.units(len(shown))) {
 		*known = 0
 		return false, false
 	}
-	if fits = r.Pattern.Match(words); fits {
+	if fits = r.Pattern.Match(shown); fits {
 		*known |= 1
 	}
 	return fits, true

@@ -126,8 +126,8 @@ const (
 var partyNames = map[party]string{partySender: probeSender, partySenderDomain: "example.org", partyOtherHost: "mx.example.net"}
 
 // evidence is evidence with a reply, and what else a rule asks for.
-func (r *rule) evidence(text string) Evidence {
-	ev := Evidence{Reply: text}
+func (r *rule) evidence(reported string) Evidence {
+	ev := Evidence{Reply: reported}
 	if r.about != 0 {
 		ev.Sender, ev.Recipient, ev.ReportingMTA = probeSender, probeRecipient, probeHost
 	}

@@ -18,18 +18,18 @@ const (
 // text is a text in the form in which phrases are matched: lower case, single
 // spaces, plain quotes, with a space before and after. Its buffers are reused.
 type text struct {
-	norm     []byte
-	marks    []byte  // beside norm: markUpper, markMasked
-	hits     []int32 // patterns that occur and set a rule off, the longest first
-	signs    []int32 // where in norm ".", "@" and ":" stand
-	seen     []span  // by pattern: where it occurs, valid if epoch is current
-	epoch    uint32
-	lastWord int    // where the last word ends, see hasWords
-	inner    int    // where in norm the innermost reply begins, 0 where none is wrapped
-	hosts    []host // host names that are masked, in order
-	masks    []host // all that is masked, in order
-	borders  borders
-	tails    bool // something is marked with markTail
+	norm        []byte
+	marks       []byte  // beside norm: markUpper, markMasked
+	hits        []int32 // patterns that occur and set a rule off, the longest first
+	signs       []int32 // where in norm ".", "@" and ":" stand
+	seen        []span  // by pattern: where it occurs, valid if epoch is current
+	epoch       uint32
+	lastLetters int    // see hasLetters
+	inner       int    // where in norm the innermost reply begins, 0 where none is wrapped
+	hosts       []host // host names that are masked, in order
+	masks       []host // all that is masked, in order
+	borders     borders
+	tails       bool // something is marked with markTail
 	// places are where patterns occur whose neighbours matter; guarded is true
 	// where one of them may turn a clause away from the recipient.
 	places  []place

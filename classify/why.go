@@ -115,7 +115,7 @@ func (q *inquest) longest(list []int32, t *text, from int) int32 {
 
 // phrase quotes a pattern, without the space that marks the border of a word.
 func (q *inquest) phrase(id int32) string {
-	return fmt.Sprintf("%q", strings.TrimSpace(q.e.match.texts[id]))
+	return fmt.Sprintf("%q", strings.TrimSpace(q.e.match.phrases[id]))
 }
 
 // textOf is the text of a scope, and where in it the scope begins.
@@ -206,7 +206,7 @@ func (q *inquest) wordless() string {
 		}
 	}
 	switch {
-	case q.words:
+	case q.hasWords:
 		return "No rule knows the words"
 	case q.hasNotice():
 		return "No rule knows the words of the notice"

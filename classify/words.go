@@ -23,41 +23,21 @@ func (m *matcher) behindHead(t *text, p *pattern, from int) bool {
 	return false
 }
 
-// maskedAt reports whether any octet of norm[from:end], where p occurs, is
-// masked. What is masked holds a sign; a pattern without one has no room for it
-// between its ends.
-func (t *text) maskedAt(p *pattern, from, end int) bool {
-	if !p.signs {
-		return (t.marks[from]|t.marks[end-1])&markMasked != 0
-	}
-	return t.maskedWithin(from, end)
-}
-
-// maskedWithin reports whether any octet of norm[from:to] is masked.
-func (t *text) maskedWithin(from, to int) bool {
-	for _, m := range t.marks[from:to] {
-		if m&markMasked != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// hasWords reports whether norm[from:] holds two letters in a row outside of
+// hasLetters reports whether norm[from:] holds two letters in a row outside of
 // addresses, hosts and URLs.
-func (t *text) hasWords(from int) bool {
-	return t.lastWord >= max(1, from+1)
+func (t *text) hasLetters(from int) bool {
+	return t.lastLetters >= max(1, from+1)
 }
 
-// findLastWord finds the last place where two letters stand in a row outside of
+// findLastLetters finds the last place where two letters stand in a row outside of
 // addresses, hosts and URLs.
-func (t *text) findLastWord() {
-	t.lastWord = len(t.norm) - 1
-	for i := t.lastWord; i > 0; i-- {
+func (t *text) findLastLetters() {
+	t.lastLetters = len(t.norm) - 1
+	for i := t.lastLetters; i > 0; i-- {
 		if isLetter(t.norm[i]) && isLetter(t.norm[i-1]) && (t.marks[i]|t.marks[i-1])&markMasked == 0 {
 			break
 		}
-		t.lastWord = i - 1
+		t.lastLetters = i - 1
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// listText is a named list of phrases as it is written. Rules name it as "@name"
+// writtenList is a named list of phrases as it is written. Rules name it as "@name"
 // among their own phrases.
-type listText struct {
+type writtenList struct {
 	Line    toml.Line
 	Name    toml.Text
 	Phrases []toml.Text
@@ -35,7 +35,7 @@ func listName(phrase string) string {
 
 // sharedLists reads the lists that rules of every file may name.
 func (b *builder) sharedLists(f File) {
-	var data struct{ List []listText }
+	var data struct{ List []writtenList }
 	b.decode(f, &data)
 	b.shared = map[string]*phraseList{}
 	b.lists = b.shared
@@ -44,7 +44,7 @@ func (b *builder) sharedLists(f File) {
 
 // addLists adds a file's lists to those that its rules may name. A list may name
 // those before it.
-func (b *builder) addLists(f File, lists []listText) {
+func (b *builder) addLists(f File, lists []writtenList) {
 	for _, t := range lists {
 		name := t.Name.S
 		old := b.lists[name]

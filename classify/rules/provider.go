@@ -6,8 +6,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// providerText is a provider as it is written.
-type providerText struct {
+// writtenProvider is a provider as it is written.
+type writtenProvider struct {
 	Line                 toml.Line
 	Name                 toml.Text
 	MX, Reply, Reporting []toml.Text
@@ -29,14 +29,14 @@ const minReplyWord = 4
 
 // providers reads a file of built-in providers.
 func (b *builder) providers(f File) {
-	var data struct{ Provider []providerText }
+	var data struct{ Provider []writtenProvider }
 	b.decode(f, &data)
 	b.addProviders(f, data.Provider)
 }
 
 // addProviders adds the providers of a file. Those of an administrator may extend one
 // that is there; a host or word that tells a built-in one is taken from it.
-func (b *builder) addProviders(f File, list []providerText) {
+func (b *builder) addProviders(f File, list []writtenProvider) {
 	for _, t := range list {
 		i := b.addProvider(f, t)
 		if i < 0 {
@@ -69,7 +69,7 @@ func (b *builder) addProviders(f File, list []providerText) {
 
 // addProvider returns the number of the provider with a name, which it adds where it
 // is new; -1 where it may not be there.
-func (b *builder) addProvider(f File, t providerText) int {
+func (b *builder) addProvider(f File, t writtenProvider) int {
 	name, line := t.Name.S, t.Name.Line
 	if line == 0 {
 		line = int(t.Line)

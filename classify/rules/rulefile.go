@@ -12,9 +12,9 @@ import (
 
 // ruleFile is the form of a file of rules.
 type ruleFile struct {
-	List     []listText
-	Rule     []ruleText
-	Provider []providerText
+	List     []writtenList
+	Rule     []writtenRule
+	Provider []writtenProvider
 	Override []struct {
 		Line     toml.Line
 		ID       toml.Text
@@ -28,8 +28,8 @@ type ruleFile struct {
 	Format, Cue toml.Foreign
 }
 
-// ruleText is a rule as it is written.
-type ruleText struct {
+// writtenRule is a rule as it is written.
+type writtenRule struct {
 	Line                        toml.Line
 	ID, Reason, Type            toml.Text
 	Provider, Code, Status      []toml.Text
@@ -38,16 +38,16 @@ type ruleText struct {
 	Regex, About                toml.Text
 	StockPhrase                 bool `toml:"stock_phrase"`
 	Last, Shadow                bool
-	Examples                    []exampleText
-	NotExamples                 []exampleText `toml:"not_examples"`
+	Examples                    []writtenExample
+	NotExamples                 []writtenExample `toml:"not_examples"`
 	Accepted                    []struct {
 		Line              toml.Line
 		Phrase, Rule, Why string
 	}
 }
 
-// exampleText is an example as it is written: as a table, or as its reply alone.
-type exampleText struct {
+// writtenExample is an example as it is written: as a table, or as its reply alone.
+type writtenExample struct {
 	Line                             toml.Line
 	Reply, Notice, Sender, Recipient string
 	RemoteMTA                        string `toml:"remote_mta"`
@@ -57,10 +57,14 @@ type exampleText struct {
 }
 
 // FromText implements [toml.Short].
-func (e *exampleText) FromText(t toml.Text) { *e = exampleText{Line: toml.Line(t.Line), Reply: t.S} }
+func (e *writtenExample) FromText(t toml.Text) {
+	*e = writtenExample{Line: toml.Line(t.Line), Reply: t.S}
+}
 
 // Form implements [toml.Short].
-func (e *exampleText) Form() string { return "a reply in quotes, or a table { reply = \"…\", … }" }
+func (e *writtenExample) Form() string {
+	return "a reply in quotes, or a table { reply = \"…\", … }"
+}
 
 var abouts = []string{AboutSender, AboutSenderDomain, AboutLocal, AboutOtherHost}
 
@@ -124,7 +128,7 @@ func (b *builder) ownOnly(f File, data *ruleFile) {
 }
 
 // rule reads a rule, checks what only the whole of it shows, and files it.
-func (b *builder) rule(f File, t ruleText) *Compiled {
+func (b *builder) rule(f File, t writtenRule) *Compiled {
 	v := &Compiled{PhraseLines: map[string]int{}, Rule: Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin,
 		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
 		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last, Shadow: t.Shadow}}
@@ -227,7 +231,7 @@ func (b *builder) checkRule(v *Compiled) {
 	b.set.Rules = append(b.set.Rules, v)
 }
 
-func (b *builder) example(f File, t exampleText) Example {
+func (b *builder) example(f File, t writtenExample) Example {
 	e := Example{Line: int(t.Line), Reply: t.Reply, Notice: t.Notice, Sender: t.Sender, Recipient: t.Recipient,
 		RemoteMTA: t.RemoteMTA, ReportingMTA: t.ReportingMTA, Provider: t.Provider.S, Status: t.Status.S, Action: t.Action.S}
 	b.oneOf(f, "provider", t.Provider, b.providerNames)

@@ -21,7 +21,7 @@ func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	for end := at + maxQuotes; at < len(b) && at < end && (b[at] == ' ' || b[at] == '\'' || b[at] == '"'); {
 		at++
 	}
-	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasWords(at) {
+	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasLetters(at) {
 		return
 	}
 	for i := from; i < at && i < from+maxMarker; i++ {
