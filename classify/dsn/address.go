@@ -9,9 +9,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// readAddress reads the value of a field "type; address" (RFC 3464 section
-// 2.1.2): Final-Recipient, Original-Recipient, X-Actual-Recipient. It returns
-// the bare address, which need not be a mailbox of the Internet.
+// readAddress reads the value of a field "type; address" (RFC 3464 section 2.1.2), such
+// as Final-Recipient, Original-Recipient or X-Actual-Recipient. It returns the bare
+// address, which need not be an Internet mailbox.
 func readAddress(value string) string {
 	kind, addr := splitType(value)
 	switch kind {
@@ -45,27 +45,27 @@ func splitType(s string) (kind, value string) {
 	}
 	for j := 0; j < len(kind); j++ {
 		if c := kind[j]; !ascii.IsAlnum(c) && c != '-' && c != '_' && c != '/' {
-			return "", s // a value that has a semicolon of its own
+			return "", s // not a type: the value itself has a semicolon
 		}
 	}
 	if ascii.IsDigit(kind[0]) {
 		return "", s
 	}
 	value = strings.TrimSpace(s[i+1:])
-	// QUIRK: "smtp; smtp; 550 …": relays that copy a field, type and all.
+	// QUIRK: "smtp; smtp; 550 …": relays that copy a field with its type.
 	if again, rest, ok := strings.Cut(value, ";"); ok && strings.EqualFold(strings.TrimSpace(again), kind) {
 		value = strings.TrimSpace(rest)
 	}
 	return kind, value
 }
 
-// Address returns the bare address of a field such as From that holds one, ""
-// if it holds none or several.
+// Address returns the bare address in a field such as From, "" if the field has none or
+// several.
 func Address(field string) string { return address.Single(field) }
 
-// decodeXtext undoes xtext (RFC 3461 section 4): "+" and two hexadecimal
-// digits, upper case, stand for one octet. If any "+" is followed by something
-// else, s never was xtext and is returned as it is.
+// decodeXtext decodes xtext (RFC 3461 section 4), in which "+" and two upper-case
+// hexadecimal digits stand for one octet. If anything else follows a "+", s is not xtext
+// and is returned as it is.
 func decodeXtext(s string) string {
 	if strings.IndexByte(s, '+') < 0 {
 		return s
@@ -92,10 +92,9 @@ func decodeXtext(s string) string {
 	return string(b)
 }
 
-// decodeXtextAddress undoes the xtext that relays leave in Original-Recipient
-// although RFC 3464 section 2.3.1 wants it undone. In an address "+" is usual,
-// so only the escapes that xtext needs are: of "+", of "=", and of the "@" of an
-// address that has no other.
+// decodeXtextAddress decodes the xtext that relays leave in Original-Recipient although
+// RFC 3464 section 2.3.1 requires it to be decoded. Since "+" is common in addresses, it
+// decodes only the escapes of "+" and "=", and, if s has no "@", that of "@".
 func decodeXtextAddress(s string) string {
 	if strings.IndexByte(s, '+') < 0 {
 		return s
@@ -127,9 +126,9 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-// decodeUTF8Address undoes the embedded characters "\x{20AC}" of the forms
-// utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 section 3). The third form,
-// raw UTF-8, has none.
+// decodeUTF8Address decodes the embedded characters "\x{20AC}" in the forms
+// utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 section 3). The third form is raw
+// UTF-8 and has none.
 func decodeUTF8Address(s string) string {
 	if !strings.Contains(s, `\x{`) {
 		return s

@@ -8,26 +8,25 @@ import (
 	"github.com/emersion/go-message"
 )
 
-// maxText bounds the octets of words that are read of one message, after
-// decoding: more than any notice has.
+// maxText bounds the octets of words that are read in one message, after decoding. No
+// notice has as many.
 const maxText = 64 << 10
 
-// decoded returns the body of a part with its transfer encoding (RFC 2045
-// section 6) undone, at most limit octets of it. Without an encoding that is
-// the body itself, no copy.
+// decoded returns at most limit octets of the body of a part, decoded from its transfer
+// encoding (RFC 2045 section 6). Without an encoding this is the body itself, not a copy.
 func (p *part) decoded(limit int) []byte {
 	body := p.body
 	switch enc := p.encoding(); enc {
 	case "quoted-printable":
-		// A soft line break is at least every 76 octets, "=3D" is one octet.
+		// "=3D" is three octets for one, and there are soft line breaks.
 		body = body[:min(len(body), 4*limit)]
 		if !p.work.Take(len(body) + 20) {
 			return nil
 		}
 		return decodeQuotedPrintable(body, limit)
 	case "base64":
-		// Decoding no more than is wanted: four octets make three, and there
-		// are line ends.
+		// Decode no more than is needed: four octets make three, and there are
+		// line ends.
 		body = body[:min(len(body), 4*limit)]
 		if !p.work.Take(len(body) + 200) {
 			return nil
@@ -40,11 +39,11 @@ func (p *part) decoded(limit int) []byte {
 		}
 		var out bytes.Buffer
 		out.Grow(min(len(body), limit) + bytes.MinRead)
-		// Whatever was decoded before an error is of use.
+		// What was decoded before an error is still useful.
 		io.Copy(&out, io.LimitReader(e.Body, int64(limit)))
 		if out.Len() == 0 && len(body) > 0 {
-			// QUIRK: plain text that is labelled base64; spam filters which
-			// rewrote the part and kept its header.
+			// QUIRK: plain text labelled base64: spam filters that rewrite a
+			// part and keep its header.
 			return body[:min(len(body), limit)]
 		}
 		return out.Bytes()
@@ -54,10 +53,10 @@ func (p *part) decoded(limit int) []byte {
 	return body[:min(len(body), limit)]
 }
 
-// decodeQuotedPrintable undoes the encoding of RFC 2045 section 6.7, up to limit
-// octets. What is no part of the encoding stands for itself.
+// decodeQuotedPrintable decodes the encoding of RFC 2045 section 6.7, up to limit octets.
+// What is not valid in this encoding stands for itself.
 //
-// QUIRK: "=" that nobody encoded, trailing white space, octets above 0x7f: home-made
+// QUIRK: "=" that is not encoded, trailing white space, octets above 0x7f: home-made
 // senders, and gateways that add a footer.
 func decodeQuotedPrintable(b []byte, limit int) []byte {
 	out := make([]byte, 0, min(len(b), limit))
@@ -106,8 +105,7 @@ func (p *part) encoding() string {
 	return enc
 }
 
-// identity reports whether the body stands in the message as it is, in a
-// charset that has ASCII's letters.
+// identity reports whether the body needs no decoding and its charset contains ASCII.
 func (p *part) identity() bool {
 	switch p.encoding() {
 	case "", "7bit", "8bit", "binary":
@@ -116,8 +114,8 @@ func (p *part) identity() bool {
 	return false
 }
 
-// words returns a part as words: UTF-8, lines that end with LF, of HTML only what
-// a reader sees. At most maxText octets are looked at.
+// words returns a part as words: in UTF-8, with LF as line end, and for HTML only what a
+// reader sees. It reads at most maxText octets.
 func (p *part) words() string {
 	b := p.decoded(maxText)
 	if !p.work.Take(len(b) + 20) {
@@ -145,7 +143,7 @@ func (p *part) words() string {
 	return s
 }
 
-// hasNoise reports whether s may hold what isNoise finds.
+// hasNoise reports whether s may contain characters for which isNoise is true.
 func hasNoise(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c == 0x7f || c == 0xef {
@@ -155,7 +153,7 @@ func hasNoise(s string) bool {
 	return false
 }
 
-// isNoise reports whether r is a control character that no text has.
+// isNoise reports whether r is a control character that text does not need.
 func isNoise(r rune) bool {
 	return r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r == 0xfeff
 }

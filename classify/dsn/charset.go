@@ -16,15 +16,14 @@ import (
 	"golang.org/x/text/encoding/japanese"
 )
 
-// encodings holds the encoding of every label that was asked for and is known,
-// in lower case: no more than the registries have.
+// encodings caches the encoding of every known label that was asked for, in lower case.
+// It cannot grow beyond the registries.
 var encodings sync.Map
 
 var errCharset = errors.New("charset is unknown")
 
-// encodingOf returns the encoding that a label names: by IANA's registry, by the
-// aliases in it that begin with "cs", or by the Encoding Standard. It is nil
-// where none does.
+// encodingOf returns the encoding that a label names in IANA's registry, in its aliases
+// that begin with "cs", or in the Encoding Standard; nil if it is in none of these.
 func encodingOf(label string) encoding.Encoding {
 	label = strings.ToLower(strings.TrimSpace(label))
 	if e, ok := encodings.Load(label); ok {
@@ -49,9 +48,9 @@ func encodingOf(label string) encoding.Encoding {
 	return e
 }
 
-// decodeAs returns b, which is in the charset of that label, in UTF-8. A decoder
-// that reads from a stream costs a hundred times as much as the few octets of
-// an encoded word.
+// decodeAs converts b from the charset of that label to UTF-8. It does so in one piece:
+// for the few octets of an encoded-word, a decoder that reads from a stream would cost a
+// hundred times as much.
 func decodeAs(label string, b []byte) ([]byte, error) {
 	e := encodingOf(label)
 	if e == nil {
@@ -72,8 +71,8 @@ func decodeWord(label string, r io.Reader) (io.Reader, error) {
 	return bytes.NewReader(b), nil
 }
 
-// toUTF8 returns s as valid UTF-8. Octets whose charset nobody named are
-// guessed at; what remains unreadable becomes U+FFFD.
+// toUTF8 returns s as valid UTF-8. It guesses the charset if s is not UTF-8; what cannot
+// be decoded becomes U+FFFD.
 func toUTF8(s string) string {
 	if ascii.Only(s) && strings.IndexByte(s, 0x1b) < 0 || utf8.ValidString(s) && strings.IndexByte(s, 0x1b) < 0 {
 		return s
@@ -85,7 +84,7 @@ func toUTF8(s string) string {
 	return d
 }
 
-// guessCharset says in which charset b probably is, given that it is not UTF-8.
+// guessCharset returns the charset that b probably is in, given that it is not UTF-8.
 //
 // QUIRK: ezweb, docomo and other Japanese carriers send ISO-2022-JP, Shift_JIS
 // or EUC-JP that is labelled us-ascii, or not at all.
@@ -96,13 +95,14 @@ func guessCharset(b []byte) encoding.Encoding {
 	if looksShiftJIS(b) {
 		return japanese.ShiftJIS
 	}
-	// A superset of ISO 8859-1, which web standards read for it as well.
+	// A superset of ISO 8859-1; web standards use it in its place too.
 	return charmap.Windows1252
 }
 
-// looksShiftJIS reports whether the octets above ASCII come in pairs of
-// Shift_JIS that stand for kana: a Western text does not hold 0x82 or 0x83,
-// low quotation marks and the florin sign, often and always before a letter.
+// looksShiftJIS reports whether the octets above ASCII come in pairs of Shift_JIS, at
+// least a quarter of them kana. In Western text the first octets of kana, 0x82 and 0x83
+// (a low quotation mark and the florin sign), are rare and do not always come before a
+// letter.
 func looksShiftJIS(b []byte) bool {
 	pairs, kana := 0, 0
 	for i := 0; i < len(b); i++ {
@@ -123,7 +123,7 @@ func looksShiftJIS(b []byte) bool {
 	return kana > 0 && kana*4 >= pairs
 }
 
-// decodeCharset returns b, which is labelled as being in a charset, in UTF-8.
+// decodeCharset converts b, whose label names a charset, to UTF-8.
 func decodeCharset(b []byte, label string) string {
 	t := tables()
 	if name, ok := t.charset[label]; ok {

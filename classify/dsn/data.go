@@ -13,19 +13,19 @@ import (
 //go:embed data/*.toml
 var dataFiles embed.FS
 
-// data is what the data files say.
+// data is the contents of the data files.
 type data struct {
 	tables  *reportTables
 	notices *notice.Data
 }
 
-// builtIn reads the data files that are part of the program, once.
+// builtIn reads the embedded data files, once.
 var builtIn = sync.OnceValues(func() (*data, error) { return loadData(dataFiles) })
 
-// Load reads what the program knows of reports, notices and automatic replies.
-// It need not be called: whatever wants the data reads them. But where they are
-// broken, which a change of them can do, this is an error that names every
-// mistake with file and line, and whatever wants the data panics with it.
+// Load reads the embedded data about reports, notices and automatic replies. It need not
+// be called, because the data are read when they are first needed. But if a change has
+// broken them, Load returns an error that names every mistake with file and line, while
+// the other functions panic with it.
 func Load() error {
 	_, err := builtIn()
 	return err
@@ -42,7 +42,7 @@ func known() *data {
 func tables() *reportTables { return known().tables }
 func notices() *notice.Data { return known().notices }
 
-// loadData reads the data files: those below data/, and those about notices.
+// loadData reads the files in data/, and those of package notice.
 func loadData(fsys fs.FS) (*data, error) {
 	l := toml.Loader{FS: fsys}
 	t := loadTables(&l)

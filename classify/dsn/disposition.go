@@ -7,13 +7,12 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
-// rejected reads a refusal in the form of a disposition notification and reports
-// whether the part with its fields is one: the recipient's own filter refused the
-// message after it had been taken in (RFC 5429 section 2.1.1), so it is a bounce.
+// rejected reads a disposition notification if it is a refusal, and reports whether it
+// is: the recipient's own filter refused the message after the server had accepted it
+// (RFC 5429 section 2.1.1), so this is a bounce.
 //
-// The reason is the recipient's own words to the sender; of these only a full
-// mailbox is believed, for servers let the filter refuse for it (RFC 5429
-// section 2.2.1).
+// The reason is in the recipient's own words. Of these only a full mailbox is believed,
+// because servers let the filter refuse for that (RFC 5429 section 2.2.1).
 //
 // QUIRK: Pigeonhole (Dovecot), Cyrus IMAP and GNU Mailutils.
 func (r *reading) rejected(p *part) bool {
@@ -42,8 +41,8 @@ func (r *reading) rejected(p *part) bool {
 	return true
 }
 
-// rejectedInWords reads such a refusal that is words only. It is from the filter's
-// owner, or names him.
+// rejectedInWords reads such a refusal if it consists of words only. It comes from the
+// owner of the filter, or names the owner.
 func (r *reading) rejectedInWords() bool {
 	if !r.saysRejected() {
 		return false
@@ -59,14 +58,14 @@ func (r *reading) rejectedInWords() bool {
 	return true
 }
 
-// saysRejected reports whether the header says that a filter refused the message
-// (RFC 5429 section 2.1.1 has an example of the comment).
+// saysRejected reports whether a comment in Auto-Submitted says that a filter refused
+// the message (RFC 5429 section 2.1.1 has an example).
 func (r *reading) saysRejected() bool {
 	submitted := strings.ToLower(r.fields().Get("Auto-Submitted"))
 	return slices.ContainsFunc(tables().rejection.Submitted, func(s string) bool { return strings.Contains(submitted, s) })
 }
 
-// refused makes a report of a recipient's refusal.
+// refused turns a recipient's refusal into a report.
 func (r *reading) refused(rcpt Recipient) {
 	t := &tables().rejection
 	low := strings.ToLower(r.words())

@@ -5,18 +5,17 @@ import (
 	"strings"
 )
 
-// maxPreamble bounds the octets before the first boundary line of a message
-// whose MIME header was lost.
+// maxPreamble bounds the octets before the first boundary line of a message whose MIME
+// header was lost.
 const maxPreamble = 300
 
-// statusInWords reads the fields of a report that lie in the midst of words:
-// its MIME form was lost, or never was.
+// statusInWords reads the fields of a report that stand in a text, because the report
+// has lost its MIME structure or never had any.
 //
-// QUIRK: Amazon WorkMail writes the fields into the text part; Sendmail's and
-// Postfix's reports lose their MIME header when a mailbox is exported or a
-// help desk passes them on.
+// QUIRK: Amazon WorkMail writes the fields into the text part; reports of Sendmail and
+// Postfix lose their MIME header when a mailbox is exported or a help desk forwards them.
 func (r *reading) statusInWords(body []byte) bool {
-	// A MIME tree without the header that announces it.
+	// The parts may still be there, without the header that announces them.
 	if b := r.lostBoundary(body); b != "" {
 		inner := tree{lim: r.lim, work: r.work}
 		h := header{{name: []byte("Content-Type"), value: []byte(`multipart/mixed; boundary="` + b + `"`)}}
@@ -26,7 +25,7 @@ func (r *reading) statusInWords(body []byte) bool {
 		if r.statusParts() {
 			return true
 		}
-		// Far from the beginning it is the boundary of the returned message.
+		// Far from the beginning it is a boundary of the returned message.
 		if indexDelim(body, []byte("--"+b)) > maxPreamble {
 			r.tree.parts, r.haveWords = outer, false
 		}
@@ -73,8 +72,8 @@ func (r *reading) statusInWords(body []byte) bool {
 	return false
 }
 
-// lostBoundary returns the boundary of a message whose MIME header was lost, ""
-// if the message is not of that kind.
+// lostBoundary returns the boundary of a message whose MIME header was lost, "" if this is
+// not such a message.
 func (r *reading) lostBoundary(body []byte) string {
 	if len(r.tree.parts) != 1 || !r.tree.parts[0].kind.isWords() {
 		return ""
@@ -86,9 +85,9 @@ func (r *reading) lostBoundary(body []byte) string {
 	return b
 }
 
-// findFields returns where the fields of a report begin in a text, -1 if there
-// are none: a field that only a report has, and a Final-Recipient or two others
-// below it.
+// findFields returns where the fields of a report begin in a text, -1 if there are none.
+// They begin with a field that only reports have, followed by a Final-Recipient or by two
+// other fields about a recipient.
 func findFields(text []byte) int {
 	first, others := -1, 0
 	for at := 0; at < len(text); {
@@ -115,8 +114,8 @@ func findFields(text []byte) int {
 	return -1
 }
 
-// returnedAfter reads the header of the returned message: that of the next part
-// which is one, else the fields that follow those of the report.
+// returnedAfter reads the header of the returned message: from the next part that holds
+// one, else from the fields in text, after those of the report.
 func (r *reading) returnedAfter(text []byte, i int) {
 	for ; i < len(r.tree.parts); i++ {
 		if p := &r.tree.parts[i]; p.kind.returned() {
@@ -131,19 +130,19 @@ func (r *reading) returnedAfter(text []byte, i int) {
 			r.returnedHeader(h)
 			return
 		}
-		if len(rest) == len(text) { // no field: pass the line over
+		if len(rest) == len(text) { // not a field: skip the line
 			_, rest = cutLine(text)
 		}
 		text = rest
 	}
 }
 
-// nested reads a bounce that is attached as a whole. It reports whether there is
+// nested reads a bounce that is attached as a whole message. It reports whether there is
 // one.
 //
-// QUIRK: Trend Micro's gateways wrap the report that passes them into a notice
-// of their own which lists no one; Sendmail and Exchange send the postmaster
-// such copies, filters of mail programs forward them.
+// QUIRK: Trend Micro's gateways wrap the reports that pass them in a notice of their own
+// that names no recipient; Sendmail and Exchange send such copies to the postmaster, and
+// filters of mail programs forward them.
 func (r *reading) nested() bool {
 	if r.tree.reports == "" && !r.machine() {
 		return false

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Excerpt returns at most limit octets of a message: of a long part its beginning
-// and its end, of the fields of a report as much as there is room for, of the
-// returned message its header. A message that is no longer than limit is returned
-// as it is; otherwise the excerpt is a copy. It costs one pass.
+// Excerpt returns at most limit octets of a message. It keeps the beginning and the end
+// of long parts, as much as possible of the fields of a report, and the header of the
+// returned message. If the message is not longer than limit it is returned itself;
+// otherwise the excerpt is a copy. It costs one pass.
 //
-// A server may send a reply of a megabyte, and a reporting server quote it twice:
-// what counts stands in its first and last lines, and in the parts behind it.
+// A server may send a reply of a megabyte, and a reporting server quote it twice. What
+// counts is in its first and last lines, and in the parts after it.
 func Excerpt(raw []byte, limit int) []byte {
 	if len(raw) <= limit {
 		return raw
@@ -25,8 +25,8 @@ func Excerpt(raw []byte, limit int) []byte {
 	return out
 }
 
-// Awaits reports whether the header of a message announces a report (RFC 6522)
-// whose fields are not in raw, its beginning: they may still come.
+// Awaits reports whether the header of a message announces a report (RFC 6522) whose
+// fields may still come: they are not in raw, the beginning of the message.
 func Awaits(raw []byte) bool {
 	t := parseMediaType(headerOf(raw).raw("Content-Type"))
 	if t.name != "multipart/report" || t.boundary == "" || t.reportType != "delivery-status" {
@@ -35,11 +35,11 @@ func Awaits(raw []byte) bool {
 	return !slices.ContainsFunc(cutPieces(raw), func(p piece) bool { return p.kind != pieceWords })
 }
 
-// piece is a part of a message as it stands: its boundary line, header and body.
+// piece is a part of a message with its boundary line and header.
 type piece struct {
 	start, end int
 	kind       pieceKind
-	room       int // octets of it that are kept
+	room       int // how many octets of it are kept
 }
 
 type pieceKind uint8
@@ -51,13 +51,13 @@ const (
 )
 
 const (
-	maxPieces   = 64       // the last one holds the rest
-	maxReturned = 16 << 10 // octets of a returned message that are kept: its header
-	maxHeader   = 32 << 10 // octets in which a header is looked for
+	maxPieces   = 64       // the last one holds the rest of the message
+	maxReturned = 16 << 10 // octets kept of a returned message, for its header
+	maxHeader   = 32 << 10 // octets that are searched for a header
 )
 
-// cutPieces cuts a message before every line that is the boundary of a multipart
-// which was announced above it (RFC 2046 section 5.1.1).
+// cutPieces splits a message at every boundary line of a multipart whose header comes
+// before it (RFC 2046 section 5.1.1).
 func cutPieces(raw []byte) []piece {
 	pieces := []piece{{}}
 	var boundaries [][]byte
@@ -98,8 +98,9 @@ func headerOf(b []byte) header {
 	return h
 }
 
-// share shares out limit octets among pieces: those of fields are served first, up
-// to half, then all others alike, and what short ones leave goes to longer ones.
+// share distributes limit octets among the pieces. Pieces with fields come first and get
+// up to half; the rest is shared equally among the others, and what short pieces do not
+// need goes to longer ones.
 func share(pieces []piece, limit int) {
 	order := make([]int, 0, len(pieces))
 	for _, fields := range []bool{true, false} {
@@ -129,8 +130,8 @@ func share(pieces []piece, limit int) {
 	}
 }
 
-// appendTo appends what is kept of a piece: whole lines of its beginning and, but
-// for returned messages, of its end. A line that is longer than that is cut.
+// appendTo appends what is kept of a piece: whole lines from its beginning and, except
+// for returned messages, from its end. A line longer than that is cut.
 func (p piece) appendTo(out, raw []byte) []byte {
 	b := raw[p.start:p.end]
 	if len(b) <= p.room {

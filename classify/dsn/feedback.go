@@ -2,9 +2,9 @@ package dsn
 
 import "bytes"
 
-// otherReport returns the kind of a report that is no delivery report, "" if
-// the message is none. Of a refusal in the form of another report it reads the
-// recipient.
+// otherReport returns the kind of the message if it is a report other than a delivery
+// report, "" otherwise. If the report is a refusal in the form of a disposition
+// notification, it also reads the recipient.
 func (r *reading) otherReport() Kind {
 	status := false
 	for i := range r.tree.parts {
@@ -50,10 +50,9 @@ func (r *reading) otherReport() Kind {
 	return ""
 }
 
-// hasFeedbackFields reports whether the fields of an abuse report lie in the
-// midst of words.
+// hasFeedbackFields reports whether the fields of an abuse report stand in a text.
 //
-// QUIRK: feedback loops of small providers, whose software knows no
+// QUIRK: feedback loops of small providers, whose software does not know
 // message/feedback-report.
 func hasFeedbackFields(b []byte) bool {
 	const name = "Feedback-Type:"

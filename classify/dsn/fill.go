@@ -11,7 +11,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// fill makes the report of the fields that were read.
+// fill fills the report from the fields that were read.
 func (r *reading) fill(sr *statusReader) {
 	m := &sr.message
 	r.rep.ReportingMTA = readMTA(r.decode(m.field[fieldReportingMTA]))
@@ -33,25 +33,25 @@ func (r *reading) fill(sr *statusReader) {
 	r.rep.Recipients = rs.list
 }
 
-// unnamed reads the recipients of a report that has no fields about any: they
-// stand in the notice, or only in the header. It reports whether it found one.
+// unnamed reads the recipients of a report without fields about any: the notice or only
+// the header names them. It reports whether it found several.
 //
-// QUIRK: Postfix when it lost the queue file ("Delivery report unavailable"),
+// QUIRK: Postfix when it has lost the queue file ("Delivery report unavailable"),
 // IronPort, and the Netscape Messaging Server.
 func (r *reading) unnamed() bool {
 	rs, _ := r.bounceInWords(r.words())
-	if len(rs) < 2 { // one is found as it is where its address is missing
+	if len(rs) < 2 { // findAddress finds a single one
 		return false
 	}
 	r.rep.Recipients = noticed(rs)
 	return true
 }
 
-// unitsRecipient is the work of one recipient, see [Report.Work].
+// unitsRecipient is the work for one recipient, see [Report.Work].
 const unitsRecipient = 300
 
-// recipient reads one group of fields (RFC 3464 section 2.3). only is true when
-// the report has no other, so that what the message says elsewhere is about it.
+// recipient reads one group of fields (RFC 3464 section 2.3). only is true if the report
+// has no other group, so that what the message says elsewhere is about this recipient.
 func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 	if !r.work.Take(unitsRecipient) {
 		return g.inShort()
@@ -73,8 +73,8 @@ func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 		rcpt.DiagnosticType, rcpt.Diagnostic = r.supplementary(g.extensions)
 	}
 	if rcpt.Diagnostic == "" && len(status) > 3 && reply.ParseCode(status[:3]) != 0 && ascii.IsBlank(rune(status[3])) {
-		// QUIRK: "Status: 553 Exceeded maximum message size": some mailers of
-		// their own write the reply here.
+		// QUIRK: "Status: 553 Exceeded maximum message size": some home-made
+		// mailers write the reply here.
 		rcpt.DiagnosticType, rcpt.Diagnostic = "smtp", r.decode([]byte(status))
 	}
 	comment := ""
@@ -94,12 +94,12 @@ func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 	said := reply.Parse(rcpt.Diagnostic)
 	parting := ""
 	if said.Code >= 200 && said.Code < 400 && (rcpt.Action == "" || rcpt.Action.Bounced()) {
-		// QUIRK: "Diagnostic-Code: SMTP; 221 2.0.0 Bye": Sendmail, whose last
-		// command was QUIT. What was refused stands in the transcript.
+		// QUIRK: "Diagnostic-Code: SMTP; 221 2.0.0 Bye": Sendmail, if its last
+		// command was QUIT. The refusal is in the transcript.
 		parting, rcpt.Diagnostic, said = rcpt.Diagnostic, "", reply.Reply{}
 	}
 	rcpt.quote(said)
-	if rcpt.DiagnosticType != "x-unix" { // the exit code of a program
+	if rcpt.DiagnosticType != "x-unix" { // x-unix is the exit code of a program
 		rcpt.SMTPCode = said.Code
 	}
 	rcpt.Status = betterStatus(said.Status, rcpt.StatusField)
@@ -124,8 +124,7 @@ func (r *reading) recipient(g *statusGroup, only bool) Recipient {
 	return rcpt
 }
 
-// inShort reads who is meant and what the fields report of him, no more: the work
-// is spent.
+// inShort reads only address, action and status, because the work budget is spent.
 func (g *statusGroup) inShort() Recipient {
 	value := func(id fieldID) string {
 		return toUTF8(unfold(g.field[id][:min(len(g.field[id]), address.MaxLocalPart+1+address.MaxDomain)]))
@@ -145,10 +144,10 @@ func (g *statusGroup) inShort() Recipient {
 	return rcpt
 }
 
-// foreign returns the value of a field that may be in the charset of the notice.
+// foreign returns the decoded value of a field that may be in the charset of the notice.
 //
-// QUIRK: replies in GB 2312, Big5 or KOI8-R are copied into Diagnostic-Code as
-// they came, by Coremail and by Postfix before 3.0.
+// QUIRK: Coremail, and Postfix before 3.0, copy replies in GB 2312, Big5 or KOI8-R into
+// Diagnostic-Code unchanged.
 func (r *reading) foreign(b []byte) string {
 	if utf8.Valid(b) {
 		return r.decode(b)
@@ -162,12 +161,11 @@ func (r *reading) foreign(b []byte) string {
 	return r.decode(b)
 }
 
-// supplementary returns the reply in an extension field of a group that has no
-// Diagnostic-Code: the data know which fields hold one.
+// supplementary returns the reply in an extension field, for a group without
+// Diagnostic-Code. data/report.toml says which fields may hold one.
 //
-// QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), put angle
-// brackets and an enhanced code around it:
-// "X-Supplementary-Info: <mx.example.com #5.7.1 smtp;550 5.7.1 …>".
+// QUIRK: Exchange 2000 and 2003, and X.400 gateways (RFC 2156), put angle brackets and an
+// enhanced code around it: "X-Supplementary-Info: <mx.example.com #5.7.1 smtp;550 5.7.1 …>".
 func (r *reading) supplementary(h header) (kind, reply string) {
 	for i := range h {
 		name := strings.ToLower(string(h[i].name))
@@ -186,9 +184,9 @@ func (r *reading) supplementary(h header) (kind, reply string) {
 	return "", ""
 }
 
-// betterStatus chooses between the code of the remote server's reply and that of
-// the reporting server: the one that tells more; the remote server's if both
-// tell as much, for it knows.
+// betterStatus chooses between the enhanced code in the remote server's reply and that of
+// the reporting server. It takes the one that tells more; if both tell the same, the
+// remote server's, because that server knows best.
 func betterStatus(said, field reply.Status) reply.Status {
 	if field.TellsMore(said) {
 		return field
@@ -196,10 +194,10 @@ func betterStatus(said, field reply.Status) reply.Status {
 	return said
 }
 
-// askNotice looks in the notice's words for what the fields do not say.
+// askNotice searches the words of the notice for what the fields do not say.
 //
-// QUIRK: OpenSMTPD and Exim write Status 5.0.0 and leave the reply to the words;
-// Sendmail's Diagnostic-Code is an exit code where a program refused.
+// QUIRK: OpenSMTPD and Exim write Status 5.0.0, and the reply only into the notice;
+// Sendmail's Diagnostic-Code is an exit code if a program refused.
 func (r *reading) askNotice(rcpt *Recipient) {
 	if !rcpt.Action.Bounced() && rcpt.Action != "" {
 		return
@@ -207,7 +205,7 @@ func (r *reading) askNotice(rcpt *Recipient) {
 	found := r.evidence(rcpt.Address)
 	words := found.Words
 	if rcpt.StatusField.Detailed() {
-		words = found.About // the code tells more than words that may be about anything
+		words = found.About // a detailed code beats words that may be about anything
 	}
 	if words != rcpt.Diagnostic {
 		rcpt.Notice = words
@@ -228,12 +226,12 @@ func (r *reading) askNotice(rcpt *Recipient) {
 	}
 }
 
-// maxAsked bounds how often the notice is searched for a recipient whom it does
-// not list; every search costs as much as reading the notice.
+// maxAsked bounds how often the notice is searched for a recipient that it does not list.
+// Every search costs as much as reading the notice.
 const maxAsked = 4
 
-// evidence returns what the notice quotes and says about an address. What it
-// says of the recipients that it lists is read once, for all of them.
+// evidence returns what the notice says and quotes about an address. Recipients that the
+// notice lists are read once, all together.
 func (r *reading) evidence(addr string) *notice.Recipient {
 	if r.said == nil {
 		r.said = map[string]*notice.Recipient{}
@@ -254,8 +252,8 @@ func (r *reading) evidence(addr string) *notice.Recipient {
 	return &rcpt
 }
 
-// guessAction says what a report without an Action field reports: what the
-// class of its status means (RFC 3463 section 3.1).
+// guessAction returns the action for a group without an Action field, from the class of
+// its status (RFC 3463 section 3.1).
 func guessAction(rcpt *Recipient) Action {
 	switch {
 	case rcpt.StatusField.Class == 2:
@@ -266,8 +264,8 @@ func guessAction(rcpt *Recipient) Action {
 	return ActionFailed
 }
 
-// findAddress finds the recipient of a group whose Final-Recipient is missing
-// or no mailbox: a pipe, a file, a route without a user.
+// findAddress finds the recipient of a group whose Final-Recipient is missing or not a
+// mailbox but a pipe, a file, or a route without a user.
 func (r *reading) findAddress(rcpt *Recipient, g *statusGroup, only bool) {
 	if address.IsMailbox(rcpt.Original) {
 		rcpt.Address, rcpt.Original = rcpt.Original, ""

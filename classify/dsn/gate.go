@@ -5,25 +5,26 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// Gate decides by the header alone whether a message is worth reading: a bounce,
-// a complaint, a receipt or an automatic reply shows there what it is. It is the
-// one gate of the daemon, which is spared the body of ordinary mail, and of
-// [Read], so that both call the same messages the same.
+// Gate decides by the header alone whether a message is worth reading: bounces,
+// complaints, receipts and automatic replies can be recognised there. The daemon uses it
+// so that it need not read the body of ordinary mail, and [Read] uses it too, so that
+// both treat the same message alike.
 //
-// What opens it is data: the cues marked `gate` in notice/data/cues.toml, and
-// those of notice/data/autoreply.toml where they leave only words to be wanted.
+// What opens the gate is data: the cues marked `gate` in notice/data/cues.toml, and the
+// automatic replies of notice/data/autoreply.toml whose header matches and whose words
+// must still be read.
 //
-// The zero Gate, which knows what is built in, is ready for the header of a message,
-// and so is that of [Reader.Gate]. Hand it the fields in the
-// order of the message, the first being the Return-Path where the envelope
-// sender is known. Of several fields of one name the first counts.
+// The zero Gate, which has the built-in data, is ready for the header of a message, and
+// so is one from [Reader.Gate]. Pass it the fields in the order of the message; if the
+// envelope sender is known, a Return-Path with it comes first. Of several fields with
+// one name the first counts.
 type Gate struct {
 	gate  notice.Gate
 	ready bool // gate has its data
 }
 
-// Field takes note of a field of the header: its name, and its value as it
-// stands, folds and all.
+// Field looks at a field of the header: its name, and its value, still folded and
+// encoded.
 func (g *Gate) Field(name, value []byte) {
 	if !g.ready {
 		*g = Reader{}.Gate()
@@ -31,13 +32,13 @@ func (g *Gate) Field(name, value []byte) {
 	g.gate.Field(name, value)
 }
 
-// Open reports whether the message is worth reading, once its whole header was
-// seen. A message whose envelope sender is not known (a file without a
-// Return-Path) always is: it may have been the null sender.
+// Open reports, after the whole header, whether the message is worth reading. A message
+// whose envelope sender is not known (a file without a Return-Path) always is, since it
+// may have had a null sender.
 func (g *Gate) Open() bool { return !g.ready || g.gate.Open() }
 
-// Decisive reports whether a field of that name decides what a message is, or
-// how it is read: it is to be kept where a header is cut short.
+// Decisive reports whether a field of this name decides what a message is or how it is
+// read, and so must be kept if a header is cut short.
 func Decisive(name []byte) bool { return Reader{}.Decisive(name) }
 
 // Gate returns the gate for one message.

@@ -9,25 +9,25 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
-// header is the header of a message or of a part, or one group of fields of
-// a status report. It points into the message's octets and reads a value only
-// when asked for it: most are never wanted.
+// header is the header of a message or of a part, or a group of fields of a report. It
+// points into the message's octets and decodes a value only when asked for it, because
+// most are never needed.
 type header []headerField
 
-// headerField is one field as it stands in the message.
+// headerField is an undecoded field of a message.
 type headerField struct {
 	name  []byte // without white space around it
 	value []byte // folds included
 }
 
-// countedHeader is a header whose reading is taken from a budget of work.
+// countedHeader is a header whose values take from a work budget when they are read.
 type countedHeader struct {
 	header
 	work *work.Budget
 }
 
 // Get returns the value of the first field of that name, unfolded and with its
-// encoded words decoded; "" if there is none.
+// encoded-words decoded; "" if there is none.
 func (h countedHeader) Get(name string) string {
 	h.work.Take(len(h.header)/4 + 1)
 	return decodeCounted(h.raw(name), h.work)
@@ -45,7 +45,7 @@ func (h countedHeader) Values(name string) []string {
 	return vs
 }
 
-// raw returns the first field of that name as it stands, nil if there is none.
+// raw returns the undecoded value of the first field of that name, nil if there is none.
 func (h header) raw(name string) []byte {
 	for i := range h {
 		if ascii.EqualFold(h[i].name, name) {
@@ -55,16 +55,15 @@ func (h header) raw(name string) []byte {
 	return nil
 }
 
-// readHeader reads fields (RFC 5322 section 2.2) up to an empty line, a line
-// that is no field, or the end, and returns what follows. Fields beyond the
-// limits are passed over, what is too long of one is cut.
+// readHeader reads fields (RFC 5322 section 2.2) up to an empty line, a line that is not
+// a field, or the end. It returns them, appended to dst, and what follows. It skips
+// fields beyond the limits, and cuts fields that are too long.
 //
-// With group set it reads a group of a status report, which a line of white
-// space ends as well; in a message's header such a line only continues a field
-// (RFC 5322 section 4.2).
+// With group set it reads a group of a report, which a line of white space ends as well;
+// in the header of a message such a line only continues a field (RFC 5322 section 4.2).
 func readHeader(dst header, b []byte, lim Limits, group bool) (h header, rest []byte) {
 	h = dst
-	start := -1 // of the present field's value, -1 if it is passed over
+	start := -1 // of the current field's value, -1 if the field is skipped
 	for pos := 0; pos < len(b); {
 		line, next := cutLine(b[pos:])
 		end, after := pos+len(line), len(b)-len(next)
@@ -72,7 +71,7 @@ func readHeader(dst header, b []byte, lim Limits, group bool) (h header, rest []
 			return h, next
 		}
 		if line[0] == ' ' || line[0] == '\t' {
-			// QUIRK: Exchange 2003 and Japanese gateways part the groups of a
+			// QUIRK: Exchange 2003 and Japanese gateways separate the groups of a
 			// report by a line of spaces.
 			if group && len(bytes.TrimLeft(line, " \t")) == 0 {
 				return h, next
@@ -89,7 +88,7 @@ func readHeader(dst header, b []byte, lim Limits, group bool) (h header, rest []
 		}
 		if len(h)-len(dst) < lim.HeaderFields {
 			if h == nil {
-				h = make(header, 0, 4) // a part has no more, most often
+				h = make(header, 0, 4) // most parts have no more
 			}
 			start = pos + colon + 1
 			h = append(h, headerField{name: line[:n], value: b[start:min(end, start+lim.FieldLength)]})
@@ -101,12 +100,11 @@ func readHeader(dst header, b []byte, lim Limits, group bool) (h header, rest []
 	return h, nil
 }
 
-// fieldName returns the length of the field name that line begins with and
-// where its colon is; 0 if line is no field.
+// fieldName returns the length of the field name at the beginning of line, and the index
+// of its colon; 0 if line is not a field.
 //
-// QUIRK: a space before the colon ("Final-Recipient : ", "Action :") is
-// allowed by RFC 822 and still sent by old X.400 gateways and MTA-in-a-box
-// appliances.
+// QUIRK: a space before the colon ("Final-Recipient : ", "Action :") is allowed by RFC
+// 822, and old X.400 gateways and mail appliances still write it.
 func fieldName(line []byte) (n, colon int) {
 	for n < len(line) && line[n] > ' ' && line[n] < 0x7f && line[n] != ':' {
 		n++
@@ -121,8 +119,8 @@ func fieldName(line []byte) (n, colon int) {
 	return n, colon
 }
 
-// cutLine returns the first line of b without its end, and what follows it.
-// A line ends with LF or CRLF; a lone CR was made LF before (see normalize).
+// cutLine returns the first line of b without its line end, and what follows it. A line
+// ends with LF or CRLF; normalize has turned lone CRs into LF before.
 func cutLine(b []byte) (line, rest []byte) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
@@ -139,8 +137,8 @@ func cutLine(b []byte) (line, rest []byte) {
 // unfold returns a field's value on one line, without control characters.
 func unfold(b []byte) string { return withoutControls(fold(b), false) }
 
-// fold makes one space of every run of white space that holds a line end, and
-// drops white space around b.
+// fold replaces every run of white space with a line end in it by one space, and drops
+// white space around b.
 func fold(b []byte) string {
 	b = bytes.TrimSpace(b)
 	if bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') < 0 {
@@ -164,10 +162,10 @@ func fold(b []byte) string {
 	return string(out)
 }
 
-// withoutControls takes control characters out of a value and makes white space spaces:
-// encoded words, base64 and JSON can hold line ends, which would forge fields
-// wherever the value is written. ESC stays while the charset is not known, for
-// ISO-2022-JP needs it.
+// withoutControls removes control characters from a value and turns white space into
+// spaces. Encoded-words, base64 and JSON can contain line ends, which would forge fields
+// wherever the value is written. With escape set ESC stays, because ISO-2022-JP needs it
+// as long as the charset is not known.
 func withoutControls(s string, escape bool) string {
 	bad := func(c byte) bool { return c < ' ' && !(escape && c == 0x1b) || c == 0x7f }
 	i := 0
@@ -189,14 +187,14 @@ func withoutControls(s string, escape bool) string {
 	return string(out)
 }
 
-// wordDecoder decodes encoded words in every charset that is registered.
+// wordDecoder decodes encoded-words in every registered charset.
 var wordDecoder = mime.WordDecoder{CharsetReader: decodeWord}
 
-// wordUnits is the work of decoding one encoded word, beside its octets.
+// wordUnits is the work of decoding one encoded-word, in addition to that for its octets.
 const wordUnits = 40
 
-// decodeCounted is decodeWords. Once the work is spent, encoded words stay as
-// they are.
+// decodeCounted is decodeWords with a work budget. Once that is spent, encoded-words stay
+// as they are.
 func decodeCounted(b []byte, w *work.Budget) string {
 	if s := bytes.TrimSpace(b); isPlain(s) {
 		w.Take(len(b))
@@ -204,7 +202,7 @@ func decodeCounted(b []byte, w *work.Budget) string {
 	}
 	units := 2*len(b) + wordUnits*bytes.Count(b, []byte("=?"))
 	if !ascii.Only(b) {
-		units += 6 * len(b) // whatever is done with it goes by characters
+		units += 6 * len(b) // every later step handles it character by character
 	}
 	if !w.Take(units) {
 		return withoutControls(toUTF8(withoutControls(fold(b), true)), false)
@@ -212,8 +210,8 @@ func decodeCounted(b []byte, w *work.Budget) string {
 	return decodeWords(b)
 }
 
-// isPlain reports whether a field's value says what it means: one line of ASCII
-// without encoded words, as most are.
+// isPlain reports whether a field's value needs no decoding: it is one line of ASCII
+// without encoded-words, as most are.
 func isPlain(b []byte) bool {
 	for i, c := range b {
 		if c < ' ' || c >= 0x7f || c == '?' && i > 0 && b[i-1] == '=' {
@@ -223,8 +221,8 @@ func isPlain(b []byte) bool {
 	return true
 }
 
-// decodeWords returns a field's value unfolded, its encoded words (RFC 2047)
-// decoded, in valid UTF-8. What cannot be decoded stays as it is.
+// decodeWords returns a field's value unfolded, with its encoded-words (RFC 2047) decoded,
+// in valid UTF-8. What cannot be decoded stays as it is.
 func decodeWords(b []byte) string {
 	s := withoutControls(fold(b), true)
 	if strings.Contains(s, "=?") {

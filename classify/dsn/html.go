@@ -7,9 +7,9 @@ import (
 	"golang.org/x/net/html"
 )
 
-// startsAsHTML reports whether a text is HTML although its label says plain.
+// startsAsHTML reports whether a text that is labelled as plain is HTML.
 //
-// QUIRK: ticket systems and some web hosters' panels.
+// QUIRK: ticket systems and panels of web hosters label it so.
 func startsAsHTML(s string) bool {
 	s = strings.TrimLeft(s[:min(len(s), 512)], " \t\n\uFEFF")
 	if len(s) < 6 || s[0] != '<' {
@@ -19,7 +19,7 @@ func startsAsHTML(s string) bool {
 	return strings.HasPrefix(s, "<html") || strings.HasPrefix(s, "<!doctype html")
 }
 
-// htmlText returns the words of HTML, a line for every block.
+// htmlText returns the words of HTML, with a line for every block.
 func htmlText(s string) string {
 	z := html.NewTokenizer(strings.NewReader(s))
 	z.SetMaxBuf(maxText)
@@ -55,7 +55,7 @@ func htmlText(s string) string {
 	}
 }
 
-// appendWords appends a piece of running text, white space folded.
+// appendWords appends a piece of running text, with white space folded.
 func appendWords(b []byte, s string) []byte {
 	for _, r := range s {
 		if r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\u00a0' {
@@ -69,8 +69,8 @@ func appendWords(b []byte, s string) []byte {
 	return b
 }
 
-// appendBreak ends the line where a tag of that name does; paragraphs and
-// tables are set apart by an empty line.
+// appendBreak ends the line if a tag of that name does; paragraphs and tables get an
+// empty line as well.
 func appendBreak(b []byte, tag string) []byte {
 	lines := 0
 	switch tag {

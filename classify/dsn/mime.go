@@ -8,8 +8,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
-// mediaType is what a Content-Type field (RFC 2045 section 5) says, as far as
-// a reader of reports cares.
+// mediaType is what a Content-Type field (RFC 2045 section 5) says, as far as reading
+// reports needs it.
 type mediaType struct {
 	name       string // "multipart/report", lower case; "" if there is no field
 	boundary   string
@@ -18,7 +18,8 @@ type mediaType struct {
 	holds      content
 }
 
-// content is what a part of a report holds, by its type: the data know the types.
+// content is what a part of a report holds. data/report.toml says which media types hold
+// what.
 type content uint8
 
 const (
@@ -29,8 +30,8 @@ const (
 
 func (t mediaType) multipart() bool { return strings.HasPrefix(t.name, "multipart/") }
 
-// isWords reports whether a part of this type is words to be read: text/plain,
-// or a part without a type (RFC 2045 section 5.2).
+// isWords reports whether a part of this type is plain text: text/plain, or a part
+// without a type (RFC 2045 section 5.2).
 func (t mediaType) isWords() bool { return t.name == "" || t.name == "text/plain" || t.name == "text" }
 
 // status reports whether a part of this type holds the fields of a report.
@@ -40,8 +41,8 @@ func (t mediaType) status() bool { return t.holds == reportFields }
 // arrive, or its header.
 func (t mediaType) returned() bool { return t.holds == returnedMessage }
 
-// parseMediaType reads a Content-Type field. It takes what senders write and
-// leaves out what it cannot read.
+// parseMediaType reads a Content-Type field. It is lenient, and leaves out what it cannot
+// read.
 func parseMediaType(raw []byte) mediaType {
 	if raw == nil {
 		return mediaType{}
@@ -70,7 +71,7 @@ func parseMediaType(raw []byte) mediaType {
 	return t
 }
 
-// nextParam cuts the first parameter off a list of them.
+// nextParam returns the first parameter of a list, and the rest of the list.
 func nextParam(s string) (key, value, rest string) {
 	s = strings.TrimLeft(s, " \t;")
 	eq := strings.IndexAny(s, "=;")
@@ -81,7 +82,7 @@ func nextParam(s string) (key, value, rest string) {
 		return "", "", s[eq+1:]
 	}
 	key, s = strings.TrimSpace(s[:eq]), strings.TrimLeft(s[eq+1:], " \t")
-	if i := strings.LastIndexAny(key, " \t)"); i >= 0 { // a comment before it
+	if i := strings.LastIndexAny(key, " \t)"); i >= 0 { // a comment stands before it
 		key = key[i+1:]
 	}
 	if s == "" || s[0] != '"' {
@@ -119,12 +120,12 @@ type part struct {
 	kind   mediaType
 	body   []byte
 	work   *work.Budget
-	// side is true for an alternative that a simpler one went before
-	// (multipart/alternative) and for an attachment.
+	// side is true for an attachment, and in a multipart/alternative for every
+	// alternative after the first, which is the simplest.
 	side bool
 }
 
-// tree cuts a message into its leaves (RFC 2046 section 5.1).
+// tree splits a message into its leaves (RFC 2046 section 5.1).
 type tree struct {
 	lim       Limits
 	work      *work.Budget
@@ -133,7 +134,7 @@ type tree struct {
 	truncated bool
 }
 
-// walk reads the part whose header and body are given.
+// walk reads the part with this header and body.
 func (w *tree) walk(h header, body []byte, depth int, side bool) {
 	t := parseMediaType(h.raw("Content-Type"))
 	if !t.multipart() || depth >= w.lim.Depth {
@@ -150,7 +151,7 @@ func (w *tree) walk(h header, body []byte, depth int, side bool) {
 	delim, rest, ok := firstPart(t.boundary, body)
 	if !ok {
 		// QUIRK: no boundary line, or no boundary parameter: gateways that
-		// unpacked the message and kept its header. It is words then.
+		// unpack the message and keep its header. The body is then plain text.
 		w.leaf(part{header: h, kind: mediaType{charset: t.charset}, body: body, side: side})
 		return
 	}
@@ -175,18 +176,18 @@ func (w *tree) leaf(p part) {
 	}
 }
 
-// isAttachment reports whether a part is a file by its own word.
+// isAttachment reports whether a part says that it is an attachment.
 func isAttachment(h header) bool {
 	d := bytes.TrimSpace(h.raw("Content-Disposition"))
 	return len(d) >= 10 && ascii.EqualFold(d[:10], "attachment")
 }
 
-// firstPart finds the first boundary line of a multipart body. It returns what
-// boundary lines begin with, and what follows that one.
+// firstPart finds the first boundary line of a multipart body. It returns what boundary
+// lines begin with, and what follows the first.
 //
-// QUIRK: Postfix reports that were edited on their way (list exploders, abuse
-// desks that blank host names) name one boundary in the header and use
-// another; then the boundary is the first line that looks like one.
+// QUIRK: Postfix reports that were edited on their way (list exploders, abuse desks that
+// blank host names) name one boundary in the header and use another. Then the first line
+// that looks like a boundary is taken.
 func firstPart(boundary string, body []byte) (delim, rest []byte, ok bool) {
 	if boundary != "" {
 		delim = []byte("--" + boundary)
@@ -202,11 +203,11 @@ func firstPart(boundary string, body []byte) (delim, rest []byte, ok bool) {
 	return delim, rest, ok
 }
 
-// cutPart cuts the octets up to the next boundary line off a body. more is
-// false if they were the last: after "--boundary--", or at the end.
+// cutPart returns the octets up to the next boundary line, and the rest. more is false if
+// this was the last part: "--boundary--" or the end follows.
 //
-// QUIRK: no final boundary: Yahoo's and Sendmail's reports when the returned
-// message is cut, and everything that a size limit cut on its way.
+// QUIRK: no final boundary: reports of Yahoo and Sendmail if the returned message is cut,
+// and anything that a size limit cut on its way.
 func cutPart(b, delim []byte) (this, rest []byte, more bool) {
 	this, rest, ok := findBoundary(b, delim)
 	if !ok {
@@ -215,8 +216,8 @@ func cutPart(b, delim []byte) (this, rest []byte, more bool) {
 	return this, rest, rest != nil
 }
 
-// findBoundary finds the first boundary line in b and returns what goes before
-// and after it; rest is nil after the final one.
+// findBoundary finds the first boundary line in b and returns what is before and after
+// it; rest is nil if it is the final boundary.
 func findBoundary(b, delim []byte) (before, rest []byte, ok bool) {
 	for at := 0; at < len(b); {
 		i := indexDelim(b[at:], delim)
@@ -249,9 +250,9 @@ func findBoundary(b, delim []byte) (before, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// indexDelim returns where the first line that begins with delim begins. Of a line
-// that holds it elsewhere the rest is passed over, for a text may hold nothing but
-// hyphens.
+// indexDelim returns the index of the first line that begins with delim, -1 if there is
+// none. If a line contains delim elsewhere, the rest of that line is skipped, because a
+// text may consist of nothing but hyphens.
 func indexDelim(b, delim []byte) int {
 	for at := 0; ; {
 		i := bytes.Index(b[at:], delim)
@@ -270,8 +271,8 @@ func indexDelim(b, delim []byte) int {
 	}
 }
 
-// sniffBoundary returns the boundary that a body seems to use: that of the
-// first line "--…" with a "Content-…:" field below, "" if there is none.
+// sniffBoundary returns the boundary that a body seems to use: the first line "--…" that
+// a "Content-…:" field follows; "" if there is none.
 func sniffBoundary(body []byte) string {
 	for at, tries := 0, 0; tries < 100; tries++ {
 		i := indexDelim(body[at:], []byte("--"))

@@ -6,11 +6,10 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// normalize makes a lone CR a line end like the others, takes what an mbox puts
-// before the first field off, and leaves CRLF and LF as they are. Only a
-// message with lone CRs is copied.
+// normalize turns lone CRs into line ends and removes what an mbox puts before the first
+// field. If there are no lone CRs, CRLF and LF stay as they are and nothing is copied.
 //
-// QUIRK: CR alone, or mixed line ends: old Mac OS gateways, and reports that went
+// QUIRK: lone CRs, or mixed line ends: old Mac OS gateways, and reports that went
 // through a database or a web form.
 func normalize(raw []byte) []byte {
 	raw = bytes.TrimLeft(raw, "\r\n\uFEFF")
@@ -25,8 +24,8 @@ func normalize(raw []byte) []byte {
 
 // replaceCR returns a copy of b in which every line ends with LF.
 //
-// QUIRK: "\r\r\n" at every line: text that was translated to CRLF twice, by
-// Windows mailers with a spool directory. Elsewhere it is an empty line.
+// QUIRK: every line ends with "\r\r\n": Windows mailers with a spool directory convert
+// text to CRLF twice. If only some lines end so, each of these is two line ends.
 func replaceCR(b []byte) []byte {
 	doubled := bytes.Count(b, []byte("\r\r\n")) == bytes.Count(b, []byte("\n"))
 	out := make([]byte, 0, len(b))
@@ -43,7 +42,7 @@ func replaceCR(b []byte) []byte {
 	return out
 }
 
-// loneCR reports whether b has a CR that no LF follows.
+// loneCR reports whether b has a CR without an LF after it.
 func loneCR(b []byte) bool {
 	for {
 		i := bytes.IndexByte(b, '\r')
@@ -57,7 +56,7 @@ func loneCR(b []byte) bool {
 	}
 }
 
-// mendHeader parts a Content-Type field from the field that it was joined with.
+// mendHeader separates a Content-Type field from the field that it was joined with.
 //
 // QUIRK: "MIME-Version: 1.0 Content-Type: multipart/report; …" on one line:
 // senders that join header lines with a space, and gateways that drop a bare CR.
@@ -84,8 +83,8 @@ func mendHeader(h header) header {
 	return h
 }
 
-// beginsType reports whether v begins with "type/subtype": the list of fields of
-// a DKIM-Signature has "Content-Type:" as well.
+// beginsType reports whether v begins with "type/subtype". The list of fields in a
+// DKIM-Signature also has "Content-Type:", but no type after it.
 func beginsType(v []byte) bool {
 	v = bytes.TrimLeft(v, " \t")
 	i := 0

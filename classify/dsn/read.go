@@ -11,10 +11,10 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
-// Read reads one message. It never fails: what cannot be read is left out, and
-// a message that is no report of any kind is of [KindNone]. The report holds
-// copies only, so the caller may use raw for something else afterwards. When ctx
-// ends, the reading does soon, with what was read so far.
+// Read reads one message. It never fails: what cannot be read is left out, and a message
+// that is not a report of any kind is of [KindNone]. The report contains only copies, so
+// the caller may reuse raw afterwards. When ctx ends, Read soon returns what it has read
+// by then.
 func Read(ctx context.Context, raw []byte, lim Limits) *Report { return Reader{}.Read(ctx, raw, lim) }
 
 // Read is [Read] by what the reader knows.
@@ -54,10 +54,10 @@ type reading struct {
 	head      notice.Score
 	scored    bool // head was computed, see sender
 
-	searched *notice.Notice // the last one, see folded
+	searched *notice.Notice // the last text that was prepared, see folded
 
 	said  map[string]*notice.Recipient // what the notice says, by address; see evidence
-	asked int                          // searches of the notice for one address
+	asked int                          // how often the notice was searched for a single address
 }
 
 // read finds out what the message is and fills the report.
@@ -91,7 +91,7 @@ func (r *reading) read(msg []byte) {
 // opens asks the gate about a header.
 func (h header) opens(notices *notice.Data) bool {
 	if h.raw("Return-Path") == nil {
-		return true // the gate is open, whatever the other fields say
+		return true // without it the gate is always open
 	}
 	g := Reader{notices}.Gate()
 	for i := range h {
@@ -100,8 +100,8 @@ func (h header) opens(notices *notice.Data) bool {
 	return g.Open()
 }
 
-// statusParts reads the delivery-status parts of the message itself, in whatever
-// container they are.
+// statusParts reads the delivery-status parts of the message itself, whatever multipart
+// they are in.
 //
 // QUIRK: multipart/mixed instead of multipart/report (RFC 6522): OpenSMTPD,
 // McAfee, Zoho, amavis.
@@ -109,7 +109,7 @@ func (r *reading) statusParts() bool {
 	sr := statusReader{lim: r.lim, work: r.work}
 	found, place := false, 0
 	var returned *part
-	var words []part // that stand before the fields, in one part with them
+	var words []part // words before the fields in the same part
 	for i := range r.tree.parts {
 		p := &r.tree.parts[i]
 		switch {
@@ -117,8 +117,8 @@ func (r *reading) statusParts() bool {
 			b := p.decoded(r.lim.Octets)
 			at := firstField(b)
 			if at < 0 {
-				// QUIRK: the words in a part of this type, the fields in a second
-				// one: Netscape Messaging Server, and gateways that copy a type.
+				// QUIRK: a part of this type with words, and a second one with the
+				// fields: Netscape Messaging Server, and gateways that copy a type.
 				p.kind = mediaType{name: "text/plain", charset: p.kind.charset}
 				continue
 			}
@@ -166,7 +166,7 @@ func firstField(b []byte) int {
 	return -1
 }
 
-// returned notes what the returned message is, from its header alone.
+// returned identifies the returned message, from its header alone.
 func (r *reading) returned(msg []byte) {
 	h, _ := r.header(bytes.TrimLeft(msg, "\r\n"))
 	r.returnedHeader(h)
@@ -182,7 +182,7 @@ func (r *reading) header(b []byte) (h header, rest []byte) {
 	return h, rest
 }
 
-// fields is the header of the message, whose reading is counted.
+// fields returns the header of the message; reading its values takes from the budget.
 func (r *reading) fields() countedHeader { return countedHeader{r.top, r.work} }
 
 func (r *reading) returnedHeader(fields header) {
@@ -195,7 +195,7 @@ func (r *reading) returnedHeader(fields header) {
 	}
 }
 
-// sender returns what the header says of who wrote the message.
+// sender returns what the header says about who wrote the message.
 func (r *reading) sender() notice.Score {
 	if !r.scored {
 		r.head, r.scored = r.notices.Score(r.fields()), true
@@ -208,8 +208,8 @@ func (r *reading) machine() bool {
 	return r.tree.reports == "delivery-status" || r.sender().Machine
 }
 
-// forwarded reports whether a person passes something on: what is attached is
-// the subject of a talk, no report to this recipient.
+// forwarded reports whether a person forwards something: then the attached report is what
+// people talk about, not a report to this recipient.
 func (r *reading) forwarded() bool {
 	person := &tables().person
 	if !slices.ContainsFunc(person.Fields, r.hasField) {
@@ -228,8 +228,8 @@ func (r *reading) forwarded() bool {
 
 func (r *reading) hasField(name string) bool { return r.top.raw(name) != nil }
 
-// automatic reports whether a field says that a program wrote the message; the
-// sender's name may be that of a postmaster who writes himself.
+// automatic reports whether a field says that a program wrote the message. The sender's
+// name does not tell: a postmaster may also write in person.
 func (r *reading) automatic() bool {
 	if slices.ContainsFunc(tables().person.Never, r.hasField) {
 		return true

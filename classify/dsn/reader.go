@@ -11,23 +11,23 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Reader reads messages. The zero Reader knows the notices in words that are built in,
-// as [Read] and the zero [Gate] do; [NewReader] teaches one others. It does not change,
-// and serves any number of goroutines.
+// Reader reads messages. The zero Reader has the built-in formats of notices, as [Read]
+// and the zero [Gate] do; [NewReader] adds others. A Reader does not change, and is safe
+// for concurrent use.
 type Reader struct {
-	notices *notice.Data // nil for what is built in
+	notices *notice.Data // nil for the built-in data
 }
 
-// File is a file of notices in words: TOML with the sections [[format]] and [[cue]],
-// which docs/rules.md in the repository describes. Other sections are not read.
+// File is a file with formats of notices: TOML with the sections [[format]] and [[cue]],
+// which docs/rules.md in the repository describes. Other sections are ignored.
 type File struct {
 	Name string // for messages
 	Data []byte
 }
 
-// NewReader makes a reader of what is built in and of the files. The error says all that
-// is wrong with them, each with file and line. Whether the examples of the formats are
-// read as they say is for [CheckFiles] to ask.
+// NewReader returns a reader with the built-in formats and those of the files. The error
+// lists every problem of the files, each with file and line. It does not test the
+// examples of the formats; [CheckFiles] does.
 func NewReader(files ...File) (Reader, error) {
 	if len(files) == 0 {
 		return Reader{}, Load()
@@ -51,10 +51,10 @@ func readFiles(files []File) (Reader, []notice.Example, error) {
 	return Reader{d}, examples, nil
 }
 
-// CheckFiles returns all that is wrong with files, as [NewReader] does, and every
-// example of theirs that is read otherwise than it says, or that the gate of the daemon
-// would not open to. Where a header has no Return-Path, the From is taken for the
-// envelope sender. Notices that are built in must be read as they are without the files.
+// CheckFiles returns every problem of the files, as [NewReader] does, and tests their
+// examples: each must be read as it says, and the daemon's gate must open to it. If a
+// header has no Return-Path, its From counts as the envelope sender. The examples of the
+// built-in formats must be read the same as without the files.
 func CheckFiles(files ...File) error {
 	r, examples, err := readFiles(files)
 	if err != nil {
@@ -75,8 +75,8 @@ func CheckFiles(files ...File) error {
 	return problems.Err()
 }
 
-// spoils returns the name of the file because of which a built-in example is read
-// otherwise, "" where it is not.
+// spoils returns the name of the file that changes how a built-in example is read, "" if
+// none does.
 func spoils(files []File, all Reader, e *notice.Example) string {
 	want := Reader{}.read(e)
 	if len(files) == 0 || slices.Equal(all.read(e), want) {
@@ -137,7 +137,7 @@ func (r Reader) lets(h header) bool {
 	return g.Open()
 }
 
-// lacks says why a message is no bounce in words, "" where it is one.
+// lacks says why a message is not a bounce in words, "" if it is one.
 func (r Reader) lacks(msg []byte) string {
 	q := reading{notices: r.known(), lim: DefaultLimits(), rep: &Report{}}
 	top, body := readHeader(nil, normalize(msg), q.lim, false)
@@ -147,7 +147,7 @@ func (r Reader) lacks(msg []byte) string {
 	return q.folded(q.words()).Lacks(q.sender())
 }
 
-// brief writes a recipient as the examples of formats do.
+// brief writes a recipient in the form of `want` in the examples of formats.
 func brief(r *Recipient) string {
 	code := ""
 	if r.SMTPCode != 0 {

@@ -1,23 +1,22 @@
 // Package dsn reads bounces: the bytes of one message in, what it reports out.
 //
-// It knows delivery status notifications (RFC 3464 in RFC 6522 containers, and
-// their internationalised form, RFC 6533), bounces that are words only, and
-// tells both from abuse reports (RFC 5965), receipts (RFC 8098), automatic
-// replies (RFC 3834) and ordinary mail. It judges nothing: what a refusal
-// means is the business of package classify.
+// It reads delivery status notifications (RFC 3464 in RFC 6522 containers, and their
+// internationalised form, RFC 6533) and bounces in words only. It tells both from abuse
+// reports (RFC 5965), receipts (RFC 8098), automatic replies (RFC 3834) and ordinary
+// mail. It does not judge: what a refusal means is the business of package classify.
 //
-// Every octet it reads was written by a stranger. Nothing here panics, fails
-// or costs more than linear time in the octets looked at, which [Limits]
-// bound; what cannot be read is left out.
+// Every octet it reads was written by a stranger. Nothing here panics, fails or takes
+// more than linear time in the octets read, which [Limits] bound; what cannot be read is
+// left out.
 //
-// [Read] reads a message, for any number of goroutines at once; what it returns is
-// the caller's own. A [Gate] tells from the header alone whether that is worth the
-// trouble. [Excerpt] makes a long message short and keeps what counts, for programs that
-// cannot hold all of it. No function needs to be called before another: what is known
-// of reports and notices is part of the program, and is loaded when first wanted.
+// [Read] reads a message. It is safe for concurrent use, and what it returns belongs to
+// the caller. A [Gate] tells from the header alone whether a message is worth reading.
+// [Excerpt] shortens a long message and keeps what counts, for programs that cannot hold
+// all of it. Nothing needs to be initialised: the data about reports and notices are
+// embedded and loaded when they are first needed.
 //
 // Names and fields are under Semantic Versioning (docs/api in the repository). What is
-// read out of a message that keeps to no standard may get better with any release.
+// read from messages that follow no standard may improve in any release.
 package dsn
 
 import "github.com/bounce-milter/bounce-milter/classify/reply"
@@ -28,7 +27,7 @@ type Kind string
 // The kinds of message. Only [KindDSN] and [KindText] carry recipients.
 const (
 	KindDSN         Kind = "dsn"         // delivery report, RFC 3464 or 6533
-	KindText        Kind = "text"        // a bounce in words only
+	KindText        Kind = "text"        // bounce in words only
 	KindFeedback    Kind = "feedback"    // abuse report, RFC 5965
 	KindDisposition Kind = "disposition" // receipt, RFC 8098
 	KindAutoReply   Kind = "auto-reply"  // vacation and the like, RFC 3834
@@ -65,8 +64,8 @@ func (a Action) Bounced() bool { return a == ActionFailed || a == ActionDelayed 
 type Report struct {
 	Kind Kind
 
-	// Per-message fields (RFC 3464 section 2.2), names and values without
-	// their type prefix, "" where the message has none.
+	// Per-message fields (RFC 3464 section 2.2) without their type prefix, ""
+	// if the message does not have them.
 	ReportingMTA    string
 	ReceivedFromMTA string
 	DSNGateway      string
@@ -77,53 +76,53 @@ type Report struct {
 	Recipients []Recipient
 	Returned   Returned
 
-	// Sender is the address that the report was sent to, bare: who sent the
-	// returned message, by its envelope. "" where the report does not say.
+	// Sender is the bare address that the report was sent to, which is the
+	// envelope sender of the returned message; "" if the report does not say.
 	Sender string
 
-	// Reporter is the domain of the mail system that sent the report, by its From
-	// field, where there is no ReportingMTA.
+	// Reporter is the domain in the From field of the mail system that sent
+	// the report, if there is no ReportingMTA.
 	Reporter string
 
 	// Dropped counts recipients beyond Limits.Recipients.
 	Dropped int
-	// Truncated is true when a limit kept a part of the message unread.
+	// Truncated is true if a limit left a part of the message unread.
 	Truncated bool
-	// Spent is true when that limit was Limits.Work: of any recipient something
-	// may be missing.
+	// Spent is true if that limit was Limits.Work. Then something may be
+	// missing about any recipient.
 	Spent bool `json:"-"`
-	// Work is what the reading cost, in units of which one is roughly an octet
-	// that is looked at with care: some ten nanoseconds.
+	// Work is what the reading cost. A unit is about ten nanoseconds, the time
+	// to examine one octet closely.
 	Work int `json:"-"`
 }
 
-// Recipient is what a report says of one recipient. The three kinds of
-// evidence stay apart: the remote server's reply, the notice's own words, and
-// (not here at all) the returned message.
+// Recipient is what a report says about one recipient. The three kinds of evidence stay
+// apart: the remote server's reply, the notice's own words, and the returned message,
+// which is not here at all.
 type Recipient struct {
 	Address  string // Final-Recipient, bare: user@example.com
-	Original string // Original-Recipient, bare, "" where it says nothing new
+	Original string // Original-Recipient, bare; "" if it is the same
 	Action   Action
 
-	// Status is the most specific enhanced status code that the report
-	// states for this recipient (RFC 3463), the zero one where it states none.
+	// Status is the most specific enhanced status code that the report states
+	// for this recipient (RFC 3463), zero if it states none.
 	Status reply.Status
-	// StatusField is the value of the Status field alone: the reporting
-	// MTA's opinion, the zero one where there is none.
+	// StatusField is the code in the Status field, which is the reporting
+	// MTA's opinion; zero if there is none.
 	StatusField reply.Status
-	// SMTPCode is the three-digit code of the final reply, 0 where none was seen.
+	// SMTPCode is the three-digit code of the final reply, 0 if there is none.
 	SMTPCode int
 
-	// Diagnostic is the remote server's reply or, without one, what the
-	// reporting MTA says in its place: unfolded, UTF-8, without the type.
+	// Diagnostic is the remote server's reply or, if there is none, what the
+	// reporting MTA says instead: unfolded, in UTF-8, without the type.
 	Diagnostic     string
 	DiagnosticType string // "smtp", "x-postfix", "x-unix" ..., lower case
 
-	// said is the reply of which Diagnostic is the text, see Reply.
+	// said is the parsed reply whose text is Diagnostic, see Reply.
 	said reply.Reply
 
-	// Notice holds the notice's words about this recipient, unfolded, "" where
-	// they say nothing beyond Diagnostic.
+	// Notice is what the notice says about this recipient, unfolded; "" if
+	// that is no more than Diagnostic.
 	Notice string
 
 	RemoteMTA      string
@@ -133,7 +132,7 @@ type Recipient struct {
 	Extensions     []Field
 }
 
-// Reply returns Diagnostic as it was parsed when the report was read.
+// Reply returns Diagnostic parsed.
 func (r *Recipient) Reply() reply.Reply {
 	if r.said.Text != r.Diagnostic {
 		return reply.Parse(r.Diagnostic)
@@ -141,30 +140,30 @@ func (r *Recipient) Reply() reply.Reply {
 	return r.said
 }
 
-// quote notes what the remote server said.
+// quote sets Diagnostic to what the remote server said.
 func (r *Recipient) quote(said reply.Reply) { r.said, r.Diagnostic = said, said.Text }
 
-// Field is a header-like field as it stands: name as written, value unfolded.
+// Field is a field of a report: its name as written, its value unfolded.
 type Field struct{ Name, Value string }
 
-// Returned names the message that did not arrive. Its words are never judged.
+// Returned identifies the message that did not arrive. Its words are never judged.
 type Returned struct{ MessageID, From, To, Date string }
 
 // Limits bound what reading one message may cost. A zero field means its default.
-// The cost grows linearly with the octets looked at, times the depth at worst.
-// Beside these there are bounds that no real message meets: 64 KB of words after
-// decoding, 2000 extension fields a report.
+// The cost grows linearly with the octets read, at worst times the depth. There are
+// other bounds that no real message reaches: 64 KB of words after decoding, 2000
+// extension fields per report.
 type Limits struct {
-	Octets       int // octets looked at; the rest is skipped
+	Octets       int // octets read; the rest is skipped
 	Depth        int // nesting of MIME parts
 	Parts        int // MIME parts in all
-	HeaderFields int // fields of one header or of one group of a report
+	HeaderFields int // fields of one header, or of one group of a report
 	FieldLength  int // octets of one field, folds included; the rest is cut
 	Recipients   int // recipients of one report
-	Work         int // units of work, see Report.Work; then what was found by then is the answer
+	Work         int // units of work, see Report.Work; when they are spent, reading ends
 }
 
-// DefaultLimits hold room for every report seen in the wild several times over.
+// DefaultLimits returns limits several times as high as any report seen in the wild needs.
 func DefaultLimits() Limits {
 	return Limits{
 		Octets:       256 << 10,

@@ -9,18 +9,18 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// results are the recipients of a report so far, filed so that a group that
-// says the same of the same recipient once more is found at once.
+// results are the recipients of a report so far, indexed so that a second group about the
+// same result is found at once.
 //
-// An alias may have several fates: Exim and Sendmail write a group for each, all
-// with the alias as Final-Recipient, and each is a result of its own.
+// An alias may have several results: Exim and Sendmail write a group for each address
+// that it leads to, all with the alias as Final-Recipient.
 type results struct {
 	list  []Recipient
-	first map[string]int // the first result of an address, in lower case
-	exact map[result]int // by all that tells two results apart
+	first map[string]int // index of an address's first result, by the address in lower case
+	exact map[result]int // index, by everything in which results differ
 }
 
-// result is what tells a result from another one, in lower case.
+// result is everything in which two results can differ, in lower case.
 type result struct {
 	address, actual, diagnostic string
 
@@ -28,8 +28,8 @@ type result struct {
 	status reply.Status
 }
 
-// newResults takes the results of so many groups, after those that are known. One
-// group alone has nothing that it could be compared with.
+// newResults prepares for the results of so many groups, after those that are known. A
+// single group need not be compared, so it needs no index.
 func newResults(known []Recipient, groups int) *results {
 	rs := &results{list: append(make([]Recipient, 0, len(known)+groups), known...)}
 	if groups > 1 {
@@ -38,11 +38,11 @@ func newResults(known []Recipient, groups int) *results {
 	return rs
 }
 
-// add files what a group says. actual is whom an alias led to, "" where the
+// add adds the result of a group. actual is the address that an alias led to, "" if the
 // group does not say.
 //
-// QUIRK: the same recipient twice, once with the reply and once without:
-// MailMarshal, and reports that a gateway pasted together.
+// QUIRK: the same recipient twice, once with the reply and once without: MailMarshal,
+// and reports that a gateway joined.
 func (rs *results) add(r Recipient, actual string) {
 	key := strings.ToLower(r.Address)
 	if key == "" || rs.exact == nil {
@@ -69,14 +69,14 @@ func (rs *results) add(r Recipient, actual string) {
 	rs.list = append(rs.list, r)
 }
 
-// sameAs reports whether two groups about one address are about one result: one
-// of them says nothing that the other does not.
+// sameAs reports whether two groups about one address describe the same result: they do
+// not contradict each other.
 func (r *Recipient) sameAs(other *Recipient) bool {
 	return r.Action == other.Action && (r.Diagnostic == "" || other.Diagnostic == "") &&
 		(r.Status == other.Status || !r.Status.Telling() || !other.Status.Telling())
 }
 
-// merge adds what a second group says of the same result.
+// merge adds what a second group says about the same result.
 func merge(to, from *Recipient) {
 	if to.Diagnostic == "" {
 		to.Diagnostic, to.DiagnosticType, to.said = from.Diagnostic, from.DiagnosticType, from.said
@@ -98,12 +98,12 @@ func merge(to, from *Recipient) {
 	}
 }
 
-// complete gives a reply the lines that its field lacks and, where the reporting
-// server made the reply itself, what it wrote in the transcript beside it.
+// complete adds the lines that the reply in a field lacks. If the reporting server made
+// the reply itself, it adds what the transcript says beside it.
 //
-// QUIRK: Sendmail copies the first line of a reply into Diagnostic-Code; all
-// lines stand in the transcript ("<<<"). Of an error of its own it copies the
-// class ("553 5.3.5 system config error") and leaves the error to the transcript.
+// QUIRK: Sendmail copies only the first line of a reply into Diagnostic-Code; all lines
+// are in the transcript ("<<<"). For its own errors it copies the general text ("553
+// 5.3.5 system config error"); the error itself is in the transcript.
 func (r *reading) complete(rcpt *Recipient, unfinished bool) {
 	if !unfinished && rcpt.RemoteMTA != "" || rcpt.SMTPCode == 0 || rcpt.DiagnosticType != "smtp" || rcpt.Action != "" && !rcpt.Action.Bounced() {
 		return
@@ -126,9 +126,9 @@ func (r *reading) complete(rcpt *Recipient, unfinished bool) {
 	}
 }
 
-// hasDialogue reports whether the words of the message may hold the lines of an
-// SMTP dialogue in which a code was answered. It only looks for them, which costs
-// little beside reading them: most reports have none.
+// hasDialogue reports whether the words of the message may contain an SMTP dialogue with
+// a reply of this code. Most reports have none, and this search costs much less than
+// reading the dialogue.
 func (r *reading) hasDialogue(code int) bool {
 	answer := strconv.Itoa(code)
 	if !r.haveWords && !r.mayHaveDialogue(answer) {
@@ -138,8 +138,8 @@ func (r *reading) hasDialogue(code int) bool {
 	return strings.Contains(words, "<<<") || strings.Contains(words, "\n"+answer)
 }
 
-// mayHaveDialogue looks into the octets of the parts, for most are words as they
-// stand: it is false only where reading the words would find no dialogue.
+// mayHaveDialogue searches the undecoded octets of the parts, which is enough for most
+// of them. It is false only if the decoded words would contain no dialogue either.
 func (r *reading) mayHaveDialogue(answer string) bool {
 	for i := range r.tree.parts {
 		p := &r.tree.parts[i]
@@ -165,8 +165,8 @@ func (r *reading) mayHaveDialogue(answer string) bool {
 	return false
 }
 
-// isUnfinished reports whether a reply of many lines (RFC 5321 section 4.2.1) has
-// no last one: "550-5.7.26 …" and no "550 …" after it.
+// isUnfinished reports whether a multiline reply (RFC 5321 section 4.2.1) lacks its last
+// line: it begins with "550-5.7.26 …", and no "550 …" follows.
 func isUnfinished(said string) bool {
 	if len(said) < 4 || reply.ParseCode(said[:3]) == 0 || said[3] != '-' {
 		return false
@@ -174,11 +174,10 @@ func isUnfinished(said string) bool {
 	return !strings.Contains(said[4:], " "+said[:3]+" ")
 }
 
-// statusWords returns what a Status field says beside its code, "" if nothing.
+// statusWords returns the words of a Status field after its code, "" if there are none.
 //
-// QUIRK: Haraka writes no Diagnostic-Code for what went wrong before a server
-// refused: "Status: 5.1.2 (550 Tried all MXs)"; RFC 3464 section 2.3.4 allows a
-// comment there.
+// QUIRK: Haraka writes no Diagnostic-Code if no server answered, but a comment:
+// "Status: 5.1.2 (550 Tried all MXs)", which RFC 3464 section 2.3.4 allows.
 func statusWords(value string) string {
 	i := 0
 	for i < len(value) && (ascii.IsDigit(value[i]) || value[i] == '.' || ascii.IsBlank(rune(value[i]))) {

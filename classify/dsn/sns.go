@@ -8,15 +8,15 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
-// notification reads the JSON in which Amazon SES tells of bounces through SNS;
-// it comes as mail when an address is subscribed to the topic. ok is false if
-// the text is none.
+// notification reads the JSON with which Amazon SES reports bounces through SNS. It
+// comes as mail if an address is subscribed to the topic. ok is false if the text is not
+// such JSON.
 func (r *reading) notification(text string) (kind Kind, ok bool) {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(text, "{") || !strings.Contains(text, "otificationType") {
 		return "", false
 	}
-	// QUIRK: Sendmail breaks lines that are too long with "!" and a space.
+	// QUIRK: Sendmail breaks lines that are too long with "!", a line end and a space.
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "!\n ", ""), "\n", "")
 	var outer struct{ Message string }
 	if decodeFirst(text, &outer) && outer.Message != "" {
@@ -83,7 +83,7 @@ type sesNotification struct {
 	}
 }
 
-// decodeFirst decodes the JSON value that s begins with; SNS appends a footer.
+// decodeFirst decodes the JSON value at the beginning of s; SNS appends a footer.
 func decodeFirst(s string, v any) bool {
 	return json.NewDecoder(strings.NewReader(s)).Decode(v) == nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
-// fieldID names a field of RFC 3464 section 2.
+// fieldID identifies a field of RFC 3464 section 2.
 type fieldID uint8
 
 const (
@@ -37,7 +37,7 @@ const (
 	fieldCount
 )
 
-// fieldNames are the names as RFC 3464 writes them.
+// fieldNames are the names in RFC 3464.
 var fieldNames = [fieldCount]string{
 	fieldEnvelopeID:   "Original-Envelope-Id",
 	fieldReportingMTA: "Reporting-MTA",
@@ -58,8 +58,8 @@ var fieldNames = [fieldCount]string{
 func (f fieldID) perMessage() bool   { return fieldEnvelopeID <= f && f <= fieldArrival }
 func (f fieldID) perRecipient() bool { return f >= fieldOriginal }
 
-// lookupField returns the field of that name, or of one that the data know to stand
-// for it; fieldUnknown if RFC 3464 knows none.
+// lookupField returns the field of that name, or the field that data/report.toml says it
+// is another name for; fieldUnknown if there is none.
 func lookupField(name []byte) fieldID {
 	for f := fieldEnvelopeID; f < fieldCount; f++ {
 		if ascii.EqualFold(name, fieldNames[f]) {
@@ -74,7 +74,7 @@ func lookupField(name []byte) fieldID {
 	return fieldUnknown
 }
 
-// statusGroup holds the fields of one recipient as they stand.
+// statusGroup holds the undecoded fields about one recipient.
 type statusGroup struct {
 	field      [fieldCount][]byte
 	extensions header
@@ -87,31 +87,31 @@ func (g *statusGroup) named() bool { return g.has(fieldOriginal) || g.has(fieldF
 // maxExtensions bounds the fields of a report that RFC 3464 does not name.
 const maxExtensions = 2000
 
-// statusReader reads the fields of a report (RFC 3464 section 2.1) into groups.
-// It routes a field by its name, not by the empty lines, which senders forget
-// and multiply.
+// statusReader reads the fields of a report (RFC 3464 section 2.1) into groups. It goes
+// mainly by their names, because senders forget and multiply the empty lines between
+// groups.
 type statusReader struct {
 	lim     Limits
 	work    *work.Budget
 	message statusGroup   // per-message fields
-	groups  []statusGroup // one a recipient
+	groups  []statusGroup // one per recipient
 	dropped int           // recipients beyond the limit
 
-	body     []byte // what is read now
-	gap      bool   // an empty line went before
-	inGroup  bool   // fields that RFC 3464 does not name belong to a recipient
-	indent   int    // white space before the fields of an indented block
-	dropping bool   // the present recipient is beyond the limit
+	body     []byte // the body that is being read
+	gap      bool   // an empty line came before
+	inGroup  bool   // extension fields belong to a recipient now, not to the message
+	indent   int    // octets of white space before the fields of an indented block
+	dropping bool   // the current recipient is beyond the limit
 	fields   int    // extension fields in all
 
-	last      *[]byte // value of the last field, nil if it was passed over
+	last      *[]byte // value of the last field, nil if it was skipped
 	lastID    fieldID
-	lastStart int // where it begins in body
+	lastStart int // where that value begins in body
 }
 
-// read reads the body of a status part. It returns where it stopped: at the
-// end, unless embedded is set, for fields that lie in the midst of a text; then
-// the first group that is none of a report ends them.
+// read reads the body of a status part. It returns where it stopped, which is the end.
+// If embedded is set, the fields stand in a text, and the first group that does not
+// belong to a report ends them.
 func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 	sr.body, sr.gap, sr.last = body, true, nil
 	for pos := 0; pos < len(body); {
@@ -126,9 +126,9 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 			sr.gap = true
 		case n == 0, len(bare) < len(line) && !sr.indentedField(bare[:n], len(line)-len(bare)),
 			bytes.HasPrefix(bare[colon+1:], []byte("//")):
-			// No field: the last one goes on.
+			// Not a field, so it continues the last one.
 			// QUIRK: continuation lines that are not indented, even after an
-			// empty line: MessageLabs and PHP mailers paste a reply as it came.
+			// empty line: MessageLabs and PHP mailers paste a reply unchanged.
 			if bytes.HasPrefix(line, []byte("--")) || sr.gap && sr.lastID != fieldDiagnostic {
 				if embedded {
 					return pos
@@ -140,8 +140,8 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 			sr.extend(pos + len(line))
 			sr.gap = sr.gap && sr.last == nil
 		default:
-			// QUIRK: fields indented as a block: reports pasted into words by
-			// help desks; Novell GroupWise.
+			// QUIRK: fields indented as a block: Novell GroupWise, and help desks
+			// that paste a report into a text.
 			id := lookupField(bare[:n])
 			if embedded && sr.gap && id == fieldUnknown && bare[0]|0x20 != 'x' {
 				return pos
@@ -154,9 +154,9 @@ func (sr *statusReader) read(body []byte, embedded bool) (end int) {
 	return len(body)
 }
 
-// indentedField reports whether a line with that name and so much white space
-// before it is a field, and no continuation: it begins a block of fields, or
-// stands in one as deep as the first.
+// indentedField reports whether an indented line with that name is a field and not a
+// continuation: it begins a block of fields, or is indented as much as the first field of
+// the block.
 func (sr *statusReader) indentedField(name []byte, indent int) bool {
 	if !sr.gap && indent != sr.indent || lookupField(name) == fieldUnknown && (sr.gap || name[0]|0x20 != 'x') {
 		return false
@@ -165,14 +165,14 @@ func (sr *statusReader) indentedField(name []byte, indent int) bool {
 	return true
 }
 
-// extend lengthens the last field up to an offset in the body.
+// extend extends the last field up to an offset in the body.
 func (sr *statusReader) extend(end int) {
 	if sr.last != nil {
 		*sr.last = sr.body[sr.lastStart:min(end, sr.lastStart+sr.lim.FieldLength)]
 	}
 }
 
-// add files one field, whose value lies between two offsets of the body.
+// add adds a field, whose value is between two offsets in the body.
 func (sr *statusReader) add(id fieldID, name []byte, start, end int) {
 	end = min(end, start+sr.lim.FieldLength)
 	if cut := runTogether(sr.body[start:end], id); cut > 0 {
@@ -216,7 +216,7 @@ func (sr *statusReader) file(id fieldID, name []byte, start, end int) {
 	sr.gap = false
 }
 
-// set stores a field; the first of a name counts.
+// set stores a field, unless the group has it already.
 func (sr *statusReader) set(g *statusGroup, id fieldID, value []byte) {
 	if g.field[id] == nil {
 		g.field[id] = value
@@ -231,9 +231,10 @@ func (sr *statusReader) startsGroup(id fieldID) bool {
 	}
 	g := &sr.groups[len(sr.groups)-1]
 	if sr.gap {
-		// QUIRK: empty lines between the fields of one recipient: sent by some
-		// web-hosting panels. A new one begins with what the last one has, or
-		// with a name when the last one has a name and more.
+		// QUIRK: empty lines between the fields of one recipient: some
+		// web-hosting panels. A new recipient begins with a field that the last
+		// one has already, or with a name if the last one has a name and an
+		// action or status.
 		return g.has(id) || (id == fieldFinal || id == fieldOriginal) && g.named() && (g.has(fieldAction) || g.has(fieldStatus))
 	}
 	// QUIRK: no empty line between recipients: Postini, old IMail and
@@ -254,7 +255,7 @@ func (sr *statusReader) start() {
 	sr.groups = append(sr.groups, statusGroup{})
 }
 
-// runTogether returns where in value a second field begins, 0 if none does.
+// runTogether returns the index in value where a second field begins, 0 if there is none.
 func runTogether(value []byte, id fieldID) int {
 	for at := 0; ; {
 		i := bytes.IndexByte(value[at:], ':')
@@ -262,8 +263,8 @@ func runTogether(value []byte, id fieldID) int {
 			return 0
 		}
 		at += i
-		// The name ends at the colon; it must be one of the long ones, for
-		// "Action:" and "Status:" are words of a reply as well.
+		// The name ends at the colon. In a reply, "Action:" and "Status:" are
+		// ordinary words.
 		for f := fieldEnvelopeID; f < fieldCount; f++ {
 			name := fieldNames[f]
 			start := at - len(name)
@@ -282,9 +283,8 @@ func runTogether(value []byte, id fieldID) int {
 	}
 }
 
-// readAction reads an Action field (RFC 3464 section 2.3.3). An invented
-// action is read as the registered one that it stands for, "" if it is
-// unknown.
+// readAction reads an Action field (RFC 3464 section 2.3.3). It reads an invented action
+// as the registered one that it stands for, and returns "" if it is unknown.
 func readAction(value string) Action {
 	value = strings.ToLower(strings.TrimSpace(address.StripComments(value)))
 	t := tables().actions
@@ -298,8 +298,8 @@ func readAction(value string) Action {
 	return t[value]
 }
 
-// readMTA reads the name of a server, "dns; mx.example.com" (RFC 3464 section
-// 2.1.2), without its type and comments.
+// readMTA returns the name in "dns; mx.example.com" (RFC 3464 section 2.1.2), without its
+// type and comments.
 func readMTA(value string) string {
 	kind, name := splitType(value)
 	name = strings.TrimSpace(address.StripComments(name))

@@ -7,46 +7,46 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// reportTables is what data/report.toml says about reports in the wild.
+// reportTables is the contents of data/report.toml, about reports in the wild. Its keys
+// are in lower case.
 type reportTables struct {
-	actions   map[string]Action // invented actions, lower case
-	noCharset map[string]bool   // labels that say nothing
-	charset   map[string]string // labels that no registry has
-	feedback  []string          // fields of messages that Hotmail and the like complain about
+	actions   map[string]Action // registered and invented actions
+	noCharset map[string]bool   // charset labels that say nothing
+	charset   map[string]string // charset labels that no registry has, with the right one
+	feedback  []string          // fields that providers such as Hotmail add to a message in a complaint
 
-	types      map[string]content // of parts, lower case
+	types      map[string]content // media types of parts
 	fields     []fieldAlias
-	hostTypes  []string          // of names of servers, lower case
-	typeNames  map[string]string // of addresses and the like, and what they stand for, lower case
+	hostTypes  []string          // types in fields that name servers
+	typeNames  map[string]string // types in fields that are other names of registered types
 	person     personTable
 	rejection  rejectionTable
-	diagnostic []string // parts of the names of extension fields that hold a reply, lower case
+	diagnostic []string // parts of the names of extension fields that hold a reply
 }
 
-// fieldAlias is a name that stands for a field of RFC 3464.
+// fieldAlias is another name for a field of RFC 3464.
 type fieldAlias struct {
 	name   string
 	stands fieldID
 }
 
-// personTable names fields that tell whether a person wrote a message.
+// personTable has fields that tell whether a person wrote a message.
 type personTable struct {
-	Fields   []string // people's mail programs set them, and some others
-	Together []string // all of them in one message only people's do
-	Never    []string // people's never do
+	Fields   []string // people's mail programs set these, and so do some other programs
+	Together []string // only people's mail programs set all of these in one message
+	Never    []string // people's mail programs never set these
 }
 
-// rejectionTable is what the data say of refusals in the form of a disposition
-// notification. All is lower case but what a refusal means, in words that package
-// classify has rules for.
+// rejectionTable describes refusals in the form of a disposition notification, in lower
+// case. Means and MeansFull are words for which package classify has rules.
 type rejectionTable struct {
-	Dispositions []string // what became of the message
-	Subject      []string // the Subject begins so
-	Says         []string // the words say so
-	Submitted    []string // Auto-Submitted says so
-	Full         []string // they name a full mailbox
-	Means        string
-	MeansFull    string `toml:"means_full"`
+	Dispositions []string // dispositions of a refused message
+	Subject      []string // beginnings of the Subject
+	Says         []string // phrases in the words of the message
+	Submitted    []string // phrases in Auto-Submitted
+	Full         []string // phrases for a full mailbox
+	Means        string   // what a refusal means
+	MeansFull    string   `toml:"means_full"` // what it means if the mailbox is full
 }
 
 func loadTables(l *toml.Loader) *reportTables {
@@ -73,7 +73,7 @@ func loadTables(l *toml.Loader) *reportTables {
 	l.Read("data/report.toml", &f)
 	t := &reportTables{
 		actions:   map[string]Action{},
-		noCharset: map[string]bool{"": true}, // there is no label
+		noCharset: map[string]bool{"": true}, // no label at all
 		charset:   f.Charsets.Alias,
 
 		diagnostic: f.Diagnostic.Fields,
@@ -86,7 +86,7 @@ func loadTables(l *toml.Loader) *reportTables {
 	for _, name := range slices.Sorted(maps.Keys(f.Names.Field)) {
 		id := slices.Index(fieldNames[:], f.Names.Field[name])
 		if id <= 0 {
-			l.Complain(0, "%q is no field of RFC 3464: write one of %s", f.Names.Field[name], toml.OneOf(fieldNames[1:]))
+			l.Complain(0, "%q is not a field of RFC 3464: write one of %s", f.Names.Field[name], toml.OneOf(fieldNames[1:]))
 			continue
 		}
 		t.fields = append(t.fields, fieldAlias{name, fieldID(id)})
@@ -102,7 +102,7 @@ func loadTables(l *toml.Loader) *reportTables {
 	}
 	for a, words := range f.Actions {
 		if t.actions[string(a)] != a {
-			l.Complain(0, "%q is no action of RFC 3464: write one of %s", a, toml.OneOf(Actions()))
+			l.Complain(0, "%q is not an action of RFC 3464: write one of %s", a, toml.OneOf(Actions()))
 		}
 		for _, w := range words {
 			t.actions[w] = a

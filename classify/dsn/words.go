@@ -6,8 +6,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
 )
 
-// inWords reads a bounce without the fields of a report, or finds that the
-// message is none.
+// inWords reads a bounce that has no fields of a report, or finds that the message is not
+// a bounce.
 func (r *reading) inWords() {
 	text := r.words()
 	kind, isSNS := r.notification(text)
@@ -17,7 +17,7 @@ func (r *reading) inWords() {
 	case r.listed(text):
 		r.rep.Kind = KindText
 	case len(r.rep.Recipients) > 0 && r.sender().Machine && !r.notices.Answers(r.fields()):
-		// It names no one, but only a mail system writes so.
+		// It names no recipient, but only a mail system writes such a message.
 		if !r.nested() {
 			r.rep.Kind = KindText
 		}
@@ -25,15 +25,15 @@ func (r *reading) inWords() {
 	case r.notices.IsAutoReply(r.fields(), text):
 		r.rep.Kind, r.rep.Recipients = KindAutoReply, nil
 	case r.nested():
-	case len(r.rep.Recipients) > 0: // a bounce that names no one
+	case len(r.rep.Recipients) > 0: // a bounce that names no recipient
 		r.rep.Kind = KindText
 	case r.tree.reports == "delivery-status":
 		r.rep.Kind = KindDSN
 	}
 }
 
-// listed reads the recipients of a bounce in words and reports whether it names
-// any. If it is a bounce all the same, the report has one without an address.
+// listed reads the recipients of a bounce in words and reports whether it names any. If
+// it names none but is a bounce all the same, the report gets one without an address.
 func (r *reading) listed(text string) bool {
 	rs, returned := r.bounceInWords(text)
 	r.rep.Recipients = noticed(rs)
@@ -58,8 +58,8 @@ func (r *reading) bounceInWords(text string) (rs []notice.Recipient, returned st
 	return r.folded(text).Bounce(r.fields(), head, r.lim.Recipients)
 }
 
-// folded returns a text ready to be searched for recipients. The last one is kept,
-// for it is asked for again and again.
+// folded returns a text prepared for the search for recipients. It keeps the last one,
+// because callers ask for the same text again and again.
 func (r *reading) folded(text string) *notice.Notice {
 	if r.searched == nil || r.searched.Source() != text {
 		r.searched = r.notices.Read(text, r.work)
@@ -67,7 +67,7 @@ func (r *reading) folded(text string) *notice.Notice {
 	return r.searched
 }
 
-// noticed makes recipients of a report of those of a notice.
+// noticed converts recipients of a notice to recipients of a report.
 func noticed(rs []notice.Recipient) []Recipient {
 	if len(rs) == 0 {
 		return nil
@@ -87,11 +87,11 @@ func noticed(rs []notice.Recipient) []Recipient {
 	return all
 }
 
-// cutEvidence cuts words to what is kept of a notice's.
+// cutEvidence shortens words to what is kept of the words of a notice.
 func cutEvidence(s string) string { return s[:min(len(s), notice.MaxEvidence)] }
 
-// words returns the words of the message, without the returned message and
-// attachments: the plain text, of HTML only when there is no other.
+// words returns the words of the message, without the returned message and attachments:
+// its plain text, or that of its HTML if there is no other.
 func (r *reading) words() string {
 	if r.haveWords {
 		return r.allWords
