@@ -319,11 +319,11 @@ func TestDamagedPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		string(good): "",
-		"":           names(0, 3),
-		"\x00\x00":   names(0, 3),
-		`{"segment":1,"offset":-5,"record":1}`:                          names(0, 3),
-		`{"segment":1,"offset":0,"record":1}`:                           names(0, 3),
+		string(good):                           "",
+		"":                                     names(0, 3),
+		"\x00\x00":                             names(0, 3),
+		`{"segment":1,"offset":-5,"record":1}`: names(0, 3),
+		`{"segment":1,"offset":0,"record":1}`:  names(0, 3),
 		`{"segment":1,"offset":9999999,"record":9}`:                     "", // the disk lost what was read
 		`{"segment":77,"offset":0,"record":77}`:                         "",
 		`{"segment":18446744073709551615,"offset":0,"record":1}`:        names(0, 3),
