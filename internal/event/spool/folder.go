@@ -10,6 +10,13 @@ import (
 	"syscall"
 )
 
+// FolderError says that a folder is not one that this daemon may have for a spool.
+type FolderError struct{ why string }
+
+func (e *FolderError) Error() string { return e.why }
+
+func folderError(format string, args ...any) error { return &FolderError{fmt.Sprintf(format, args...)} }
+
 // lockFolder opens a folder and holds it for this process alone.
 func lockFolder(dir string) (*os.File, error) {
 	if err := CheckFolder(dir, os.Geteuid()); err != nil {
@@ -23,7 +30,7 @@ func lockFolder(dir string) (*os.File, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the folder %s is in use by another daemon: give each its own", dir)
+			return nil, folderError("the folder %s is in use by another daemon: give each its own", dir)
 		}
 		return nil, fmt.Errorf("locking the folder %s: %w", dir, err)
 	}
@@ -31,26 +38,26 @@ func lockFolder(dir string) (*os.File, error) {
 }
 
 // CheckFolder says why a folder cannot be the spool of a daemon that runs as the user of
-// a number, with the mend. It opens nothing.
+// a number, with the mend, as a [FolderError]. It opens nothing.
 func CheckFolder(dir string, uid int) error {
 	info, err := os.Stat(dir)
 	var pe *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the folder %s does not exist: create it with install -d -m 0700 -o %s %[1]s", dir, userName(uid))
+		return folderError("the folder %s does not exist: create it with install -d -m 0700 -o %s %[1]s", dir, userName(uid))
 	case errors.As(err, &pe):
-		return fmt.Errorf("the folder %s cannot be reached: %w", dir, pe.Err)
+		return folderError("the folder %s cannot be reached: %v", dir, pe.Err)
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%s is no folder: name one", dir)
+		return folderError("%s is no folder: name one", dir)
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case ok && int(st.Uid) != uid:
-		return fmt.Errorf("the folder %s belongs to %s and the daemon runs as %s: chown -R %[3]s %[1]s", dir, userName(int(st.Uid)), userName(uid))
+		return folderError("the folder %s belongs to %s and the daemon runs as %s: chown -R %[3]s %[1]s", dir, userName(int(st.Uid)), userName(uid))
 	case info.Mode().Perm()&0o700 != 0o700:
-		return fmt.Errorf("the folder %s cannot be written: chmod u+rwx %[1]s", dir)
+		return folderError("the folder %s cannot be written: chmod u+rwx %[1]s", dir)
 	}
 	return nil
 }

@@ -1,0 +1,596 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/bounce-milter/bounce-milter/internal/event/file"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// fake is a sink that a test directs.
+type fake struct {
+	name string
+	send func(ctx context.Context, batch []event.Item) (event.Sent, error)
+
+	mu     sync.Mutex
+	got    []string // ids that were taken
+	opened int
+	closed int
+}
+
+func (f *fake) Send(ctx context.Context, batch []event.Item) (sent event.Sent, err error) {
+	sent = event.Sent{Done: len(batch)}
+	if f.send != nil {
+		sent, err = f.send(ctx, batch)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range max(0, min(sent.Done, len(batch))) {
+		if !slices.Contains(sent.Refused, i) {
+			f.got = append(f.got, batch[i].Record.ID)
+		}
+	}
+	return sent, err
+}
+
+func (f *fake) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed++
+	return nil
+}
+
+func (f *fake) ids() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.got, " ")
+}
+
+// lab is a stream with fake sinks.
+type lab struct {
+	*Stream
+	reg   *prometheus.Registry
+	log   *lockedBuffer
+	sinks map[string]*fake
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+var quick = pace{first: time.Microsecond, most: time.Millisecond, grace: 10 * time.Second}
+
+func newLab(sinks ...*fake) *lab {
+	l := &lab{reg: prometheus.NewRegistry(), log: &lockedBuffer{}, sinks: map[string]*fake{}}
+	l.Stream = newStream(NewMetrics(l.reg), slog.New(slog.NewTextHandler(l.log, nil)))
+	l.pace = quick
+	for _, f := range sinks {
+		l.sinks[f.name] = f
+	}
+	l.open = func(o SinkOptions) (event.Sink, error) {
+		f := l.sinks[o.Name]
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.opened++
+		return f, nil
+	}
+	return l
+}
+
+func start(t testing.TB, l *lab, o Options) {
+	t.Helper()
+	if err := l.begin(o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		l.Close(ctx)
+	})
+}
+
+// options are of file sinks, whose files no fake writes.
+func options(spool string, names ...string) Options {
+	o := DefaultOptions()
+	o.Spool = spool
+	for _, n := range names {
+		s := DefaultSink()
+		s.Name, s.Type, s.File.Path = n, TypeFile, "/nowhere/"+n
+		o.Sinks = append(o.Sinks, s)
+	}
+	return o
+}
+
+func spoolFolder(t testing.TB) string {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// record hands over the records from up to and without to, each of a message.
+func record(l *lab, from, to int) {
+	for i := from; i < to; i++ {
+		l.Record([]event.Record{{ID: fmt.Sprint(i), Time: event.Time{Time: time.Now()}, Recipient: classify.Recipient{Address: "carla@example.com"}}})
+	}
+}
+
+func ids(from, to int) string {
+	var list []string
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprint(i))
+	}
+	return strings.Join(list, " ")
+}
+
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+func (l *lab) count(sink, result string) int {
+	return int(testutil.ToFloat64(l.metrics.events.WithLabelValues(sink, result)))
+}
+
+func (l *lab) drops(sink, result string) int {
+	return int(testutil.ToFloat64(l.metrics.dropped.WithLabelValues(sink, result)))
+}
+
+func is[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// both runs a test with a spool and without.
+func both(t *testing.T, f func(t *testing.T, spool string)) {
+	t.Run("spool", func(t *testing.T) { f(t, spoolFolder(t)) })
+	t.Run("memory", func(t *testing.T) { f(t, "") })
+}
+
+func TestDelivers(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		a, b := &fake{name: "a"}, &fake{name: "b"}
+		l := newLab(a, b)
+		start(t, l, options(dir, "a", "b"))
+		record(l, 0, 50)
+		l.Record(nil)
+		for _, f := range []*fake{a, b} {
+			waitFor(t, f.name, func() bool { return f.ids() == ids(0, 50) })
+			waitFor(t, "the count", func() bool { return l.count(f.name, resultDelivered) == 50 })
+		}
+		l.Close(context.Background())
+		is(t, "closed", a.closed, 1)
+		record(l, 50, 51) // of a session that is late
+		is(t, "warned", strings.Contains(l.log.String(), "no spool is configured"), dir == "")
+	})
+}
+
+// Whatever a sink does, each record arrives, in order, and what became of it is counted.
+func TestRetries(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		calls := 0
+		a := &fake{name: "a"}
+		a.send = func(_ context.Context, batch []event.Item) (event.Sent, error) {
+			calls++
+			switch calls {
+			case 1:
+				return event.Sent{}, errors.New("down")
+			case 2:
+				panic("a mistake")
+			case 3:
+				return event.Sent{Done: len(batch) + 7}, errors.New("more than there are")
+			case 4:
+				return event.Sent{Done: -1, Refused: []int{-1, 99999}}, errors.New("fewer than none")
+			case 5:
+				return event.Sent{}, nil
+			case 6:
+				return event.Sent{}, &event.LaterError{After: time.Microsecond, Err: errors.New("busy")}
+			case 7:
+				return event.Sent{Done: 1, Refused: []int{0}, Why: []error{errors.New("410 Gone")}}, errors.New("then down")
+			case 8:
+				return event.Sent{Done: 1, Skipped: 1}, nil
+			}
+			return event.Sent{Done: len(batch)}, nil
+		}
+		l := newLab(a)
+		start(t, l, options(dir, "a"))
+		record(l, 0, 1)
+		waitFor(t, "the first", func() bool { return a.ids() == "0" })
+		l.Record([]event.Record{{ID: "1"}, {ID: "2"}, {ID: "3"}})
+		waitFor(t, "the rest", func() bool { return strings.HasSuffix(a.ids(), "3") })
+		is(t, "taken", a.ids(), "0 2 3") // 1 was refused, 2 skipped
+		waitFor(t, "counts", func() bool { return l.count("a", resultDelivered) == 2 })
+		is(t, "skipped", l.count("a", resultSkipped), 1)
+		is(t, "opened", a.opened, 2)
+		if l.count("a", resultRetried) < 6 {
+			t.Errorf("retried %d", l.count("a", resultRetried))
+		}
+		if dir == "" {
+			is(t, "dropped", l.drops("a", droppedRefused), 1)
+			return
+		}
+		is(t, "parked", l.count("a", resultParked), 1)
+		data, err := os.ReadFile(filepath.Join(dir, "a.parked.jsonl"))
+		if err != nil || !strings.Contains(string(data), `"why":"410 Gone","record":{"v":1,"id":"1"`) || !strings.HasSuffix(string(data), "}}\n") {
+			t.Errorf("parked %s, %v", data, err)
+		}
+		for _, want := range []string{"the sink fails and is tried again", "down", "panicked", "takes records again", "refused records, which are parked"} {
+			if !strings.Contains(l.log.String(), want) {
+				t.Errorf("the log lacks %q:\n%s", want, l.log)
+			}
+		}
+	})
+}
+
+// A process that is killed loses nothing, and hands over again under the same ids.
+func TestKilled(t *testing.T) {
+	dir := spoolFolder(t)
+	a, b := &fake{name: "a"}, &fake{name: "b"}
+	b.send = func(context.Context, []event.Item) (event.Sent, error) { return event.Sent{}, errors.New("down") }
+	l := newLab(a, b)
+	start(t, l, options(dir, "a", "b"))
+	record(l, 0, 20)
+	waitFor(t, "a", func() bool { return a.ids() == ids(0, 20) })
+	copied := spoolFolder(t)
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil { // as it would be found
+		t.Fatal(err)
+	}
+	a2, b2 := &fake{name: "a"}, &fake{name: "b"}
+	l2 := newLab(a2, b2)
+	start(t, l2, options(copied, "a", "b"))
+	record(l2, 20, 25)
+	waitFor(t, "b after the kill", func() bool { return b2.ids() == ids(0, 25) })
+	waitFor(t, "a after the kill", func() bool { return strings.HasSuffix(a2.ids(), ids(20, 25)) })
+	if !strings.HasSuffix(ids(0, 25), a2.ids()) {
+		t.Errorf("a got %s", a2.ids())
+	}
+}
+
+// An orderly end delivers what waits; what a sink does not take waits for the next start.
+func TestClose(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		down := func(context.Context, []event.Item) (event.Sent, error) { return event.Sent{}, errors.New("down") }
+		a, b := &fake{name: "a"}, &fake{name: "b", send: down}
+		l := newLab(a, b)
+		l.pace.linger = time.Hour // nobody waits for it at the end
+		start(t, l, options(dir, "a", "b"))
+		record(l, 0, 100)
+		ctx, cancel := context.WithCancel(context.Background())
+		if dir == "" {
+			go func() {
+				waitFor(t, "a", func() bool { return a.ids() == ids(0, 100) })
+				cancel() // b is tried until then
+			}()
+		}
+		defer cancel()
+		l.Close(ctx)
+		is(t, "delivered at the end", a.ids(), ids(0, 100))
+		if dir == "" {
+			is(t, "lost", l.drops("b", droppedStopped), 100)
+			return
+		}
+		b.send = nil
+		l2 := newLab(&fake{name: "a"}, b)
+		start(t, l2, options(dir, "a", "b"))
+		waitFor(t, "b", func() bool { return b.ids() == ids(0, 100) })
+		is(t, "a again", l2.sinks["a"].ids(), "")
+	})
+}
+
+func TestReload(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		same, changed, gone, new := &fake{name: "same"}, &fake{name: "changed"}, &fake{name: "gone"}, &fake{name: "new"}
+		var down sync.Map
+		changed.send = func(_ context.Context, batch []event.Item) (event.Sent, error) {
+			if _, yes := down.Load("changed"); yes {
+				return event.Sent{}, errors.New("down")
+			}
+			return event.Sent{Done: len(batch)}, nil
+		}
+		l := newLab(same, changed, gone, new)
+		start(t, l, options(dir, "same", "changed", "gone"))
+		record(l, 0, 10)
+		all := func(to int, sinks ...*fake) {
+			t.Helper()
+			for _, f := range sinks {
+				waitFor(t, f.name, func() bool { return f.ids() == ids(0, to) })
+			}
+		}
+		all(10, same, changed, gone)
+		down.Store("changed", true)
+		record(l, 10, 20)
+		all(20, same, gone)
+
+		bad := options(dir, "same", "same")
+		if _, err := l.Prepare(bad); err == nil {
+			t.Error("a bad configuration is taken")
+		}
+		o := options(dir, "same", "changed", "new")
+		o.Sinks[1].File.Path += ".other"
+		c, err := l.Prepare(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Drop()
+		if c, err = l.Prepare(o); err != nil {
+			t.Fatal(err)
+		}
+		c.Apply()
+		down.Delete("changed")
+		record(l, 20, 30)
+		all(30, same, changed)
+		waitFor(t, "new", func() bool { return new.ids() == ids(20, 30) })
+		is(t, "gone", gone.ids(), ids(0, 20))
+		is(t, "same was opened", same.opened, 1)
+		is(t, "changed was opened", changed.opened, 2)
+		is(t, "gone was closed", gone.closed, 1)
+		if text := l.exposed(t); strings.Contains(text, `"gone"`) || !strings.Contains(text, `"new"`) {
+			t.Errorf("series:\n%s", text)
+		}
+
+		// Its secret is another: it begins anew, though the configuration is the same.
+		key := filepath.Join(t.TempDir(), "key")
+		o.Sinks[0].Addresses, o.Sinks[0].AddressKeyFile = AddressesHashed, key
+		for i, secret := range []string{"one", "one", "two"} {
+			if err := os.WriteFile(key, []byte(secret), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c, err = l.Prepare(o); err != nil {
+				t.Fatal(err)
+			}
+			c.Apply()
+			record(l, 30+i, 31+i)
+			all(31+i, same)
+		}
+		is(t, "same was opened", same.opened, 3)
+
+		// Another folder, and none.
+		for i, other := range []string{spoolFolder(t), ""} {
+			o.Spool = other
+			if c, err = l.Prepare(o); err != nil {
+				t.Fatal(err)
+			}
+			c.Apply()
+			record(l, 33+i, 34+i)
+			waitFor(t, "same", func() bool { return strings.HasSuffix(same.ids(), fmt.Sprint(33+i)) })
+		}
+		if c, err = l.Prepare(options("")); err != nil {
+			t.Fatal(err)
+		}
+		c.Apply()
+		record(l, 40, 50)
+		if text := l.exposed(t); strings.Contains(text, "events") {
+			t.Errorf("series without sinks:\n%s", text)
+		}
+	})
+}
+
+func (l *lab) exposed(t *testing.T) string {
+	t.Helper()
+	families, err := l.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, f := range families {
+		fmt.Fprintln(&b, f)
+	}
+	return b.String()
+}
+
+// The series of a sink are there from the start, and no others.
+func TestMetrics(t *testing.T) {
+	a := &fake{name: "a"}
+	l := newLab(a)
+	is(t, "without sinks", l.exposed(t), "")
+	start(t, l, options("", "a"))
+	const want = `
+# HELP bounce_milter_events_dropped_total Records that a sink never got, by why.
+# TYPE bounce_milter_events_dropped_total counter
+bounce_milter_events_dropped_total{result="damaged",sink="a"} 0
+bounce_milter_events_dropped_total{result="disk",sink="a"} 0
+bounce_milter_events_dropped_total{result="overflow",sink="a"} 0
+bounce_milter_events_dropped_total{result="refused",sink="a"} 0
+bounce_milter_events_dropped_total{result="stopped",sink="a"} 0
+# HELP bounce_milter_events_oldest_seconds Age of the oldest record that a sink did not take yet, 0 where none waits.
+# TYPE bounce_milter_events_oldest_seconds gauge
+bounce_milter_events_oldest_seconds{sink="a"} 0
+# HELP bounce_milter_events_pending Records that wait for a sink.
+# TYPE bounce_milter_events_pending gauge
+bounce_milter_events_pending{sink="a"} 0
+# HELP bounce_milter_events_total Records that were handed to a sink, by what became of them.
+# TYPE bounce_milter_events_total counter
+bounce_milter_events_total{result="delivered",sink="a"} 0
+bounce_milter_events_total{result="parked",sink="a"} 0
+bounce_milter_events_total{result="retried",sink="a"} 0
+bounce_milter_events_total{result="skipped",sink="a"} 0
+`
+	if err := testutil.GatherAndCompare(l.reg, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+// While a sink never answers, mail goes on, other sinks go on, and memory is bounded.
+func TestSinkNeverAnswers(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		a, b := &fake{name: "a"}, &fake{name: "b"}
+		hangs := make(chan struct{})
+		a.send = func(ctx context.Context, batch []event.Item) (event.Sent, error) {
+			select {
+			case <-hangs:
+				return event.Sent{Done: len(batch)}, nil
+			case <-ctx.Done():
+				return event.Sent{}, ctx.Err()
+			}
+		}
+		n := 0
+		b.send = func(_ context.Context, batch []event.Item) (event.Sent, error) {
+			n += len(batch)
+			return event.Sent{Done: len(batch), Skipped: len(batch)}, nil
+		}
+		l := newLab(a, b)
+		o := options(dir, "a", "b")
+		o.SpoolMax = minSpool
+		start(t, l, o)
+		heap := func() uint64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := heap()
+		const total, each = 40_000, 20
+		diagnostic := strings.Repeat("long ", 140)
+		for range total / each {
+			records := make([]event.Record, each)
+			for i := range records {
+				records[i].ID, records[i].Diagnostic = "x", diagnostic
+			}
+			l.Record(records)
+		}
+		waitFor(t, "b", func() bool {
+			return l.count("b", resultSkipped)+l.drops("b", droppedOverflow) == total
+		})
+		if after := heap(); after > before+MaxMemory+16<<20 {
+			t.Errorf("%d MiB of heap", (after-before)>>20)
+		}
+		pending, oldest := l.running()[0].waiting()
+		if pending == 0 || oldest == 0 {
+			t.Errorf("%d wait, the oldest for %v", pending, oldest)
+		}
+		close(hangs)
+		waitFor(t, "a", func() bool {
+			return l.count("a", resultDelivered)+l.drops("a", droppedOverflow) == total
+		})
+		if l.drops("a", droppedOverflow) == 0 {
+			t.Error("all of that fits into the bound?")
+		}
+		is(t, "counts of the log", strings.Count(l.log.String(), "records were dropped before the sink had them") > 0, true)
+	})
+}
+
+// A full disk: mail goes on, it is said and counted, and ends by itself.
+func TestFullDisk(t *testing.T) {
+	dir := spoolFolder(t)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
+		t.Skip("needs to mount:", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	a := &fake{name: "a"}
+	l := newLab(a)
+	start(t, l, options(dir, "a"))
+	w := l.now.Load().writer
+	w.mu.Lock()
+	w.retry = time.Millisecond
+	w.mu.Unlock()
+	record(l, 0, 5)
+	waitFor(t, "a", func() bool { return a.ids() == ids(0, 5) })
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	record(l, 5, 100)
+	for range 60 { // more than waits in memory
+		l.Record([]event.Record{{ID: "big", Recipient: classify.Recipient{Diagnostic: strings.Repeat("x", 100_000)}}})
+	}
+	waitFor(t, "drops", func() bool { return l.drops("a", droppedDisk) > 0 })
+	is(t, "said", strings.Count(l.log.String(), "the spool cannot be written"), 1)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	// What waited needs more than there is room for at a time.
+	waitFor(t, "the rest", func() bool { record(l, 100, 101); return strings.HasSuffix(a.ids(), "100") })
+	waitFor(t, "the end of it in the log", func() bool { return strings.Contains(l.log.String(), "the spool is written again") })
+}
+
+func TestPrepareRefuses(t *testing.T) {
+	l := newLab(&fake{name: "a"})
+	_, err := l.Prepare(options("/nowhere/spool", "a"))
+	if err == nil || !strings.HasPrefix(err.Error(), "events.spool: the folder /nowhere/spool does not exist: create it") {
+		t.Error(err)
+	}
+}
+
+// The real file sink, with a file that SIGHUP has opened anew.
+func TestFileSink(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	l := newLab()
+	l.open = func(o SinkOptions) (event.Sink, error) { return openSink(o, "1.0") }
+	o := options(spoolFolder(t), "a")
+	o.Sinks[0].File = file.Options{Path: path}
+	o.Sinks[0].Addresses = AddressesDomain
+	start(t, l, o)
+	lines := func(n int) func() bool {
+		return func() bool {
+			data, _ := os.ReadFile(path)
+			return bytes.Count(data, []byte("\n")) == n && !bytes.Contains(data, []byte("carla"))
+		}
+	}
+	record(l, 0, 3)
+	waitFor(t, "three lines", lines(3))
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	l.Reopen()
+	record(l, 3, 5)
+	waitFor(t, "two lines", lines(2))
+	if _, err := openSink(SinkOptions{Type: "pigeon"}, ""); err == nil {
+		t.Error("a pigeon was opened")
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	for name, dir := range map[string]string{"spool": spoolFolder(b), "memory": ""} {
+		b.Run(name, func(b *testing.B) {
+			a := &fake{name: "a", send: func(_ context.Context, batch []event.Item) (event.Sent, error) {
+				return event.Sent{Done: 0}, &event.LaterError{After: time.Hour, Err: errors.New("down")}
+			}}
+			l := newLab(a)
+			start(b, l, options(dir, "a"))
+			records := []event.Record{{ID: "01JDKQ3V5X0000000000000000", Recipient: classify.Recipient{Diagnostic: strings.Repeat("x", 250)}}}
+			b.SetParallelism(16) // sessions
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					l.Record(slices.Clone(records))
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
