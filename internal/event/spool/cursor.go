@@ -79,6 +79,7 @@ func (s *Spool) Keep(names []string) error {
 			continue
 		}
 		delete(s.places, name)
+		delete(s.readers, name)
 		if err := os.Remove(filepath.Join(s.dir, name+cursorSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("forgetting the place of %s in the spool: %w", name, err))
 		}

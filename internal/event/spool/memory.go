@@ -83,6 +83,7 @@ func (m *Memory) Keep(names []string) error {
 	for name := range m.places {
 		if !keep[name] {
 			delete(m.places, name)
+			delete(m.readers, name)
 		}
 	}
 	m.shrink()
@@ -156,8 +157,10 @@ func (r *memoryReader) Pending() int64 {
 func (r *memoryReader) Commit(e Entry) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	r.m.places[r.name] = e.end.Record
-	r.m.shrink()
+	if r.m.readers[r.name] == r { // not forgotten by Keep
+		r.m.places[r.name] = e.end.Record
+		r.m.shrink()
+	}
 }
 
 // Save does nothing: there is no next process.
@@ -167,5 +170,7 @@ func (r *memoryReader) Save() error { return nil }
 func (r *memoryReader) Close() {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	delete(r.m.readers, r.name)
+	if r.m.readers[r.name] == r {
+		delete(r.m.readers, r.name)
+	}
 }

@@ -260,15 +260,26 @@ func (r *reader) Save() error {
 	if r.committed == r.saved {
 		return nil
 	}
-	if err := writeCursor(r.s.dir, r.name, r.committed); err != nil {
-		return err
-	}
-	r.saved = r.committed
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	r.s.places[r.name] = r.saved
-	r.s.shrink()
-	return nil
+	kept := r.s.readers[r.name] == r
+	r.s.mu.Unlock()
+	if !kept { // forgotten by Keep
+		return nil
+	}
+	err := writeCursor(r.s.dir, r.name, r.committed)
+	r.s.mu.Lock()
+	r.s.places[r.name] = r.committed
+	removed := r.s.shrink()
+	r.s.mu.Unlock()
+	// On a full disk the place may find room where the segments were. Who comes back to
+	// a place whose segment is gone goes on with the oldest that is there.
+	if err != nil && removed > 0 {
+		err = writeCursor(r.s.dir, r.name, r.committed)
+	}
+	if err == nil {
+		r.saved = r.committed
+	}
+	return err
 }
 
 // Close implements [Reader].
@@ -276,5 +287,7 @@ func (r *reader) Close() {
 	r.closeFile()
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	delete(r.s.readers, r.name)
+	if r.s.readers[r.name] == r {
+		delete(r.s.readers, r.name)
+	}
 }

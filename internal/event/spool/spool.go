@@ -44,7 +44,7 @@ type Journal interface {
 	// Reader returns the reader of a name, which begins where one of that name
 	// has been, or at the end. There is one at a time.
 	Reader(name string) (Reader, error)
-	// Keep forgets all readers but those of these names, which are not in use.
+	// Keep forgets all readers but those of these names.
 	Keep(names []string) error
 	// Close gives back what the journal holds. No reader is used after it.
 	Close() error
@@ -379,18 +379,20 @@ func (s *Spool) SetSync(always, lazy bool) {
 }
 
 // shrink removes segments that no reader needs, and the oldest while there is more than
-// may be. The last one stays. It is called with mu held.
-func (s *Spool) shrink() {
+// may be, and returns how many. The last one stays. It is called with mu held.
+func (s *Spool) shrink() (removed int) {
 	for len(s.segments) > 1 {
 		oldest := s.segments[0]
 		if s.size <= s.o.Max && s.needed(oldest) {
-			return
+			break
 		}
 		// One that cannot be removed is left to the next process.
 		_ = os.Remove(s.path(oldest.first))
 		s.size -= oldest.size
 		s.segments = s.segments[1:]
+		removed++
 	}
+	return removed
 }
 
 // needed reports whether a reader has not passed a segment.
