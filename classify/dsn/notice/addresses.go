@@ -2,16 +2,16 @@ package notice
 
 import "github.com/bounce-milter/bounce-milter/internal/address"
 
-// place is an address in the text of a notice.
+// place is an address in the text of a notice, and its line.
 type place struct {
 	address.Place
 	line int
 }
 
-// maxAddresses bounds the addresses that are looked at.
+// maxAddresses bounds how many addresses are found.
 const maxAddresses = 2 * maxNoticeLines
 
-// scanAddresses finds the addresses of the text, but for the ids of messages.
+// scanAddresses finds the addresses in the text, without message ids.
 func (n *Notice) scanAddresses() {
 	line, seen := 0, 0
 	for a := range address.In(n.orig) {

@@ -6,14 +6,14 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Octets of a reply's text that are searched for words: people's own words
-// come first, what they answer to follows.
+// maxReplyText is how many octets of a reply's text are searched for words: people's own
+// words come first, and what they answer follows.
 const maxReplyText = 4 << 10
 
-// IsAutoReply reports whether a message is an automatic reply to a person's
-// mail, such as vacation(1) sends (RFC 3834): by its header first, which
-// alone may suffice, by subject and words second. It is asked only of what is
-// no bounce: bounces too are Auto-Submitted.
+// IsAutoReply reports whether a message is an automatic reply to a person's mail, such as
+// vacation(1) sends (RFC 3834). It goes by the header, which alone may suffice, then by
+// the words. Call it only for a message that is not a bounce, because bounces have
+// Auto-Submitted too.
 func (data *Data) IsAutoReply(h Header, text string) bool {
 	d := &data.replies
 	score := 0
@@ -52,14 +52,14 @@ func unquoted(text string) []byte {
 	return low
 }
 
-// autoReplies is what the data say about automatic replies.
+// autoReplies is the data about automatic replies.
 type autoReplies struct {
 	cues      cueSet
 	subject   cueSet // of the Subjects that only automatic replies have
 	phrases   *phraseIndex[uint32]
-	threshold int // score from which a message is an automatic reply
+	threshold int // score from which on a message is an automatic reply
 	words     int // what a phrase in the text adds to the score
-	sure      int // what one adds that only the absent person writes, or a program for him
+	sure      int // what a phrase adds that only the absent person, or their program, writes
 }
 
 // What a phrase in the text says.
@@ -68,7 +68,7 @@ const (
 	saysSure
 )
 
-// most is the most that words can add to the score.
+// most returns the most that words can add to the score.
 func (d *autoReplies) most() int { return max(d.words, d.sure) }
 
 // autoReplyData is the form of the data file.
@@ -78,10 +78,10 @@ type autoReplyData struct {
 	Cue      []cue
 	Language []struct {
 		Name    string
-		Subject []string    // the Subject begins so
-		Maybe   []string    // and so, but a person's may too
-		Any     []toml.Text // the text says so
-		Sure    []toml.Text // the absent person says so
+		Subject []string    // beginnings of the Subject
+		Maybe   []string    // beginnings of the Subject that people write too
+		Any     []toml.Text // phrases in the text
+		Sure    []toml.Text // phrases that only the absent person writes
 	}
 }
 
@@ -109,8 +109,8 @@ func loadAutoReplies(l *toml.Loader) autoReplies {
 	return d
 }
 
-// Answers reports whether the Subject is one that only an automatic reply has.
-// Such a reply may say, as a bounce does, that the mail was not passed on.
+// Answers reports whether the Subject is one that only automatic replies have. Such a
+// reply may say, as a bounce does, that the mail was not passed on.
 func (d *Data) Answers(h Header) bool {
 	answers := false
 	d.replies.subject.each(h, func(*cue) { answers = true })

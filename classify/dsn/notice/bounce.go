@@ -7,32 +7,30 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
-// Recipient is what a notice says of one recipient.
+// Recipient is what a notice says about one recipient.
 type Recipient struct {
-	Address  string // bare, "" where the notice names nobody
-	Original string // as the sender wrote it, "" where that is the same
-	Unnamed  bool   // the notice names it by a display name only
-	Delayed  bool   // the program will try again; it has given up otherwise
+	Address  string // bare, "" if the notice names none
+	Original string // as the sender wrote it, "" if it is the same
+	Unnamed  bool   // the notice has a display name but no address
+	Delayed  bool   // the program will try again; otherwise it has given up
 
-	SMTPCode int          // of the final reply, 0 where none was seen
+	SMTPCode int          // of the final reply, 0 if there is none
 	Status   reply.Status // most specific enhanced code
 
-	Diagnostic string      // the remote server's reply, "" where none is quoted
-	Reply      reply.Reply // which is Diagnostic, parsed
-	Transcript string      // what the reporting server wrote there of an error of its own
-	Words      string      // the notice's own words about it
-	About      string      // those of them that are about the failure for certain
+	Diagnostic string      // the remote server's reply, "" if none is quoted
+	Reply      reply.Reply // Diagnostic, parsed
+	Transcript string      // what the transcript says about an error of the reporting server itself
+	Words      string      // the notice's own words about the recipient
+	About      string      // those of them that are certainly about the failure
 	RemoteMTA  string
 }
 
-// Bounce reads a bounce that is words only: a notice of qmail, Exim, old
-// Sendmail, Exchange and of everything that writes no delivery-status part (RFC
-// 3464). It returns nil when the message is no bounce, by its header and its
-// words together. A recipient without an address is returned when the notice
-// clearly is a bounce but names no one; there are at most limit.
+// Bounce reads a bounce in words only. It returns nil if the message is not a bounce, by
+// its header and its words together. If the notice clearly is a bounce but names no
+// recipient, it returns one without an address. It returns at most limit recipients.
 //
-// Where the data say that the returned message begins, the notice was cut off: it
-// is the second result, to be read for who sent what to whom and never judged.
+// The second result is the returned message, if one follows the notice in the text. It
+// says who sent what to whom, and is never judged.
 func (n *Notice) Bounce(h Header, head Score, limit int) (rs []Recipient, returned string) {
 	n.forget()
 	if !head.Machine && !head.Robot || !n.isBounce(head) || !n.opened && n.d.Answers(h) {
@@ -46,8 +44,8 @@ func (n *Notice) Bounce(h Header, head Score, limit int) (rs []Recipient, return
 	rs = n.recipients(Failed(h, limit), limit)
 	stated := rs[0].SMTPCode != 0 || rs[0].Status.Class != 0
 	if len(rs) == 1 && n.addressedTo(rs[0].Address) && (n.against > 0 || !n.opened && (!stated || head.score < n.d.weights.Addressee)) {
-		// Spam tells its reader about his own mailbox; a bounce tells the
-		// sender about another's.
+		// Spam tells its readers about their own mailbox; a bounce tells the
+		// sender about somebody else's.
 		return nil, ""
 	}
 	if rs[0].Address == "" && !n.opened && !n.unnamed {
@@ -65,25 +63,24 @@ func (n *Notice) Bounce(h Header, head Score, limit int) (rs []Recipient, return
 	return rs, returned
 }
 
-// Recipients returns the recipients that the notice speaks of, at most limit: at
-// least one, without an address if it names nobody. It does not ask whether the
+// Recipients returns the recipients that the notice is about, at most limit; at least
+// one, which has no address if the notice names nobody. It does not check whether the
 // notice is a bounce.
 func (n *Notice) Recipients(limit int) []Recipient {
 	n.forget()
 	return n.recipients(nil, limit)
 }
 
-// About returns what the notice says about one recipient whom it does not list:
-// the remote server's reply if it quotes one, and its own words. It serves reports
-// whose status part is thin.
+// About returns what the notice says about one recipient that it does not list: the
+// remote server's reply if it quotes one, and its own words. It is for reports whose
+// fields say little.
 func (n *Notice) About(addr string) Recipient {
 	n.forget()
 	return n.recipients([]string{addr}, 1)[0]
 }
 
-// Failed returns the addresses of X-Failed-Recipients, at most limit, which Exim and
-// Google set: the only list of recipients in such a notice that a machine wrote
-// for machines.
+// Failed returns the addresses in X-Failed-Recipients, at most limit. Exim and Google
+// set this field; it is the only machine-readable list of recipients in their notices.
 func Failed(h Header, limit int) []string {
 	var addrs []string
 	for _, v := range h.Values("X-Failed-Recipients") {

@@ -10,20 +10,20 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// Score is what the header says of whether a message is a bounce.
+// Score is what the header says about whether a message is a bounce.
 type Score struct {
 	Machine bool // a mail system wrote it
 	Robot   bool // some program wrote it
-	Daemon  bool // a mail system, by its own account
+	Daemon  bool // the mail system wrote it under its own name, such as MAILER-DAEMON
 
 	score   int
-	person  bool // people write so, too
-	spared  int  // part of score that does not count where the text shows a bounce
+	person  bool // people send messages with such a header too
+	spared  int  // the part of score that does not count if the text shows a bounce
 	delayed bool // the Subject says that the program will try again
 }
 
-// Header is the header of a message: names without regard to case, values unfolded,
-// encoded words (RFC 2047) decoded.
+// Header is the header of a message. Names are compared ignoring case; values are
+// unfolded, and their encoded-words (RFC 2047) decoded.
 type Header interface {
 	Get(name string) string      // of the first field of that name, "" if there is none
 	Values(name string) []string // of all fields of that name
@@ -56,8 +56,8 @@ func (d *Data) Score(h Header) Score {
 	return s
 }
 
-// cueSet is a list of cues, filed by the fields that they look at, so that
-// every field is read and folded once.
+// cueSet is a set of cues, indexed by the fields that they look at, so that every field is
+// read and folded once.
 type cueSet struct {
 	fields []*fieldCues
 	count  int
@@ -77,7 +77,7 @@ func (s *cueSet) add(c *cue) {
 	}
 }
 
-// each calls f for every cue that holds for a header, once.
+// each calls f once for every cue that matches a header.
 func (s *cueSet) each(h Header, f func(*cue)) {
 	var room foldRoom
 	var seen numberSet
@@ -94,13 +94,13 @@ func (s *cueSet) each(h Header, f func(*cue)) {
 	}
 }
 
-// numberSet is a set of small numbers. Those below 256 cost no allocation.
+// numberSet is a set of small numbers. Numbers below 256 cost no allocation.
 type numberSet struct {
 	low  [4]uint64
 	high []uint64
 }
 
-// add reports whether n was not in the set, where it is now.
+// add adds n and reports whether it is new.
 func (s *numberSet) add(n int) bool {
 	word, i := s.low[:], n/64
 	if i >= len(word) {
@@ -116,12 +116,12 @@ func (s *numberSet) add(n int) bool {
 	return added
 }
 
-// fieldCues are the cues that look at one field. Their phrases are filed by the
-// first octet, of which a Subject has few that any of them begins with.
+// fieldCues are the cues that look at one field. Their phrases are indexed by their first
+// octet; few octets of a Subject begin any of them.
 type fieldCues struct {
 	name string
 	cues []*cue
-	// by first octet, nil where no cue has any:
+	// by first octet; nil if no cue has such phrases
 	begin, any *phrasesByOctet
 }
 
@@ -138,8 +138,8 @@ func (f *fieldCues) add(c *cue) {
 	f.any = f.any.add(c, c.Any)
 }
 
-// match calls found for every cue that holds for the field's folded value; for
-// some of them more than once.
+// match calls found for every cue that matches the field's folded value, for some cues
+// more than once.
 func (f *fieldCues) match(v []byte, found func(*cue)) {
 	for _, c := range f.cues {
 		if c.matches(v) {
@@ -177,12 +177,11 @@ func (x *phrasesByOctet) match(v []byte, found func(*cue)) {
 	}
 }
 
-// foldRoom is where a field's value is brought into the form in which cues are
-// compared: that of [foldPhrase], cut to maxSentence. What is there and empty is
-// "<>".
+// foldRoom is scratch space in which a field's value is folded for comparison with cues:
+// as [foldPhrase] does, cut to maxSentence. An empty value becomes "<>".
 type foldRoom [2][maxSentence]byte
 
-// decoded folds a value that was decoded.
+// decoded folds a decoded value.
 func (r *foldRoom) decoded(v string) []byte {
 	if v == "" {
 		return append(r[1][:0], "<>"...)
@@ -191,10 +190,10 @@ func (r *foldRoom) decoded(v string) []byte {
 	return bytes.TrimSuffix(low, []byte(" "))
 }
 
-// raw folds a value as it stands in a header; decode is for those that hold encoded
-// words. Most are of ASCII and hold none: they cost no allocation.
+// raw folds an undecoded value; it calls decode if there are encoded-words. Most values
+// are ASCII without encoded-words and cost no allocation.
 func (r *foldRoom) raw(v []byte, decode func([]byte) string) []byte {
-	v = bytes.TrimSpace(v[:min(len(v), 4*maxSentence)]) // encoded words are longer than what they encode
+	v = bytes.TrimSpace(v[:min(len(v), 4*maxSentence)]) // encoded-words are longer than their text
 	low := r[1][:0]
 	for i, c := range v {
 		switch {
@@ -206,7 +205,7 @@ func (r *foldRoom) raw(v []byte, decode func([]byte) string) []byte {
 			if len(low) > 0 && low[len(low)-1] != ' ' {
 				low = append(low, ' ')
 			}
-		case c < ' ' || c == 0x7f: // no text has them
+		case c < ' ' || c == 0x7f: // drop control characters
 		case 'A' <= c && c <= 'Z':
 			low = append(low, c|0x20)
 		default:
@@ -219,7 +218,7 @@ func (r *foldRoom) raw(v []byte, decode func([]byte) string) []byte {
 	return bytes.TrimSuffix(low, []byte(" "))
 }
 
-// fold brings the cue's phrases into the form in which they are compared.
+// fold folds the cue's phrases for comparison.
 func (c *cue) fold() {
 	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
 		for i, p := range list {
@@ -228,8 +227,8 @@ func (c *cue) fold() {
 	}
 }
 
-// matches reports whether a cue holds for a field's folded value, by all but the
-// phrases that it may begin with or contain.
+// matches reports whether a cue matches a field's folded value by present, empty or local.
+// fieldCues.match compares the phrases of begin and any.
 func (c *cue) matches(v []byte) bool {
 	switch {
 	case c.Present:
@@ -261,11 +260,11 @@ func localPart(v []byte) []byte {
 	if i := bytes.IndexAny(local, "@> ("); i >= 0 {
 		local = local[:i]
 	}
-	// QUIRK: "Postmaster\@example.com@example.net", by a script.
+	// QUIRK: "Postmaster\@example.com@example.net", written by a script.
 	return bytes.TrimSuffix(local, []byte(`\`))
 }
 
-// isBounce weighs the header's cues and the text's together.
+// isBounce decides by the weights of header and text together.
 func (n *Notice) isBounce(head Score) bool {
 	if (!head.Machine || head.person) && !n.opened {
 		return false

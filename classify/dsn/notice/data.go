@@ -8,40 +8,40 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// role is what a phrase of a notice tells the reader; a phrase may have several.
+// role is what a phrase in a notice means; a phrase may have several roles.
 type role uint32
 
 const (
-	roleOpens      role = 1 << iota // a sentence that only this program writes
-	roleSays                        // a sentence that says that mail failed
-	roleList                        // recipients stand in the lines below
-	roleNames                       // the address that comes next is a recipient
+	roleOpens      role = 1 << iota // only this program writes such a sentence
+	roleSays                        // the sentence says that mail failed
+	roleList                        // the lines below list recipients
+	roleNames                       // the next address is a recipient
 	roleReply                       // the remote server's words come next
 	roleHost                        // the remote server's name comes next
-	roleHostBefore                  // the remote server's name stands before
-	roleReturned                    // a line that begins so begins the returned message
+	roleHostBefore                  // the remote server's name stands before it
+	roleReturned                    // a line that begins with it begins the returned message
 	roleDelayed                     // the program will try again
 	roleFailed                      // the program has given up
-	roleOther                       // the address that comes next is no recipient
-	roleOriginal                    // the address that comes next is the recipient as the sender wrote it
-	roleStop                        // nothing after this is about a recipient
+	roleOther                       // the next address is not a recipient
+	roleOriginal                    // the next address is the recipient as the sender wrote it
+	roleStop                        // nothing after it is about a recipient
 	roleTranscript                  // an SMTP dialogue begins, the list of recipients ends
-	roleSummary                     // a summary of the message follows, all about recipients is said
+	roleSummary                     // a summary of the message follows, nothing more about recipients
 	roleEnd                         // the remote server's words end before it
-	roleAgainst                     // spam that imitates a notice says so, or a notice of success
-	roleForm                        // only a program writes so that says by each address what it knows of it
-	roleDetails                     // whom the mail was really for stands below, with what was said of him
-	roleAside                       // a sentence that holds it says nothing about the failure
+	roleAgainst                     // spam that imitates a notice writes it, or a notice of success
+	roleForm                        // the program of roleOpens writes all it knows about a recipient by the address
+	roleDetails                     // the recipients after expansion stand below, with details
+	roleAside                       // a sentence with it says nothing about the failure
 )
 
-// format is what the data say of one kind of notice.
+// format is the data about one kind of notice.
 type format struct {
 	Line  toml.Line
 	Name  string
 	About string
 
-	// ByAddress tells that the program writes by each address whatever it knows
-	// of it: the rest is a form letter.
+	// ByAddress says that the program writes everything it knows about a
+	// recipient by the address; the rest is a form letter.
 	ByAddress bool `toml:"by_address"`
 
 	Opens      []toml.Text
@@ -67,16 +67,15 @@ type format struct {
 	Example []example
 }
 
-// example is a notice, or the telling part of one, and what it must be
-// read as.
+// example is a notice, or the part of one that matters, and what it must be read as.
 type example struct {
 	Line    toml.Line
 	From    string
 	Subject string
 	Failed  string `toml:"failed_recipients"`
 	Text    string
-	Message string   // all of it, header and body, in place of the others; an administrator's only
-	Want    []string `toml:",empty"` // one recipient each: address, action, SMTP code, status, the reply's words
+	Message string   // header and body, instead of the fields above; only in administrators' files
+	Want    []string `toml:",empty"` // for each recipient: address, action, SMTP code, status, the reply's words
 }
 
 func (f *format) roles() map[role][]toml.Text {
@@ -93,39 +92,40 @@ func (f *format) roles() map[role][]toml.Text {
 	}
 }
 
-// cue is a sign in the header that a message is, or is not, a bounce.
+// cue is a sign in the header that a message is, or is not, a bounce. It matches if one of
+// local, empty, present, begin and any does.
 type cue struct {
 	Line    toml.Line
 	Name    string
-	Header  []string
-	Local   []string // local part of the address
-	Empty   bool     // no address: "<>", or nothing
+	Header  []string // the fields that it looks at
+	Local   []string // the local part of the address is one of these
+	Empty   bool     // there is no address: "<>", or nothing
 	Present bool     // the field is there
-	Begin   []string // the value begins so
-	Any     []string // the value contains this
+	Begin   []string // the value begins with one of these
+	Any     []string // the value contains one of these
 	Weight  int
 	Machine bool // a mail system wrote the message
-	Daemon  bool // by its own account
-	Null    bool // with the null sender
-	Spares  bool // says nothing where a daemon sends on, or from, a list
+	Daemon  bool // under its own name
+	Null    bool // with a null sender
+	Spares  bool // does not count if a daemon wrote the message and the text shows a bounce
 	Robot   bool // some program wrote it
 	Delayed bool // the program will try again
 	Gate    bool // a message with it is worth reading, see [Gate]
-	Person  bool // people write so, too: a sentence is wanted that only one mail system writes
+	Person  bool // people write this too: the text must have a sentence that only one program writes
 
 	number int // in its cueSet
 }
 
-// Data is what the data files say: about notices, automatic replies, and what a header
-// shows of either. It does not change once loaded, and serves any number of
-// goroutines.
+// Data is the contents of the data files: about notices, about automatic replies, and
+// about the headers of both. It does not change after loading, and is safe for
+// concurrent use.
 type Data struct {
 	cues    cueSet
 	phrases *phraseIndex[role]
 
-	// headerStart names fields that begin a returned message in mid-text.
+	// headerStart are the fields that begin a returned message in a text.
 	headerStart map[string]bool
-	// idFields names fields of message ids, which look like addresses.
+	// idFields are the fields with message ids, which look like addresses.
 	idFields map[string]bool
 	weights  weights
 	around   around
@@ -134,40 +134,40 @@ type Data struct {
 	gate    gateData
 }
 
-// weights tell how the signs of a bounce are added up.
+// weights say how the signs of a bounce are added up.
 type weights struct {
-	Threshold int // score from which a message is a bounce
+	Threshold int // score from which on a message is a bounce
 
 	// What the text adds.
 	Opens    int // a sentence that only one program writes
 	Says     int // a sentence that says that mail failed
-	MostSays int `toml:"most_says"` // so many of those count
-	Reply    int // a server's refusal is quoted
+	MostSays int `toml:"most_says"` // how many of those count
+	Reply    int // a quoted refusal of a server
 	Returned int // the returned message follows in the text
 	Against  int // each sentence that speaks against a bounce
 
-	// What the header alone decides, by its score.
-	Suffices  int // from here on the text need only name an address
-	Addressee int // from here on a notice may be about the address that it was sent to
-	Refuses   int // down from here the message is no bounce, whatever it quotes
+	// What the score of the header alone decides.
+	Suffices  int // from this score up the text need only name an address
+	Addressee int // from this score up a notice may be about the address that it was sent to
+	Refuses   int // from this score down the message is not a bounce, whatever it quotes
 }
 
 // around lists what stands around addresses and hosts, in lower case.
 type around struct {
-	Joins    []string // at most one between a phrase and the address that it announces
-	Between  []string // and these behind it
-	Before   []string // before an address that has a line to itself
-	Behind   []string // before an address that ends its line, whatever stands there
-	After    []string // behind the address of a recipient, in brackets
-	Expanded []string // behind an address that opens a paragraph
+	Joins    []string // at most one of these between a phrase and the address that it announces
+	Between  []string // then one of these
+	Before   []string // before an address that is alone on its line
+	Behind   []string // before an address that ends its line, whatever is before that
+	After    []string // after the address of a recipient in brackets
+	Expanded []string // after an address that begins a paragraph
 	Command  []string // right before the address of a recipient, anywhere
-	Summary  []string // field of a summary of the message that names whom it was for
-	Date     []string // behind a name: a date follows
+	Summary  []string // the field with the recipient in a summary of the message
+	Date     []string // after a name, before a date
 	Host     []string // between a domain and the host that answers for it
-	Dialogue []string // a line that begins so is one of a dialogue or leads to one
+	Dialogue []string // a line that begins with one belongs to a dialogue or leads to one
 }
 
-// dataFile is the form of every data file but autoreply.toml.
+// dataFile is the form of every data file except autoreply.toml.
 type dataFile struct {
 	Format  []format
 	Cue     []cue
@@ -182,9 +182,9 @@ type dataFile struct {
 //go:embed data/*.toml
 var dataFiles embed.FS
 
-// Load reads the data, which are built in, and an administrator's files. The error says
-// all that is wrong with them, each with file and line. The examples are those of all
-// formats; nothing here tests them.
+// Load reads the embedded data and an administrator's files. The error lists every
+// problem, each with file and line. Load returns the examples of all formats and does not
+// test them.
 func Load(own ...File) (*Data, []Example, error) {
 	d, formats, examples, err := load(dataFiles, own)
 	for i := range formats {
@@ -193,11 +193,11 @@ func Load(own ...File) (*Data, []Example, error) {
 	return d, examples, err
 }
 
-// autoReplyFile is the one file that is not of the form of the others.
+// autoReplyFile is the only file with another form than dataFile.
 const autoReplyFile = "data/autoreply.toml"
 
-// load reads the data files below data/, and an administrator's. It returns the formats
-// that are built in, and the examples of the others.
+// load reads the files in data/, and an administrator's. It returns the built-in formats,
+// and the examples of the administrator's.
 func load(fsys fs.FS, own []File) (*Data, []format, []Example, error) {
 	d := &Data{phrases: &phraseIndex[role]{}, headerStart: map[string]bool{}, idFields: map[string]bool{}}
 	var formats []format
@@ -227,7 +227,7 @@ func load(fsys fs.FS, own []File) (*Data, []format, []Example, error) {
 	return d, formats, examples, nil
 }
 
-// add takes what one file says.
+// add adds the contents of one file.
 func (d *Data) add(l *toml.Loader, f *dataFile) {
 	for i := range f.Cue {
 		d.cues.load(l, &f.Cue[i])
@@ -251,7 +251,7 @@ func (d *Data) add(l *toml.Loader, f *dataFile) {
 	}
 }
 
-// addPhrases files the phrases of a list.
+// addPhrases adds the phrases of a list.
 func addPhrases[T ~uint32](l *toml.Loader, x *phraseIndex[T], phrases []toml.Text, bits T) {
 	for _, p := range phrases {
 		if err := x.add(p.S, bits); err != nil {
@@ -260,11 +260,11 @@ func addPhrases[T ~uint32](l *toml.Loader, x *phraseIndex[T], phrases []toml.Tex
 	}
 }
 
-// load adds a cue, unless it could not be told from others or from nothing.
+// load adds a cue after checking it.
 func (s *cueSet) load(l *toml.Loader, c *cue) {
 	for _, name := range c.Header {
 		if len(name) > maxFieldName {
-			l.Complain(c.Line, "cue %q looks at a field whose name has %d octets, %d are the most", c.Name, len(name), maxFieldName)
+			l.Complain(c.Line, "cue %q looks at a field whose name has %d octets: the maximum is %d", c.Name, len(name), maxFieldName)
 			return
 		}
 	}
@@ -272,7 +272,7 @@ func (s *cueSet) load(l *toml.Loader, c *cue) {
 	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
 		for _, p := range list {
 			if foldPhrase(p) == "" {
-				l.Complain(c.Line, "cue %q holds %q, which is nothing when it is compared", c.Name, p)
+				l.Complain(c.Line, "cue %q has %q, in which nothing is left to compare", c.Name, p)
 				return
 			}
 			words++
@@ -280,7 +280,7 @@ func (s *cueSet) load(l *toml.Loader, c *cue) {
 	}
 	switch {
 	case words == 0 && !c.Empty && !c.Present:
-		l.Complain(c.Line, "cue %q never holds: give it local, begin, any, empty or present", c.Name)
+		l.Complain(c.Line, "cue %q never matches: give it local, begin, any, empty or present", c.Name)
 	case c.Weight == 0 && !c.Gate:
 		l.Complain(c.Line, "cue %q never counts: give it a weight, or gate = true", c.Name)
 	}

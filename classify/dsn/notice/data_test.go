@@ -109,8 +109,8 @@ func TestLoad(t *testing.T) {
 		{"a short phrase of a notice", "unix.toml", "[[format]]\nsays = [\n\"abc\"]\n", `unix.toml:3: "abc" is shorter than 4 octets: write more of it`},
 		{"no threshold", "autoreply.toml", "words = 3\nsure = 4\n", "autoreply.toml: threshold, words and sure must be above 0"},
 		{"no weights", "cues.toml", "[text]\nid_fields = [\"ID\"]\n", "[weights] with a threshold, or [around] with a dialogue, is in no file: add it"},
-		{"a phrase of nothing", "autoreply.toml", "threshold = 6\nwords = 3\nsure = 4\n[[cue]]\nname = \"c\"\nheader = [\"Subject\"]\nany = [\"\u200b\"]\n", `autoreply.toml:4: cue "c" holds "\u200b", which is nothing when it is compared`},
-		{"a field of a long name", "cues.toml", "[[cue]]\nname = \"c\"\nheader = [\"" + strings.Repeat("x", maxFieldName+1) + "\"]\npresent = true\n", `cues.toml:1: cue "c" looks at a field whose name has 65 octets, 64 are the most`},
+		{"a phrase of nothing", "autoreply.toml", "threshold = 6\nwords = 3\nsure = 4\n[[cue]]\nname = \"c\"\nheader = [\"Subject\"]\nany = [\"\u200b\"]\n", `autoreply.toml:4: cue "c" has "\u200b", in which nothing is left to compare`},
+		{"a field of a long name", "cues.toml", "[[cue]]\nname = \"c\"\nheader = [\"" + strings.Repeat("x", maxFieldName+1) + "\"]\npresent = true\n", `cues.toml:1: cue "c" looks at a field whose name has 65 octets: the maximum is 64`},
 		{"a file that is not there", "autoreply.toml", "", "autoreply.toml: open data/autoreply.toml: file does not exist"},
 	}
 	for _, tt := range tests {

@@ -10,15 +10,15 @@ import (
 
 // exchange is a reply in an SMTP dialogue, or a line that looks like one.
 type exchange struct {
-	at      int    // where it stands
-	rcpt    string // the recipient it answers, "" if it is about all
+	at      int    // its place in the text
+	rcpt    string // the recipient it is about, "" if it is about all
 	code    int
 	reply   string
-	lines   []byte // reply, as long as it grows
+	lines   []byte // the reply, while lines are still added
 	host    string
-	command string // what it answers, lower case: "rcpt", "data" ..., "" unknown
-	note    string // lines before it that no server said: a program's output
-	remote  bool   // "<<<": said by the remote server
+	command string // the command it answers, lower case: "rcpt", "data" ..., "" if unknown
+	note    string // the output of a program, in the lines before it
+	remote  bool   // "<<<": the remote server's reply
 	sure    bool   // it names the recipient or answers RCPT TO
 }
 
@@ -43,21 +43,21 @@ func (n *Notice) readDialogue() {
 	}
 }
 
-// dialogueReader goes through the lines of a notice. What it holds is what the
-// lines up to now say.
+// dialogueReader reads the lines of a notice one by one. Its fields are the state after
+// the lines so far.
 type dialogueReader struct {
 	n *Notice
 
-	host       string // who is talked to
-	command    string // what was said last, lower case
-	rcpt       string // whom the last RCPT TO was for
+	host       string // the remote server
+	command    string // the last command, lower case
+	rcpt       string // the recipient of the last RCPT TO
 	transcript bool   // a phrase has announced a dialogue
 
-	cause int // reply that no recipient has been blamed on yet, -1 if there is none
+	cause int // index of a refusal whose recipients are not known yet, -1 if there is none
 	until int // where the last reply ends
-	note  int // where lines begin that are no dialogue, -1 if none do
+	note  int // where lines that are not dialogue begin, -1 if there are none
 
-	addr, mark int // the next address, the next mark
+	addr, mark int // indices of the next address and the next mark
 }
 
 func (d *dialogueReader) line(i int) {
@@ -71,7 +71,7 @@ func (d *dialogueReader) line(i int) {
 		d.said(low[3:], addr)
 	case isRemoteLine(low):
 		d.answered(i, addr)
-	case l.start < d.until: // a further line of that reply
+	case l.start < d.until: // another line of the last reply
 	case startsWithCode(low):
 		d.reported(i, addr)
 	case began && d.note < 0 && !n.hostBegins(i):
@@ -91,7 +91,7 @@ func (d *dialogueReader) firstAddress(line int) *place {
 	return nil
 }
 
-// takeMarks takes note of the phrases up to the end of a line.
+// takeMarks handles the phrases up to the end of a line.
 func (d *dialogueReader) takeMarks(line int) {
 	n := d.n
 	for ; d.mark < len(n.marks) && n.marks[d.mark].line <= line; d.mark++ {
@@ -105,7 +105,7 @@ func (d *dialogueReader) takeMarks(line int) {
 	}
 }
 
-// said takes what was said to the remote server: ">>> RCPT TO:<u@example.com>".
+// said handles a command to the remote server: ">>> RCPT TO:<u@example.com>".
 func (d *dialogueReader) said(low []byte, addr *place) {
 	d.note = -1
 	if d.command = firstWord(bytes.TrimLeft(low, " ")); d.command == "rcpt" {
@@ -113,7 +113,7 @@ func (d *dialogueReader) said(low []byte, addr *place) {
 	}
 }
 
-// answered takes a line of the remote server's reply: "<<< 550 User unknown".
+// answered handles a line of the remote server's reply: "<<< 550 User unknown".
 func (d *dialogueReader) answered(line int, addr *place) {
 	n, l := d.n, &d.n.lines[line]
 	d.note = -1
@@ -139,8 +139,8 @@ func (d *dialogueReader) answered(line int, addr *place) {
 	}
 }
 
-// unfinished returns the reply with that code to which a line belongs as a
-// further one, nil if it begins a reply.
+// unfinished returns the reply with that code that a line continues, nil if the line
+// begins a reply.
 func (d *dialogueReader) unfinished(line, code int) *exchange {
 	n := d.n
 	last := len(n.dialogue) - 1
@@ -153,8 +153,8 @@ func (d *dialogueReader) unfinished(line, code int) *exchange {
 	return nil
 }
 
-// reported takes what the program itself says of it: its own code, the address,
-// then what it met with.
+// reported handles a line of the reporting program itself: its own code, the address, and
+// the error.
 //
 //	554 <u@example.com>... 550 Host unknown
 func (d *dialogueReader) reported(line int, addr *place) {
@@ -179,15 +179,15 @@ func (d *dialogueReader) reported(line int, addr *place) {
 	}
 	d.note = -1
 	if d.cause >= 0 && addr != nil {
-		// Refused before RCPT TO or after DATA, then the program names whom it
-		// cost the message.
+		// The server refused before RCPT TO or after DATA; here the program names
+		// the recipient who did not get the message for that reason.
 		n.dialogue[d.cause].rcpt, n.dialogue[d.cause].sure, d.cause = e.rcpt, true, -1
 	}
 	n.dialogue = append(n.dialogue, e)
 }
 
-// assign finds for every recipient what the dialogue holds for it, and what it
-// holds for all that it does not name.
+// assign finds for every recipient its reply in the dialogue; recipients without one get
+// the best reply that is about nobody in particular.
 func (n *Notice) assign() {
 	all, allRank := -1, 0
 	ranks := make([]int, len(n.found))
@@ -241,8 +241,8 @@ func (n *Notice) inDialogue(line int) bool {
 
 // isRemoteLine reports whether a line of a dialogue is a reply.
 //
-// QUIRK: Courier writes what it met with itself as a server's line, without a
-// code: "<<< Network is down".
+// QUIRK: Courier writes its own errors like a server's line, but without a code:
+// "<<< Network is down".
 func isRemoteLine(low []byte) bool {
 	rest, ok := bytes.CutPrefix(low, []byte("<<<"))
 	return ok && reply.LeadingCode(bytes.TrimLeft(rest, " ")) != 0

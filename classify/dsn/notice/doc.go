@@ -1,26 +1,25 @@
-// Package notice reads bounces that are words only: notices of qmail, Exim, old
-// Sendmail, Exchange and of everything that writes no delivery-status part (RFC
-// 3464). It finds whom a notice names, the reply that it quotes for each, and what
-// it says itself; and it tells bounces from automatic replies (RFC 3834), spam that
-// imitates them, and other mail.
+// Package notice reads bounces in words only: notices of qmail, Exim, old Sendmail,
+// Exchange, and of everything else that writes no delivery-status part (RFC 3464). It
+// finds the recipients that a notice names, the reply that it quotes for each, and its
+// own words about each. It also tells bounces from automatic replies (RFC 3834), from
+// spam that imitates them, and from other mail.
 //
-// What it knows is data, in the folder data: the kinds of notices with the phrases
-// that they are made of (a [[format]]), the signs in a header (a [[cue]]) with what
-// each weighs, and the words of automatic replies. Every format has an example that
-// is tested.
+// Its knowledge is data, in the folder data: the kinds of notices with the phrases that
+// they consist of (a [[format]]), the signs in a header (a [[cue]]) with their weights,
+// and the words of automatic replies. Every format has an example, which is tested.
 //
 // A notice is read in four steps:
 //
-//  1. Its text is folded, cut where the returned message begins, and marked: where
-//     phrases and addresses stand ([Data.Read]).
-//  2. The marks before an address, or its place, make it a recipient's.
-//  3. What stands between it and the next is what is said of it; an SMTP dialogue
-//     ("<<< 550 …") names whom each reply is for.
-//  4. Header and text together decide whether it is a bounce ([Notice.Bounce]).
+//  1. The text is folded and cut where the returned message begins; phrases and
+//     addresses in it are found and marked ([Data.Read]).
+//  2. An address is a recipient if a phrase before it, or its place, says so.
+//  3. What follows the address, up to the next recipient, is about this recipient. In an
+//     SMTP dialogue ("<<< 550 …") the commands tell which recipient a reply is for.
+//  4. Header and text together decide whether the message is a bounce ([Notice.Bounce]).
 //
-// The text was written by a stranger: reading costs no more than a budget of work
-// allows, and what is kept of it is bounded.
+// The text was written by a stranger: reading costs no more than the work budget allows,
+// and what is kept of the text is bounded.
 //
-// The package is a part of package dsn, which is what importers use: nothing here is
-// promised to stay.
+// The package is a part of package dsn, which importers use. Nothing in it is promised
+// to stay.
 package notice

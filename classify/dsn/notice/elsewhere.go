@@ -9,9 +9,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// findElsewhere looks for recipients where no phrase announces them: in the
-// dialogue, in replies, alone on a line, and at last in the summary of the
-// message that some notices give.
+// findElsewhere finds recipients that no phrase announces: in the dialogue, in replies,
+// alone on a line, and last in the summary of the message that some notices have.
 func (n *Notice) findElsewhere(limit int) {
 	var replies, alone, any []place
 	seen := map[string]bool{}
@@ -49,7 +48,7 @@ func (n *Notice) findElsewhere(limit int) {
 			continue
 		}
 		if k := len(any); k == 1 && len(list) == k && n.found[0].line == any[0].line {
-			// A sentence by the address: it begins with the paragraph.
+			// The address stands in a sentence, which begins with the paragraph.
 			l := any[0].line
 			for l > 0 && !n.lines[l].para && any[0].line-l < 3 {
 				l--
@@ -69,7 +68,7 @@ func (n *Notice) findElsewhere(limit int) {
 	}
 }
 
-// addressees are the addresses that the message was sent to, in lower case.
+// addressees returns the addresses that the message was sent to, in lower case.
 func (n *Notice) addressees() map[string]bool {
 	n.work.Take(len(n.addressee))
 	all := map[string]bool{}
@@ -79,7 +78,7 @@ func (n *Notice) addressees() map[string]bool {
 	return all
 }
 
-// findLocalNames takes the lines of a list that hold a name and nothing else.
+// findLocalNames takes the lines of a list that contain a local part and nothing else.
 //
 // QUIRK: AOL, Yale and others name their own users without a domain.
 func (n *Notice) findLocalNames(limit int) {
@@ -99,8 +98,8 @@ func (n *Notice) findLocalNames(limit int) {
 	}
 }
 
-// isLocalName reports whether b is a name as mailboxes have it (the dot-atom of
-// RFC 5322 section 3.2.3, without its odder signs).
+// isLocalName reports whether b is a typical local part: a dot-atom of RFC 5322 section
+// 3.2.3 without its rarer characters.
 func isLocalName(b []byte) bool {
 	if len(b) == 0 || len(b) > 64 || !ascii.IsAlpha(b[0]) {
 		return false
@@ -113,7 +112,7 @@ func isLocalName(b []byte) bool {
 	return true
 }
 
-// isOther reports whether a phrase says that an address is no recipient.
+// isOther reports whether a phrase says that an address is not a recipient.
 func (n *Notice) isOther(a place) bool {
 	if n.others[strings.ToLower(n.address(a))] {
 		return true
@@ -127,15 +126,15 @@ func (n *Notice) isOther(a place) bool {
 	return false
 }
 
-// behindCommand reports whether the command that names a recipient stands right
+// behindCommand reports whether the command that names a recipient (RCPT TO) stands right
 // before an address.
 func (n *Notice) behindCommand(a place) bool {
 	before := bytes.TrimRight(n.low[max(0, a.From-maxSentence):a.From], " :<")
 	return slices.ContainsFunc(n.d.around.Command, func(s string) bool { return bytes.HasSuffix(before, []byte(s)) })
 }
 
-// behindCode reports whether an address follows the code that its line begins
-// with: "550 5.1.1 <u@example.com>... User unknown".
+// behindCode reports whether an address follows the code at the beginning of its line:
+// "550 5.1.1 <u@example.com>... User unknown".
 func (n *Notice) behindCode(a place, l *textLine) bool {
 	if a.From-l.start > maxSentence {
 		return false
@@ -144,11 +143,12 @@ func (n *Notice) behindCode(a place, l *textLine) bool {
 	return startsWithCode(line) && len(bytes.Trim(line, "0123456789. -<#")) == 0
 }
 
-// keepDetailed drops the recipients that stand before those which the notice gives
-// in detail, and reports whether there are such. The aliases that it names first
-// are what they were expanded from, where there are as many.
+// keepDetailed keeps only the recipients that the notice gives in detail, and reports
+// whether there are any. The addresses before them are the aliases that these were
+// expanded from, if there are as many.
 //
-// QUIRK: chasquid lists whom the sender wrote to, and below where that led.
+// QUIRK: chasquid lists the addresses that the sender wrote to, and below them those that
+// they were expanded to.
 func (n *Notice) keepDetailed() bool {
 	from := -1
 	for i := range n.marks {
@@ -186,8 +186,8 @@ func (n *Notice) keepDetailed() bool {
 	return true
 }
 
-// startsItem reports whether address number i is what its line is about: nothing
-// but signs stands before it.
+// startsItem reports whether address number i begins its line, apart from bullets and the
+// like.
 func (n *Notice) startsItem(i int) bool {
 	a := &n.addrs[i]
 	return a.From <= n.lines[a.line].word+1

@@ -7,16 +7,16 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
-// wrappedLine is how many octets a line has at least that a program broke because
-// it was long; a shorter one ends where its writer ended it.
+// wrappedLine is the least length, in octets, of a line that a program may have wrapped.
+// A shorter line ends where its writer ended it.
 const wrappedLine = 50
 
-// replyEnd returns where the reply that begins at a place ends: with its
-// paragraph, or where another reply, another host or the notice's own words begin.
+// replyEnd returns the end of the reply that begins at a place: the end of its paragraph,
+// or where another reply, another host or the notice's own words begin.
 //
-// A line that begins with the code of the reply goes on with it where the reply
-// has many lines (RFC 5321 section 4.2.1), and where it was folded: begun in
-// mid-line, as Postfix quotes ("said: 550 …"), with deeper lines below.
+// A line that begins with the code of the reply continues it in two cases: the reply has
+// several lines (RFC 5321 section 4.2.1), or it was folded, that is, it begins in
+// mid-line, as Postfix quotes it ("said: 550 …"), and the lines below are indented more.
 func (n *Notice) replyEnd(at, to int) int {
 	if len(n.lines) == 0 {
 		return to
@@ -52,9 +52,8 @@ func (n *Notice) replyEnd(at, to int) int {
 	return end
 }
 
-// startsAnew reports whether a phrase begins something new: a paragraph, a line
-// that stands further to the left than the one before, or a sentence after one
-// whose writer ended his line.
+// startsAnew reports whether a phrase begins something new: a paragraph, a line that is
+// indented less than the one before, or a sentence after a line that was not wrapped.
 func (n *Notice) startsAnew(k *mark) bool {
 	l := &n.lines[k.line]
 	if k.start != l.start && k.start != l.word {
@@ -73,7 +72,7 @@ func (n *Notice) startsAnew(k *mark) bool {
 // stretch is a part of the text.
 type stretch struct{ start, end int }
 
-// findReplies finds the replies in the whole text, however they stand there.
+// findReplies finds all replies in the text, whoever they are for.
 func (n *Notice) findReplies() []stretch {
 	var all []stretch
 	add := func(at int) {

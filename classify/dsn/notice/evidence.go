@@ -6,19 +6,19 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
-// gathered is what the notice says, of one recipient or of several whom it
-// names together. It is found once for all of them.
+// gathered is what the notice says about one recipient, or about several that it names
+// together. It is found once for all of them.
 type gathered struct {
 	key
 	diagnostic, remoteMTA string
-	before                int         // where what announces the reply begins, -1 if there is none
-	words                 string      // the notice's own, of a recipient that has any; see trimEnds
-	about                 string      // those that are about the failure for certain
-	trimmed               string      // nothing, if there are no words beside addresses
-	codes                 reply.Reply // in those words
+	before                int         // where the phrase that announces the reply begins, -1 if there is none
+	words                 string      // the notice's own words by the address, see trimEnds
+	about                 string      // those of them that are certainly about the failure
+	trimmed               string      // words, or "" if they consist of addresses only
+	codes                 reply.Reply // the codes in words
 }
 
-// key is all that what is gathered of a recipient depends on.
+// key is everything that gathered depends on.
 type key struct {
 	start, from, to int
 	own, listed     bool
@@ -26,7 +26,7 @@ type key struct {
 	said            *exchange
 }
 
-// gather finds what the notice says of a recipient, but for what depends on the
+// gather finds what the notice says about a recipient, except for what depends on the
 // address itself.
 func (n *Notice) gather(f *foundRecipient) *gathered {
 	k := key{start: f.start, from: f.from, to: f.to, listed: f.line >= 0, said: f.said}
@@ -55,7 +55,7 @@ func (n *Notice) gather(f *foundRecipient) *gathered {
 	case strength > 0:
 		g.diagnostic = reply.Parse(n.quote(at, end)).Text
 	case (alone || !n.anyOwn) && !n.sayAt(f):
-		// Said once for all.
+		// One reply for all recipients.
 		if n.common == nil {
 			n.common = new(commonReply)
 			n.common.before, n.common.at, n.common.end, n.common.strength = n.findReply(0, n.end)
@@ -88,7 +88,7 @@ func (n *Notice) evidence(f *foundRecipient) Recipient {
 	r := Recipient{Address: f.address, Original: f.original, Delayed: f.fate == delayed, Diagnostic: g.diagnostic, RemoteMTA: g.remoteMTA,
 		Unnamed: f.address == "" && n.unnamed}
 	r.Words, r.About = n.wordsAbout(f, g)
-	if e := f.said; e != nil && e.sure && e.note != "" { // what a program said tells more than what the MTA made of it
+	if e := f.said; e != nil && e.sure && e.note != "" { // a program's own output tells more than the MTA's summary of it
 		r.Words = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.Words), MaxEvidence), "?")
 		r.About = strings.ToValidUTF8(cut(strings.TrimSpace(e.note+" "+r.About), MaxEvidence), "?")
 	}
@@ -115,7 +115,7 @@ func (n *Notice) evidence(f *foundRecipient) Recipient {
 	return r
 }
 
-// parse is [reply.Parse] of a text that is likely to be asked for again.
+// parse is [reply.Parse] with a cache of the latest texts.
 func (n *Notice) parse(s string) reply.Reply {
 	for i := range n.parsed {
 		if p := &n.parsed[i]; p.of == s {
@@ -128,14 +128,14 @@ func (n *Notice) parse(s string) reply.Reply {
 	return n.parsed[0].Reply
 }
 
-// parsed is a reply and what it was made of.
+// parsed is a parsed reply and its text.
 type parsed struct {
 	of string
 	reply.Reply
 }
 
-// complete returns all lines of a reply of which only the first was quoted: those
-// of the dialogue that begin so.
+// complete returns all lines of a reply of which the notice quotes only the first; they
+// are in the dialogue.
 func (n *Notice) complete(said string) string {
 	if said == "" || len(n.dialogue) == 0 {
 		return said

@@ -10,19 +10,19 @@ type Gate struct {
 	open   bool
 	sender bool      // the envelope sender is known
 	score  int       // of the cues of automatic replies
-	fields numberSet // seen already
-	cues   numberSet // of automatic replies, counted already
+	fields numberSet // fields seen already
+	cues   numberSet // cues of automatic replies counted already
 }
 
-// Gate returns a gate for one message. What opens it are the cues marked `gate`,
-// and those of automatic replies where they leave only words to be wanted. decode
-// undoes the encoded words (RFC 2047) of a field.
+// Gate returns a gate for one message. The cues marked `gate` open it, and so do cues of
+// automatic replies if only the words are missing to make the message one. decode decodes
+// the encoded-words (RFC 2047) of a field.
 func (d *Data) Gate(decode func(value []byte) string) Gate {
 	return Gate{d: &d.gate, decode: decode}
 }
 
-// Field takes note of a field of the header: its name, and its value as it
-// stands, folds and all. Of several fields of one name the first counts.
+// Field looks at a field of the header: its name, and its value, still folded and
+// encoded. Of several fields with one name the first counts.
 func (g *Gate) Field(name, value []byte) {
 	if g.open {
 		return
@@ -43,9 +43,9 @@ func (g *Gate) Field(name, value []byte) {
 	})
 }
 
-// Open reports whether the message is worth reading, once its whole header was
-// seen. One whose envelope sender is not known (no Return-Path) always is: it may
-// have been the null sender.
+// Open reports, after the whole header, whether the message is worth reading. One whose
+// envelope sender is not known (no Return-Path) always is, since it may have had a null
+// sender.
 func (g *Gate) Open() bool {
 	return g.open || !g.sender || g.score >= g.d.wanted
 }
@@ -53,10 +53,10 @@ func (g *Gate) Open() bool {
 // Decisive reports whether the cues look at a field of that name.
 func (d *Data) Decisive(name []byte) bool { return d.gate.field(name) != nil }
 
-// gateData files the cues that a header can show by the field that they look at.
+// gateData indexes cues by the field that they look at.
 type gateData struct {
 	byLength [maxFieldName + 1][]*gateField
-	wanted   int // score of an automatic reply's header from which common words decide
+	wanted   int // score of an automatic reply's header from which on common words suffice
 }
 
 // maxFieldName is longer than any field that a cue looks at.
@@ -68,8 +68,8 @@ type gateField struct {
 	number int
 }
 
-// field returns what is known about a field, nil if nothing is: of nearly every
-// field its length and first letter are enough to tell.
+// field returns the cues for a field, nil if there are none. For nearly every field,
+// length and first letter are enough to tell.
 func (d *gateData) field(name []byte) *gateField {
 	if len(name) == 0 || len(name) > maxFieldName {
 		return nil

@@ -11,15 +11,15 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
-// maxLists is how many announcements of a list are looked at for a name.
+// maxLists is how many lists of recipients are searched for a name.
 const maxLists = 8
 
-// findName takes the recipient of a list that holds a display name and no address.
-// Nobody else is to be blamed for it, least of all whom the summary of the message
-// names: he may be a list, or another recipient.
+// findName takes the recipient from a list that has a display name but no address. No
+// other address may be blamed instead, least of all the one in the summary of the
+// message, which may be a mailing list or another recipient.
 //
-// QUIRK: Exchange names people of its own directory so, and so do Lotus Notes and
-// Novell GroupWise.
+// QUIRK: Exchange, Lotus Notes and Novell GroupWise name people in their own directory
+// this way.
 func (n *Notice) findName(limit int) bool {
 	tries := 0
 	for i := range n.marks {
@@ -66,8 +66,8 @@ func (n *Notice) findName(limit int) bool {
 	return false
 }
 
-// summaryName returns the address that bears a name in the summary of the message:
-// "To: Jane Doe <jane@example.com>" for "Doe, Jane"; "" if none does.
+// summaryName returns the address that has this name in the summary of the message, as in
+// "To: Jane Doe <jane@example.com>" for "Doe, Jane"; "" if there is none.
 func (n *Notice) summaryName(name []byte) string {
 	line := []byte(n.summaryTo)
 	from := 0
@@ -91,7 +91,7 @@ func sameWords(a, b []byte) bool {
 	return len(x) > 0 && slices.Equal(x, words(b))
 }
 
-// addressAt returns the number of the first address in a line, -1 if there is none.
+// addressAt returns the index of the first address in a line, -1 if there is none.
 func (n *Notice) addressAt(line int) int {
 	i := sort.Search(len(n.addrs), func(i int) bool { return n.addrs[i].line >= line })
 	if i == len(n.addrs) || n.addrs[i].line != line {
@@ -100,7 +100,7 @@ func (n *Notice) addressAt(line int) int {
 	return i
 }
 
-// saysAt reports whether a line holds a phrase that tells of a failure, or a code.
+// saysAt reports whether a line contains a phrase about a failure, or a code.
 func (n *Notice) saysAt(line int) bool {
 	l := &n.lines[line]
 	for _, k := range n.marks[n.markAt(l.start):] {
@@ -114,8 +114,8 @@ func (n *Notice) saysAt(line int) bool {
 	return n.findCode(l.start, l.end, false) >= 0
 }
 
-// isName reports whether b is written as people's names are: few words, each with
-// a capital, but for what stands between the parts of some names.
+// isName reports whether b is written like a person's name: a few words, each with a
+// capital, except for particles such as "van".
 func isName(b []byte) bool {
 	b = bytes.Trim(b, " '\"<>*-")
 	if len(b) < 3 || len(b) > 60 || bytes.ContainsAny(b, "@:/=!?。、") {

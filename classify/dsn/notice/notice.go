@@ -9,16 +9,16 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// Bounds of the text that is searched, of its lines and of what is kept of it.
+// Bounds on the text that is searched, and on what is kept of it.
 const (
-	maxNotice      = 48 << 10 // octets of a notice that are read
+	maxNotice      = 48 << 10 // octets read of a notice
 	maxNoticeLines = 2000
-	MaxEvidence    = 2 << 10 // octets kept of a reply and of a notice's words
-	maxSentence    = 400     // octets between an anchor and what it points at
+	MaxEvidence    = 2 << 10 // octets kept of a reply, and of a notice's words
+	maxSentence    = 400     // octets that a phrase, a name or a field may reach
 )
 
-// Units of work, see [Budget]: of a line beside its octets, of an address that
-// is looked at, and of a recipient.
+// Units of work, see [Budget]: for a line in addition to its octets, for an address, and
+// for a recipient.
 const (
 	unitsLine      = 16
 	unitsAddress   = 40
@@ -28,79 +28,79 @@ const (
 // Notice is the text of a notice, folded and marked. It belongs to one goroutine.
 type Notice struct {
 	d          *Data
-	source     string // what it was made of
+	source     string // the text before folding
 	work       Budget
-	orig, low  []byte // folded text, as written and in lower case; same places
+	orig, low  []byte // folded text, as written and in lower case; an index is valid in both
 	lines      []textLine
 	marks      []mark
 	addrs      []place
 	found      []foundRecipient
-	index      map[string]int     // of found, by address in lower case
-	order      []int              // numbers of found, in the order of the text
-	byAddr     map[string][]int32 // of addrs, likewise; see places
+	index      map[string]int     // indices of found, by address in lower case
+	order      []int              // indices of found, in the order of the text
+	byAddr     map[string][]int32 // indices of addrs, by address in lower case; see places
 	dialogue   []exchange
-	last       *gathered       // of the recipient before
-	parsed     [4]parsed       // replies that were read last
-	whole      *[2]string      // what wordsAbout says of whoever is not listed, once it was asked
-	common     *commonReply    // what findReply finds in the whole notice, once it was asked
-	firstLines map[string]int  // of replies in the dialogue; see complete
-	others     map[string]bool // addresses that are no recipients, lower case
+	last       *gathered       // of the previous recipient
+	parsed     [4]parsed       // the latest parsed replies
+	whole      *[2]string      // what wordsAbout returns for recipients that are not listed, once computed
+	common     *commonReply    // what findReply finds in the whole notice, once computed
+	firstLines map[string]int  // first lines of replies in the dialogue; see complete
+	others     map[string]bool // addresses that are not recipients, lower case
 
 	addressee string // To of the message, lower case
 
-	summary   string // recipient that the notice's summary of the message names ("To: ...")
-	returned  string // recipient that the returned message names, when it stands in the text
+	summary   string // recipient in the notice's summary of the message ("To: ...")
+	returned  string // recipient in the returned message, if that follows in the text
 	signature int    // first line below "-- ", -1 if there is none
-	summaryTo string // that whole field
-	summaryAt int    // where a summary of the message begins, -1 if none does
-	anyOwn    bool   // words stand by the address of at least one recipient
-	end       int    // where the text ends
-	rest      int    // where the returned message begins in the text that was folded, 0 if nowhere
+	summaryTo string // the whole To field of the summary
+	summaryAt int    // where a summary of the message begins, -1 if there is none
+	anyOwn    bool   // there are words by the address of at least one recipient
+	end       int    // end of the text
+	rest      int    // where the returned message begins in source, 0 if it does not follow
 	cut       bool   // the returned message follows in the text
-	opened    bool   // a sentence that only one program writes stands at its beginning
-	form      bool   // and that program writes by each address what it knows of it
+	opened    bool   // it begins with a sentence that only one program writes
+	form      bool   // that program writes everything it knows about a recipient by the address
 	says      int    // sentences that say that mail failed
 	against   int    // sentences that speak against a bounce
 	delayed   bool
 	failed    bool
-	unnamed   bool // the recipient is known by a display name only
+	unnamed   bool // only a display name of the recipient is known
 }
 
-// textLine is a line that is not empty. Places are those of the folded text.
+// textLine is a line that is not empty. Places are indices in the folded text.
 type textLine struct {
 	start, end int
-	at         int  // where it begins in the text that was folded
+	at         int  // where it begins in the text before folding
 	word       int  // where its words begin, after dashes, asterisks and the like
-	para       bool // an empty line, a line of signs or nothing goes before
+	para       bool // it begins a paragraph: an empty line, a ruler or nothing is before it
 	indent     int  // columns of white space before it
-	ids        bool // what looks like an address is the id of a message
+	ids        bool // its addresses are message ids
 }
 
-// mark is a phrase of the data found in the text.
+// mark is the place of a phrase in the text.
 type mark struct {
 	start, end int
 	line       int
 	bits       role
 }
 
-// signs are what notices draw lines, bullets and frames with.
+// signs are the characters with which notices draw rulers, bullets and boxes.
 const signs = "-=*_#~+|:.•·●◆■─━═ "
 
-// Budget is what reading and searching may cost. Take takes units, of which one is
-// roughly an octet that is looked at, and reports whether there were any left: if
-// not, that work stays undone, and what was found by then is the answer.
+// Budget bounds what reading and searching may cost. Take takes units, each roughly one
+// octet read, and reports whether the budget had them. If not, that work is not done, and
+// what was found by then is the answer.
 type Budget interface {
 	Take(units int) bool
 }
 
-// unbounded is a budget without an end.
+// unbounded is an unlimited budget.
 type unbounded struct{}
 
 func (unbounded) Take(int) bool { return true }
 
-// Read folds and marks the words of a message, UTF-8 with LF line ends, up to where
-// the returned message begins. Reading and searching are taken from w; nil is a
-// budget without an end.
+// Read folds and marks the words of a message, in UTF-8 with LF line ends, up to where
+// the returned message begins. Reading and searching take from w; nil is an unlimited
+// budget.
 func (d *Data) Read(text string, w Budget) *Notice {
 	if w == nil {
 		w = unbounded{}
@@ -122,21 +122,21 @@ func (d *Data) Read(text string, w Budget) *Notice {
 	return n
 }
 
-// Source returns the text that the notice was made of.
+// Source returns the text that was given to Read.
 func (n *Notice) Source() string { return n.source }
 
-// forget makes the notice ready to be searched for recipients once more.
+// forget resets the notice for another search for recipients.
 func (n *Notice) forget() {
 	n.found, n.index, n.order, n.dialogue, n.others = nil, nil, nil, nil, nil
 	n.common, n.whole, n.firstLines, n.last = nil, nil, nil, nil
 	n.anyOwn, n.unnamed, n.addressee = false, false, ""
 }
 
-// fold fills orig, low and lines. It stops at a line that only a returned
-// message's header has.
+// fold fills orig, low and lines. It stops at a line that only the header of a returned
+// message has.
 func (n *Notice) fold(text string) {
 	para := true
-	run := -1 // first line of the run of header-like lines that is open, -1 if none is
+	run := -1 // first of the header-like lines up to here, -1 if there are none
 	for at, next := 0, 0; at < len(text) && len(n.lines) < maxNoticeLines; at = next {
 		if !n.work.Take(unitsLine) {
 			break
@@ -209,10 +209,11 @@ func (n *Notice) fold(text string) {
 	}
 }
 
-// cutSignature drops the lines below "-- " (RFC 3676 section 4.3), such as the
-// footer of a virus scanner, unless they hold what a signature does not.
+// cutSignature drops the lines below "-- " (RFC 3676 section 4.3), such as the footer of
+// a virus scanner, unless they contain what no signature has: many lines, a code, or
+// several addresses.
 //
-// QUIRK: scanners and mail programs strip the space; notices draw a line so, too.
+// QUIRK: scanners and mail programs strip the space; and notices use "--" as a ruler.
 func (n *Notice) cutSignature() {
 	i := n.signature
 	if i <= 0 || i >= len(n.lines) {
@@ -225,7 +226,7 @@ func (n *Notice) cutSignature() {
 	n.cutLines(i)
 }
 
-// namesMany reports whether more than one address stands in the text from a place on.
+// namesMany reports whether the text has more than one address from a place on.
 func (n *Notice) namesMany(from int) bool {
 	count := 0
 	for range address.In(n.orig[from:]) {
@@ -239,7 +240,7 @@ func (n *Notice) namesMany(from int) bool {
 // maxSignature is how many lines a signature has at most.
 const maxSignature = 12
 
-// quoted reports whether a person quotes in a line; ">>>" is a dialogue's.
+// quoted reports whether a line is a person's quotation; ">>>" is from a dialogue.
 func quoted(line string) bool {
 	return strings.HasPrefix(line, ">") && !strings.HasPrefix(line, ">>>")
 }
@@ -253,7 +254,7 @@ func (n *Notice) cutLines(i int) {
 	n.lines = n.lines[:i]
 }
 
-// fieldLike returns the name if line has the form of a header field.
+// fieldLike returns the name of the field if line has the form of one, else "".
 func fieldLike(line string) string {
 	line = strings.TrimLeft(line, " \t")
 	i := 0
@@ -266,8 +267,8 @@ func fieldLike(line string) string {
 	return line[:i]
 }
 
-// fieldAddress returns the address of the first field of that name (given in
-// lower case, with its colon) among the lines of text, "" if there is none.
+// fieldAddress returns the address in the first field of that name (given in lower case,
+// with its colon) in text, "" if there is none.
 func fieldAddress(text, name string) string {
 	line := fieldValue(text, name)
 	for a := range address.In([]byte(line)) {
@@ -276,7 +277,7 @@ func fieldAddress(text, name string) string {
 	return ""
 }
 
-// fieldValue returns that field, name and all, without its folds.
+// fieldValue returns the first line of that field, with its name.
 func fieldValue(text, name string) string {
 	for looked := 0; len(text) > 0 && looked < 200; looked++ {
 		line := text
@@ -293,11 +294,11 @@ func fieldValue(text, name string) string {
 	return ""
 }
 
-// mark finds the data's phrases and cuts the text where one of them begins the
-// returned message.
+// mark finds the data's phrases, and cuts the text where a phrase says that the returned
+// message begins.
 func (n *Notice) mark() {
 	line, cut := 0, -1
-	said := 0 // where the last sentence that says so ends: one within it says it once
+	said := 0 // end of the last phrase of `says`: one within it does not count again
 	n.d.phrases.find(n.low, func(start, end int, bits role) bool {
 		for line+1 < len(n.lines) && n.lines[line+1].start <= start {
 			line++
@@ -346,7 +347,7 @@ func (n *Notice) mark() {
 	}
 }
 
-// lineAt returns the number of the line that holds a place.
+// lineAt returns the index of the line at a place.
 func (n *Notice) lineAt(pos int) int {
 	lo, hi := 0, len(n.lines)
 	for hi-lo > 1 {
@@ -359,7 +360,7 @@ func (n *Notice) lineAt(pos int) int {
 	return lo
 }
 
-// quote returns the text between two places, cut to what is kept as evidence.
+// quote returns the text between two places, cut to MaxEvidence.
 func (n *Notice) quote(start, end int) string {
 	start, end = max(start, 0), min(end, len(n.orig))
 	if start >= end {
@@ -369,6 +370,7 @@ func (n *Notice) quote(start, end int) string {
 	if len(b) > MaxEvidence {
 		b = b[:MaxEvidence]
 	}
-	// No octet is left out: what stands on either side of it would read as one code.
+	// Replace invalid octets and do not drop them: the digits around one could
+	// then read as a code.
 	return strings.ToValidUTF8(strings.TrimSpace(string(b)), "?")
 }

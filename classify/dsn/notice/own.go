@@ -7,16 +7,16 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Limits of what an administrator may add.
+// Limits on what an administrator may add.
 const (
 	maxOwnFormats = 200
 	maxOwnCues    = 100
 	maxOwnPhrase  = 500 // octets of one phrase
-	maxOwnWeight  = 12  // what no built-in cue exceeds
+	maxOwnWeight  = 12  // no built-in cue weighs more
 )
 
-// File is an administrator's file. Its sections [[format]] and [[cue]] are read, of the
-// form that they have in the folder data; the others are rules, which package rules reads.
+// File is an administrator's file. Its sections [[format]] and [[cue]] have the same form
+// as in the folder data; the other sections are for package rules.
 type File struct {
 	Name string
 	Data []byte
@@ -25,20 +25,20 @@ type File struct {
 // Example is an example of a format.
 type Example struct {
 	Format  string
-	File    string // the administrator's, "" where it is built in
+	File    string // the administrator's, "" if it is built in
 	Line    int
 	Message []byte
-	Want    []string // one for each recipient: address, action, SMTP code, status, the reply's words
+	Want    []string // for each recipient: address, action, SMTP code, status, the reply's words
 }
 
-// ownFile is what is read of an administrator's file.
+// ownFile is the part of an administrator's file that is read here.
 type ownFile struct {
 	Format []format
 	Cue    []cue
 }
 
-// addOwn adds what an administrator's files say and returns the examples of their
-// formats. Whatever is built in stays: phrases and cues add up.
+// addOwn adds the phrases and cues of an administrator's files to the built-in ones, and
+// returns the examples of their formats.
 func (d *Data) addOwn(l *toml.Loader, files []File) []Example {
 	var examples []Example
 	formats, cues := map[string]string{}, 0
@@ -70,7 +70,7 @@ func (d *Data) addOwn(l *toml.Loader, files []File) []Example {
 	return examples
 }
 
-// checkOwnCue checks what is sure of a built-in cue.
+// checkOwnCue checks what may be wrong with an administrator's cue.
 func checkOwnCue(l *toml.Loader, c *cue) {
 	switch {
 	case c.Name == "":
@@ -89,19 +89,19 @@ func checkOwnCue(l *toml.Loader, c *cue) {
 	for _, list := range [][]string{c.Local, c.Begin, c.Any} {
 		for _, p := range list {
 			if len(p) > maxOwnPhrase {
-				l.Complain(c.Line, "cue %q holds a phrase of %d octets, %d are the most", c.Name, len(p), maxOwnPhrase)
+				l.Complain(c.Line, "cue %q has a phrase of %d octets: the maximum is %d", c.Name, len(p), maxOwnPhrase)
 			}
 		}
 	}
 }
 
-// checkOwnFormat checks what is sure of a built-in format.
+// checkOwnFormat checks what may be wrong with an administrator's format.
 func checkOwnFormat(l *toml.Loader, f *format) {
 	count := 0
 	for _, phrases := range f.roles() {
 		for _, p := range phrases {
 			if count++; len(p.S) > maxOwnPhrase {
-				l.Complain(toml.Line(p.Line), "format %q holds a phrase of %d octets, %d are the most", f.Name, len(p.S), maxOwnPhrase)
+				l.Complain(toml.Line(p.Line), "format %q has a phrase of %d octets: the maximum is %d", f.Name, len(p.S), maxOwnPhrase)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func checkOwnFormat(l *toml.Loader, f *format) {
 	}
 }
 
-// examples makes messages of a format's examples.
+// examples turns a format's examples into messages.
 func (f *format) examples(file string) []Example {
 	var list []Example
 	for i := range f.Example {
@@ -139,8 +139,8 @@ func (f *format) examples(file string) []Example {
 	return list
 }
 
-// Lacks says what a notice, with the header's score, lacks to be a bounce; "" where it
-// lacks nothing.
+// Lacks says what is missing to make a notice, whose header has this score, a bounce; ""
+// if nothing is.
 func (n *Notice) Lacks(head Score) string {
 	switch {
 	case !head.Machine && !head.Robot:
@@ -155,7 +155,7 @@ func (n *Notice) Lacks(head Score) string {
 	return ""
 }
 
-// counted says which of its phrases weigh.
+// counted says which of its phrases were counted.
 func (n *Notice) counted() string {
 	found := []string{fmt.Sprintf("%d of says", n.says), fmt.Sprintf("%d of against", n.against)}
 	if n.opened {

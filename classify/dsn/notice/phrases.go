@@ -9,11 +9,11 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
-// phraseIndex finds many phrases in one pass over a text. Each phrase carries
-// a set of bits. The zero value is an empty index.
+// phraseIndex finds many phrases in one pass over a text. Each phrase has a set of bits.
+// The zero value is an empty index.
 //
-// Phrases are filed by a hash of their first four octets. Most places in a text
-// are within a word and cost nothing, most others one look at a bit.
+// Phrases are indexed by a hash of their first four octets. Most places in a text are
+// within a word and cost nothing; most others cost one look at a bit.
 type phraseIndex[T ~uint32] struct {
 	phrases []phrase[T]
 	place   map[string]int
@@ -29,11 +29,10 @@ type phrase[T ~uint32] struct {
 const (
 	phraseBits    = 13
 	phraseBuckets = 1 << phraseBits
-	phraseMin     = 4 // octets that a phrase has at least
+	phraseMin     = 4 // octets of the shortest phrase
 )
 
-// add files a phrase under its folded form. A phrase that is there already
-// gets the bits in addition.
+// add adds a phrase in its folded form. If it is there already, it gets the bits as well.
 func (x *phraseIndex[T]) add(text string, bits T) error {
 	p := foldPhrase(text)
 	if len(p) < phraseMin {
@@ -59,11 +58,11 @@ func phraseKey(a, b, c, d byte) uint32 {
 	return k * 2654435761 >> (32 - phraseBits)
 }
 
-// find calls f for every phrase that stands in low, which is folded text, in
-// the order of where they begin; f returns false to stop. A phrase that begins
-// with a letter or digit of ASCII begins a word.
+// find calls f for every phrase in low, which is folded text, in the order of their
+// beginnings; f returns false to stop. A phrase that begins with an ASCII letter or digit
+// must start at the beginning of a word.
 func (x *phraseIndex[T]) find(low []byte, f func(start, end int, bits T) bool) {
-	within := false // a word goes on
+	within := false // within a word
 	for i := 0; i+phraseMin <= len(low); i++ {
 		word := ascii.IsAlnum(low[i])
 		if word && within {
@@ -85,7 +84,7 @@ func (x *phraseIndex[T]) find(low []byte, f func(start, end int, bits T) bool) {
 	}
 }
 
-// has reports whether a phrase stands in low.
+// has returns the bits of all phrases in low.
 func (x *phraseIndex[T]) has(low []byte) (bits T) {
 	x.find(low, func(_, _ int, b T) bool {
 		bits |= b
@@ -94,17 +93,17 @@ func (x *phraseIndex[T]) has(low []byte) (bits T) {
 	return bits
 }
 
-// foldPhrase brings text into the form in which phrases are compared: see foldText,
-// without space at the end.
+// foldPhrase returns text in the form in which phrases are compared: that of foldText,
+// without a space at the end.
 func foldPhrase(s string) string {
 	_, low := foldText(nil, nil, s)
 	return string(bytes.TrimRight(low, " "))
 }
 
-// foldText appends s to orig in its plain form with single spaces (see
-// [fold.Plain]), and to low the same in lower case. Both grow alike: a place in one
-// is the same place in the other. So a letter whose lower case is shorter or longer
-// stays in both.
+// foldText appends s to orig in its plain form with single spaces (see [fold.Plain]),
+// and to low the same in lower case. Both always have the same length, so that an index
+// is valid in both. Therefore a letter whose lower case has another length is not changed
+// in low.
 func foldText(orig, low []byte, s string) (o, l []byte) {
 	blank := len(orig) == 0 || orig[len(orig)-1] == ' '
 	for i := 0; i < len(s); {
@@ -142,7 +141,7 @@ func foldText(orig, low []byte, s string) (o, l []byte) {
 	return orig, low
 }
 
-// foldASCII is the plain form of ASCII in lower case.
+// foldASCII is the plain form of each ASCII character in lower case.
 var foldASCII = func() (t [utf8.RuneSelf]byte) {
 	for c := range t {
 		t[c] = byte(fold.Lower(fold.Plain(rune(c))))

@@ -9,20 +9,20 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
-// foundRecipient is a recipient and where the notice speaks about it.
+// foundRecipient is a recipient and the place where the notice is about it.
 type foundRecipient struct {
 	address  string
 	original string
 	fate     fate
-	line     int  // the line that names it, -1 if none does
-	start    int  // where the sentence that names it begins
-	from     int  // first place after its address
-	to       int  // where the next recipient, or the end, is
-	words    bool // words stand between these two
+	line     int  // the line that names it, -1 if there is none
+	start    int  // beginning of the sentence that names it
+	from     int  // end of its address
+	to       int  // end of what is said about it
+	words    bool // there are words between from and to
 	said     *exchange
 }
 
-// fate is what became of the mail to a recipient, as the notice has it.
+// fate is what happened to the mail to a recipient, according to the notice.
 type fate uint8
 
 const (
@@ -31,9 +31,8 @@ const (
 	delayed
 )
 
-// recipients returns the recipients of a notice with what it says about each.
-// only is what the header names; where it names any, they and no others are the
-// recipients.
+// recipients returns the recipients of a notice with what it says about each. If the
+// header names any (only), these and no others are the recipients.
 func (n *Notice) recipients(only []string, limit int) []Recipient {
 	n.findRecipients(limit)
 	if n.keepDetailed() {
@@ -64,24 +63,24 @@ func (n *Notice) recipients(only []string, limit int) []Recipient {
 	return rs
 }
 
-// recipientScan is what the phrases up to a place make the reader expect of
-// the next address. Places are -1 where nothing was announced.
+// recipientScan is what the phrases up to a place say about the next address. Places are
+// -1 if there was no such phrase.
 type recipientScan struct {
 	n        *Notice
-	list     bool // recipients stand in the lines here
-	fate     fate // of the recipients of the list
+	list     bool // the lines here list recipients
+	fate     fate // of the recipients in the list
 	verdict  int  // end of the last phrase that says failed or delayed
-	names    int  // end of the last phrase after which a recipient is named
-	other    int  // end of the last phrase after which someone else is
-	original int  // end of the last phrase after which the address before expansion is
-	heading  int  // line of the last recipient of a list
+	names    int  // end of the last phrase that announces a recipient
+	other    int  // end of the last phrase that announces an address of somebody else
+	original int  // end of the last phrase that announces the address before expansion
+	heading  int  // line of the last recipient in a list
 }
 
-// nearby is how many octets may lie between a list of recipients and the phrase
-// that says what became of them.
+// nearby is how many octets may stand between a list of recipients and the phrase that
+// says what happened to their mail.
 const nearby = 120
 
-// mark takes note of mark number m.
+// mark handles mark number m.
 func (s *recipientScan) mark(m int) {
 	k := &s.n.marks[m]
 	if k.bits&(roleStop|roleTranscript|roleSummary) != 0 {
@@ -112,9 +111,8 @@ func (s *recipientScan) mark(m int) {
 	}
 }
 
-// findRecipients goes through phrases and addresses in the order in which they
-// stand, and takes the addresses that a phrase, or their place, makes
-// recipients.
+// findRecipients goes through phrases and addresses in the order of the text, and takes
+// the addresses that are recipients because of a phrase or of their place.
 func (n *Notice) findRecipients(limit int) {
 	s := recipientScan{n: n, verdict: -1, names: -1, other: -1, original: -1, heading: -1}
 	m := 0
@@ -148,7 +146,8 @@ func (n *Notice) findRecipients(limit int) {
 	}
 }
 
-// isSummary reports whether a phrase that announces a recipient only seems to:
+// isSummary reports whether a phrase only seems to announce a recipient, because it ends
+// in the first field of a summary of the message:
 //
 //	Your message
 //	  To: u@example.com
@@ -161,7 +160,7 @@ func (n *Notice) isSummary(k *mark) bool {
 	return n.low[last] == ':' && l.start > k.start && slices.Contains(n.d.around.Summary, string(n.low[l.start:last]))
 }
 
-// nearList reports whether a list of recipients is announced close to mark m.
+// nearList reports whether a list of recipients is announced near mark m.
 func (n *Notice) nearList(m int) bool {
 	for i := m - 1; i >= 0 && n.marks[m].start-n.marks[i].end < nearby; i-- {
 		if n.marks[i].bits&roleList != 0 {
@@ -176,10 +175,10 @@ func (n *Notice) nearList(m int) bool {
 	return false
 }
 
-// address returns an address as it stands.
+// address returns an address as it is written.
 func (n *Notice) address(a place) string { return string(n.orig[a.Start:a.End]) }
 
-// addressOf is the same of an address that may be missing.
+// addressOf is address for one that may be nil.
 func (n *Notice) addressOf(a *place) string {
 	if a == nil {
 		return ""
@@ -212,12 +211,13 @@ func (n *Notice) find(addr string) *foundRecipient {
 	return nil
 }
 
-// adjoins reports whether nothing but signs stands between a phrase and an address.
+// adjoins reports whether only punctuation stands between a phrase and an address.
 func (n *Notice) adjoins(end int, a place) bool {
 	return end >= 0 && a.Start >= end && a.Start-end <= 24 && len(bytes.Trim(n.orig[end:a.Start], " <\"'(:=-")) == 0
 }
 
-// follows reports whether an address is the one that a phrase announces.
+// follows reports whether an address is the one that a phrase, which ends at end,
+// announces.
 func (n *Notice) follows(end int, a place) bool {
 	if end < 0 || a.Start < end || a.Start-end > 80 {
 		return false
@@ -232,9 +232,9 @@ func (n *Notice) follows(end int, a place) bool {
 	if len(between) == 0 || slices.Contains(n.d.around.Between, string(between)) {
 		return true
 	}
-	// A display name: "Recipient: Jane Doe <jane@example.com>". Behind another
-	// address it stands in a list; else a reply may begin there: "u@example.com:
-	// 554 Mail from <ann@example.org> …".
+	// A display name: "Recipient: Jane Doe <jane@example.com>". After another
+	// address there must be a comma or the like, because otherwise a reply may
+	// begin there: "u@example.com: 554 Mail from <ann@example.org> …".
 	if len(n.found) > 0 && n.found[len(n.found)-1].from == end && bytes.IndexByte([]byte(",;&/"), firstSign(n.low[end:a.Start])) < 0 {
 		return false
 	}
@@ -242,8 +242,8 @@ func (n *Notice) follows(end int, a place) bool {
 		!bytes.ContainsAny(between, ":.@")
 }
 
-// firstSign is the first octet that is no space nor bracket around an address, a
-// space where there is none.
+// firstSign returns the first octet that is not a space, bracket or quotation mark after
+// an address, or a space if there is none.
 func firstSign(b []byte) byte {
 	if b = bytes.TrimLeft(b, " >)]\"'"); len(b) > 0 {
 		return b[0]
@@ -251,12 +251,12 @@ func firstSign(b []byte) byte {
 	return ' '
 }
 
-// isHeading reports whether an address stands where a list has its items:
-// first in a line, or last behind a name.
+// isHeading reports whether an address stands where an item of a list begins: first in its
+// line, or last after a name.
 func (n *Notice) isHeading(a place, heading int) bool {
 	l := &n.lines[a.line]
 	if a.From-l.word > maxSentence {
-		return false // and many others may stand before it
+		return false // bounds the work: a line may have many addresses
 	}
 	before := bytes.TrimLeft(unnumbered(n.low[l.word:max(l.word, a.From)]), signs+"<\"'([{")
 	for _, p := range n.d.around.Before {
@@ -291,7 +291,7 @@ func unnumbered(line []byte) []byte {
 	return line
 }
 
-// addOther notes that an address is no recipient.
+// addOther notes that an address is not a recipient.
 func (n *Notice) addOther(a place) {
 	if n.others == nil {
 		n.others = map[string]bool{}
@@ -299,7 +299,7 @@ func (n *Notice) addOther(a place) {
 	n.others[strings.ToLower(n.address(a))] = true
 }
 
-// addIDs notes that the message ids in a field are no recipients.
+// addIDs notes that the message ids in a field are not recipients.
 func (n *Notice) addIDs(field string) {
 	for a := range address.In([]byte(cut(field, maxSentence))) {
 		if n.others == nil {
@@ -309,9 +309,9 @@ func (n *Notice) addIDs(field string) {
 	}
 }
 
-// isQSBMF reports whether an address opens a paragraph as the qmail-send bounce
-// message format has it, and Postfix's: "<address>:", maybe with what it was
-// expanded from before the colon.
+// isQSBMF reports whether an address begins a paragraph as in the qmail-send bounce
+// message format, which Postfix uses too: "<address>:", possibly with the address before
+// expansion before the colon.
 func (n *Notice) isQSBMF(a place) bool {
 	l := &n.lines[a.line]
 	if !a.Angle || l.start != a.From || !l.para {
@@ -321,7 +321,7 @@ func (n *Notice) isQSBMF(a place) bool {
 	return len(after) > 0 && after[0] == ':' || slices.ContainsFunc(n.d.around.Expanded, func(s string) bool { return bytes.HasPrefix(after, []byte(s)) })
 }
 
-// keepOnly makes the addresses that the header names the recipients.
+// keepOnly makes the addresses that the header names the only recipients.
 func (n *Notice) keepOnly(only []string, limit int) {
 	text, index := n.found, n.index
 	n.found, n.index = nil, nil
@@ -356,8 +356,7 @@ func (n *Notice) keepOnly(only []string, limit int) {
 	}
 }
 
-// places returns where among the addresses of the text one is, given in lower
-// case.
+// places returns the indices in addrs of an address, given in lower case.
 func (n *Notice) places(key string) []int32 {
 	if n.byAddr == nil {
 		n.byAddr = make(map[string][]int32, len(n.addrs))
@@ -369,9 +368,9 @@ func (n *Notice) places(key string) []int32 {
 	return n.byAddr[key]
 }
 
-// bound sets where what is said of each recipient ends: at the next one, at a
-// phrase that says so, or with the notice. A recipient of whom nothing is said
-// shares what is said of the next, if that is in the next line.
+// bound sets the end of what is said about each recipient: the next recipient, a phrase
+// that ends it, or the end of the notice. A recipient about whom nothing is said shares
+// what is said about the next one, if that is in the next line.
 func (n *Notice) bound() {
 	order := make([]int, 0, len(n.found))
 	for i := range n.found {
@@ -384,7 +383,7 @@ func (n *Notice) bound() {
 	sort.SliceStable(order, func(i, j int) bool { return n.found[order[i]].from < n.found[order[j]].from })
 	m := len(n.marks) - 1
 	replies := n.findReplies()
-	stop := n.end // the first phrase after the present recipient that ends it
+	stop := n.end // the first phrase after the current recipient that ends it
 	var next *foundRecipient
 	for i := len(order) - 1; i >= 0; i-- {
 		f := &n.found[order[i]]
@@ -415,8 +414,8 @@ func (n *Notice) bound() {
 	n.order = order
 }
 
-// listBefore returns where what leads to a recipient begins: its line, or the
-// line that announces it anew after another recipient.
+// listBefore returns the beginning of next's line, or of the line that announces a list
+// between other and next.
 func (n *Notice) listBefore(next, other *foundRecipient) int {
 	start := n.lines[next.line].start
 	for i := n.markAt(start) - 1; i >= 0 && n.marks[i].line > other.line && start-n.marks[i].end < nearby; i-- {
@@ -427,8 +426,8 @@ func (n *Notice) listBefore(next, other *foundRecipient) int {
 	return start
 }
 
-// owner returns the number of the recipient of whom the notice speaks at a
-// place, -1 if of none.
+// owner returns the index of the recipient that the notice is about at a place, -1 if
+// there is none.
 func (n *Notice) owner(pos int) int {
 	i := sort.Search(len(n.order), func(i int) bool { return n.found[n.order[i]].from > pos }) - 1
 	if i < 0 || pos >= n.found[n.order[i]].to {

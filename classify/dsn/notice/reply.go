@@ -9,11 +9,11 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// findReply returns the remote server's reply in a stretch of the notice, and
-// how sure it is: 3 a phrase announces it and it begins with a code, 2 it
-// begins with a code, 1 a phrase announces it, 0 there is none.
+// findReply returns the remote server's reply in a stretch of the notice, and how sure
+// that is: 3 if a phrase announces it and it begins with a code, 2 if it begins with a
+// code, 1 if a phrase announces it, 0 if there is none.
 //
-// before is where what announces the reply begins.
+// before is where the phrase that announces the reply begins.
 func (n *Notice) findReply(from, to int) (before, at, end, strength int) {
 	before, at, end = -1, -1, -1
 	for _, k := range n.marks[n.markAt(from):] {
@@ -51,7 +51,7 @@ func (n *Notice) findReply(from, to int) (before, at, end, strength int) {
 		}
 	}
 	if strength > 0 {
-		// A phrase may stand within a reply of many lines ("550-Reason: ...").
+		// The phrase may stand within a multiline reply ("550-Reason: ...").
 		if p := n.findCode(from, at, false); p >= 0 && n.replyEnd(p, to) > at {
 			before, at, strength = p, p, max(strength, 2)
 		}
@@ -60,8 +60,7 @@ func (n *Notice) findReply(from, to int) (before, at, end, strength int) {
 	return before, at, end, strength
 }
 
-// findCode returns where a code begins that a reply may begin with, -1 if
-// nowhere.
+// findCode returns where a code begins that a reply may begin with, -1 if there is none.
 func (n *Notice) findCode(from, to int, announced bool) int {
 	if len(n.lines) == 0 {
 		return -1
@@ -92,12 +91,12 @@ func (n *Notice) findCode(from, to int, announced bool) int {
 	return -1
 }
 
-// markAt returns the number of the first mark that begins at a place or after it.
+// markAt returns the index of the first mark that begins at a place or after it.
 func (n *Notice) markAt(pos int) int {
 	return sort.Search(len(n.marks), func(i int) bool { return n.marks[i].start >= pos })
 }
 
-// hostBegins reports whether a line begins with words that name the next host.
+// hostBegins reports whether a line begins with a phrase that announces another host.
 func (n *Notice) hostBegins(line int) bool {
 	at := n.lines[line].word
 	i := n.markAt(at)
@@ -109,10 +108,10 @@ func (n *Notice) hostBegins(line int) bool {
 	return false
 }
 
-// startsWithCode reports whether b begins with a reply code that refuses.
+// startsWithCode reports whether b begins with a 4yz or 5yz reply code.
 func startsWithCode(b []byte) bool { return reply.LeadingCode(b) >= 400 }
 
-// startsWithStatus reports whether b begins with an enhanced code that refuses.
+// startsWithStatus reports whether b begins with a 4.y.z or 5.y.z enhanced code.
 func startsWithStatus(b []byte) bool {
 	return len(b) > 1 && b[1] == '.' && reply.LeadingStatus(string(cutBytes(b, 16))).Class >= 4
 }
@@ -126,7 +125,7 @@ func firstWord(b []byte) string {
 	return string(b)
 }
 
-// hostAt reads a host's name, or its address, at a place; "" if there is none.
+// hostAt returns the host name or IP address at a place, "" if there is none.
 func (n *Notice) hostAt(pos int) string {
 	end := min(len(n.orig), pos+address.MaxDomain)
 	for pos < end && bytes.IndexByte([]byte(" :<\"'(["), n.orig[pos]) >= 0 {
@@ -136,7 +135,7 @@ func (n *Notice) hostAt(pos int) string {
 	for i < end && (ascii.IsAlnum(n.orig[i]) || n.orig[i] == '.' || n.orig[i] == '-' || n.orig[i] == '_') {
 		i++
 	}
-	for _, by := range n.d.around.Host { // "for the domain x by mx.x"
+	for _, by := range n.d.around.Host { // "for the domain example.com by mx.example.com"
 		if !bytes.HasPrefix(n.low[i:end], []byte(by)) {
 			continue
 		}
@@ -160,7 +159,7 @@ func hostName(b []byte) string {
 	return string(b)
 }
 
-// hostBefore reads the host's name that ends before a place.
+// hostBefore returns the host name that ends before a place.
 func (n *Notice) hostBefore(pos int) string {
 	host, at := n.hostEnding(pos)
 	if at > 1 && n.orig[at-1] == '[' { // "name [192.0.2.1] did not like": the name, if it has one
@@ -171,7 +170,8 @@ func (n *Notice) hostBefore(pos int) string {
 	return host
 }
 
-// hostEnding returns a host's name that ends before a place, and where it begins.
+// hostEnding returns the host name or IP address that ends before a place, and where it
+// begins.
 func (n *Notice) hostEnding(pos int) (host string, at int) {
 	for pos > 0 && bytes.IndexByte([]byte(" :<\"'])>"), n.orig[pos-1]) >= 0 {
 		pos--
@@ -183,8 +183,8 @@ func (n *Notice) hostEnding(pos int) (host string, at int) {
 	return hostName(n.orig[i:pos]), i
 }
 
-// hostIn returns the remote server that a stretch of the notice names: the
-// last before the reply, else the first.
+// hostIn returns the remote server that a stretch of the notice names: the last one
+// before the reply, else the first.
 func (n *Notice) hostIn(from, to, reply int) string {
 	host := ""
 	for _, k := range n.marks[n.markAt(from):] {

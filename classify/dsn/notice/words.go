@@ -8,7 +8,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// hasWords reports whether a stretch of the notice holds more than signs.
+// hasWords reports whether a stretch of the notice contains more than punctuation.
 func (n *Notice) hasWords(from, to int) bool {
 	for i := max(from, 0); i < to; i++ {
 		if c := n.low[i]; ascii.IsAlnum(c) || c >= 0x80 {
@@ -18,11 +18,11 @@ func (n *Notice) hasWords(from, to int) bool {
 	return false
 }
 
-// commonReply is a reply that the notice quotes for all recipients.
+// commonReply is the place of a reply that the notice quotes for all recipients.
 type commonReply struct{ before, at, end, strength int }
 
-// stopBefore returns where the notice has said all about recipients before a
-// place, -1 if it has not: what follows is the summary of the message.
+// stopBefore returns where the summary of the message begins, if that is before a place,
+// else -1. After it the notice says nothing more about recipients.
 func (n *Notice) stopBefore(pos int) int {
 	if n.summaryAt >= 0 && n.summaryAt < pos {
 		return n.summaryAt
@@ -30,10 +30,10 @@ func (n *Notice) stopBefore(pos int) int {
 	return -1
 }
 
-// wordsAbout returns the notice's own words about a recipient, up to the
-// reply if one is quoted: those that stand by its address, else the other lines
-// that name it, else, of a notice that quotes no reply and has words by no
-// address, all; about are those of them that are about the failure for certain.
+// wordsAbout returns the notice's own words about a recipient, up to the reply if one is
+// quoted: the words by its address, else other lines that name it, else all words, if the
+// notice quotes no reply and has no words by any address. about are those of them that
+// are certainly about the failure.
 func (n *Notice) wordsAbout(f *foundRecipient, g *gathered) (words, about string) {
 	if g.own {
 		words = g.trimmed
@@ -59,8 +59,8 @@ func (n *Notice) wordsAbout(f *foundRecipient, g *gathered) (words, about string
 	return n.whole[0], n.whole[1]
 }
 
-// ownWords returns the words that stand by a recipient's address, up to the reply
-// or a dialogue if one is quoted.
+// ownWords returns the words by a recipient's address, up to the reply or dialogue if one
+// is quoted.
 func (n *Notice) ownWords(f *foundRecipient, reply int) (words, about string) {
 	to := f.to
 	if reply >= f.start && reply < to {
@@ -74,15 +74,15 @@ func (n *Notice) ownWords(f *foundRecipient, reply int) (words, about string) {
 	return n.weigh(f.start, to, true)
 }
 
-// sayAt reports whether whatever the notice knows of a recipient stands by its
-// address: then the rest is a form letter, and says nothing of this failure.
+// sayAt reports whether the notice says everything about a recipient by its address. Then
+// the rest is a form letter and says nothing about this failure.
 func (n *Notice) sayAt(f *foundRecipient) bool { return n.form && (f.line >= 0 || len(n.found) > 1) }
 
-// weigh returns a stretch of the text, without the sentences that are known to say
-// nothing, and the paragraphs of it that are about the failure for certain: those
-// that say that mail failed, that name whom it was for, or that hold a reply or a
-// dialogue; of what follows an address also the rest of its own paragraph, and what
-// stands further in. The others may be about anything.
+// weigh returns a stretch of the text without the sentences that are known to say
+// nothing, and the paragraphs of it that are certainly about the failure. These say that
+// mail failed, name a recipient, or contain a reply or a dialogue. After an address (own),
+// the rest of its paragraph and indented paragraphs belong to them too. Other paragraphs
+// may be about anything.
 func (n *Notice) weigh(start, to int, own bool) (words, about string) {
 	const telling = roleSays | roleFailed | roleNames | roleList | roleReply | roleTranscript
 	var all, some []byte
@@ -112,7 +112,8 @@ func (n *Notice) weigh(start, to int, own bool) (words, about string) {
 	return clip(all), clip(some)
 }
 
-// namesFound reports whether one of the lines from i to before j names a recipient.
+// namesFound reports whether one of the lines from i up to, but not including, j names a
+// recipient.
 func (n *Notice) namesFound(i, j int) bool {
 	for k := sort.Search(len(n.addrs), func(k int) bool { return n.addrs[k].line >= i }); k < len(n.addrs) && n.addrs[k].line < j; k++ {
 		if n.find(n.address(n.addrs[k])) != nil {
@@ -122,8 +123,8 @@ func (n *Notice) namesFound(i, j int) bool {
 	return false
 }
 
-// sentenceStart returns where the sentence that holds a place begins, and
-// sentenceEnd where the one that goes on at a place ends.
+// sentenceStart returns where the sentence at a place begins, and sentenceEnd where it
+// ends.
 func (n *Notice) sentenceStart(from, pos int) int {
 	for i := pos; i > from; i-- {
 		if n.sentenceBegins(i) {
@@ -142,12 +143,12 @@ func (n *Notice) sentenceEnd(pos, to int) int {
 	return to
 }
 
-// clip returns words cut to what is kept as evidence.
+// clip returns words cut to MaxEvidence.
 func clip(b []byte) string {
 	return strings.ToValidUTF8(strings.TrimSpace(string(cutBytes(b, MaxEvidence))), "?")
 }
 
-// mentions returns the first lines, dialogue aside, that say something of a
+// mentions returns the first lines outside of a dialogue that say something about a
 // recipient that is listed elsewhere: "<u@example.com>... Deferred: timed out".
 func (n *Notice) mentions(f *foundRecipient) string {
 	if f.line < 0 {
@@ -171,13 +172,13 @@ func (n *Notice) mentions(f *foundRecipient) string {
 	return ""
 }
 
-// trimEnds takes off what is left around a notice's words when address and reply
-// are gone.
+// trimEnds removes the punctuation that is left around a notice's words without address
+// and reply.
 func trimEnds(s string) string {
 	return trimReply(strings.TrimRight(strings.TrimLeft(s, " .:;,>"), " :;,("))
 }
 
-// withoutAddress takes off the address that words begin with: "u@example.com: …".
+// withoutAddress removes the address that words begin with: "u@example.com: …".
 func withoutAddress(s, addr string) string {
 	if len(s) > len(addr) && s[len(addr)] == ':' && strings.EqualFold(s[:len(addr)], addr) {
 		s = strings.TrimLeft(s[len(addr)+1:], " ")
@@ -185,7 +186,7 @@ func withoutAddress(s, addr string) string {
 	return s
 }
 
-// trimWords returns s, "" if it holds nothing beside addresses.
+// trimWords returns s, or "" if it has no words beside addresses.
 func trimWords(s string) string {
 	at := 0
 	for a := range address.In([]byte(s)) {
@@ -200,10 +201,10 @@ func trimWords(s string) string {
 	return ""
 }
 
-// trimReply takes off what a notice put around a reply.
+// trimReply removes the quotation marks and brackets that a notice puts around a reply.
 func trimReply(s string) string {
 	s = strings.Trim(s, " \"'`|")
-	var more [len(brackets)]int // how many more of each are closed than opened
+	var more [len(brackets)]int // for each kind, how many more are closed than opened
 	counted := false
 	for len(s) > 0 {
 		i := strings.IndexByte(closing, s[len(s)-1])
@@ -225,7 +226,7 @@ func trimReply(s string) string {
 	return s
 }
 
-// Brackets that a notice puts around a reply, and what closes them.
+// The brackets that a notice puts around a reply.
 const (
 	brackets = "([<"
 	closing  = ")]>"
