@@ -33,8 +33,8 @@ func Check(rulesDir string, files []string) Problems {
 	if errors.As(dsn.CheckFiles(noticeFiles(set)...), &data) {
 		problems = append(problems, data...)
 	}
-	// What was read of a broken file is checked all the same, so that one
-	// run shows everything.
+	// What could be read of a broken file is checked too, so that one run shows
+	// everything.
 	if len(set.OwnWords) > 0 || slices.ContainsFunc(set.Rules, func(r *rules.Compiled) bool { return r.Admin }) {
 		// Built-in rules must stand on their own; an administrator's rule
 		// may well take their examples.
@@ -71,7 +71,9 @@ func checkSet(set *rules.Set, adminOnly bool) Problems {
 	c.duplicates(adminOnly)
 	for _, w := range set.OwnWords {
 		if n := normal(w.Text); n != w.Text {
-			c.complain(w.File, w.Line, "reply holds %q, which never matches: write %q, for texts are compared in lower case with single spaces and plain quotes", w.Text, n)
+			c.complain(w.File, w.Line,
+				"reply holds %q, which never matches: write %q, because texts are compared in lower case with single spaces and plain quotes",
+				w.Text, n)
 		}
 	}
 	problems.Sort()
@@ -93,7 +95,9 @@ func (c checker) phrases(r *rule) {
 		for _, p := range list {
 			line := r.PhraseLines[p]
 			if n := normal(p); n != p {
-				c.complain(r.File, line, "rule %q: phrase %q never matches: write %q, for texts are compared in lower case with single spaces and plain quotes", r.ID, p, n)
+				c.complain(r.File, line,
+					"rule %q: phrase %q never matches: write %q, because texts are compared in lower case with single spaces and plain quotes",
+					r.ID, p, n)
 				continue
 			}
 			if slices.Contains(r.Tokens, p) || p == rules.NearAddress {
@@ -103,7 +107,9 @@ func (c checker) phrases(r *rule) {
 			t.set("x " + p + " x")
 			t.mask()
 			if t.maskedWithin(0, len(t.norm)) {
-				c.complain(r.File, line, "rule %q: phrase %q never matches, for it holds an address, a host name or a URL: make it a token", r.ID, p)
+				c.complain(r.File, line,
+					"rule %q: phrase %q never matches, because it holds an address, a host name or a URL: make it a token",
+					r.ID, p)
 			}
 		}
 	}
@@ -121,12 +127,16 @@ func (c checker) dead(r *rule) {
 	}
 	for _, p := range r.All {
 		if n := excluded(p); n != "" {
-			c.complain(r.File, r.PhraseLines[p], "rule %q never matches: \"all\" wants %q, and \"none\" excludes the %q in it", r.ID, p, n)
+			c.complain(r.File, r.PhraseLines[p],
+				"rule %q never matches: \"all\" wants %q, and \"none\" excludes the %q in it",
+				r.ID, p, n)
 		}
 	}
 	for _, p := range append(slices.Clone(r.Any), r.Tokens...) {
 		if n := excluded(p); n != "" {
-			c.complain(r.File, r.PhraseLines[p], "rule %q: phrase %q never matches: \"none\" excludes the %q in it", r.ID, p, n)
+			c.complain(r.File, r.PhraseLines[p],
+				"rule %q: phrase %q never matches: \"none\" excludes the %q in it",
+				r.ID, p, n)
 		}
 	}
 }
@@ -138,7 +148,9 @@ func (c checker) examples(r *rule) {
 		switch got := f.match.rule; {
 		case got == r:
 		case got == nil:
-			c.complain(r.File, ex.Line, "rule %q is not reached by its example %s: %s", r.ID, quoteExample(ex), c.missed(r, &ev, exampleProvider(r, ex), provider))
+			c.complain(r.File, ex.Line,
+				"rule %q is not reached by its example %s: %s",
+				r.ID, quoteExample(ex), c.missed(r, &ev, exampleProvider(r, ex), provider))
 		default:
 			c.complain(r.File, ex.Line, "rule %q does not get its example %s: rule %q (%s:%d) comes first, with %s",
 				r.ID, quoteExample(ex), got.ID, got.File, got.Line, c.ranks(got, f.match, r))
@@ -153,7 +165,7 @@ func (c checker) examples(r *rule) {
 		if f.match.phrase >= 0 {
 			by = fmt.Sprintf("%q", c.e.match.phrases[f.match.phrase])
 		}
-		c.complain(r.File, ex.Line, "rule %q gets %s of its not_examples, by %s", r.ID, quoteExample(ex), by)
+		c.complain(r.File, ex.Line, "rule %q matches its not_example %s, by %s", r.ID, quoteExample(ex), by)
 	}
 }
 
@@ -217,9 +229,11 @@ func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) stri
 	case !q.codesFit(r):
 		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.status.String()))
 	case !q.isAt(r):
-		return fmt.Sprintf("it names no host of remote_mta; an example says which one refused: { reply = \"…\", remote_mta = %q }", r.RemoteMTAs[0])
+		return fmt.Sprintf("it names no host of remote_mta; "+
+			"an example says which one refused: { reply = \"…\", remote_mta = %q }", r.RemoteMTAs[0])
 	case !q.isAbout(r, scopeReply):
-		return "it does not name the " + r.About + ", or the recipient too; an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
+		return "it does not name the " + r.About + ", or the recipient too; " +
+			"an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
 	}
 	if _, ok := q.wordsFit(r, -1, t, from); !ok {
 		return fmt.Sprintf("its words, read as %q, lack a phrase of any or all, or hold one of none", words)

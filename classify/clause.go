@@ -13,21 +13,21 @@ type place struct {
 	apart    bool // lies within words that mean something else: "dear sender"
 }
 
-// Bounds on what is looked at around a phrase. Who writes more places than these
-// gets no rule that asks for neighbours, and no verdict that depends on them.
+// Bounds on what is looked at around a phrase. In a text with more places than these,
+// no rule that asks for neighbours matches, and no verdict depends on them.
 const (
 	maxPlaces = 96  // of a text
 	maxClause = 240 // octets to either side of a phrase
 	maxGap    = 160 // octets between two phrases that stand near each other
 )
 
-// What a pattern says of a clause, beside what it is in rules for.
+// What a pattern says about a clause, apart from the rules that it is in.
 const (
 	ofSender    = 1 << iota // the sender is what the clause is about
-	ofThing                 // so is some thing, if it stands before
-	ofBehind                // so is some thing, right behind the phrase
+	ofThing                 // some thing is, if it stands before the phrase
+	ofBehind                // some thing is, if it stands right behind the phrase
 	notMeant                // holds one of these words, but means something else
-	ofRecipient             // between them and the phrase: the recipient after all
+	ofRecipient             // between ofSender and the phrase: it is about the recipient after all
 
 	turnsAway = ofSender | ofThing | ofBehind
 )
@@ -120,16 +120,17 @@ func (t *text) endsClause(i int) bool {
 	return false
 }
 
-// near returns where a phrase of a rule's any stands, and where near it one of
-// those that the rule wants there, or an address (id -1): in the same sentence,
-// with nothing but light words, addresses and numbers between the two.
+// near returns where a phrase of a rule's any stands, and where near it a phrase of
+// the rule's near or an address (id -1) does: in the same sentence, with nothing but
+// light words, addresses and numbers between the two.
 func (q *inquest) near(r *rule, t *text, from int) (a, b place, ok bool) {
 	for _, a := range t.places {
 		if int(a.from) < from || !slices.Contains(r.any, a.id) {
 			continue
 		}
 		for _, b := range t.places {
-			if b.from-a.to <= maxGap && a.from-b.to <= maxGap && int(b.from) >= from && slices.Contains(r.near, b.id) && q.lightBetween(t, a, b) {
+			if b.from-a.to <= maxGap && a.from-b.to <= maxGap && int(b.from) >= from &&
+				slices.Contains(r.near, b.id) && q.lightBetween(t, a, b) {
 				return a, b, true
 			}
 		}
@@ -150,8 +151,8 @@ func (q *inquest) near(r *rule, t *text, from int) (a, b place, ok bool) {
 	return place{}, place{}, false
 }
 
-// lightBetween reports whether nothing of weight stands between two places. One
-// name may: "mailbox for joe is unknown".
+// lightBetween reports whether only light words stand between two places. One name
+// may stand there too: "mailbox for joe is unknown".
 func (q *inquest) lightBetween(t *text, a, b place) bool {
 	lo, hi := int(min(a.to, b.to)), int(max(a.from, b.from))
 	if hi-lo > maxGap {

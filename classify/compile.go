@@ -10,9 +10,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
-// tier orders rules before anything else does: the administrator's, then those
-// for one provider, then general ones; stock phrases come after all others, for they
-// hold when nothing better was said.
+// tier orders rules before anything else does: the administrator's first, then those
+// for one provider, then general ones. Stock phrases come after all others, for they
+// count only if nothing better was said.
 type tier uint8
 
 const (
@@ -70,7 +70,7 @@ type tail struct {
 }
 
 // pattern is a phrase or token: what is asked where it occurs. It is kept small, for
-// texts hold patterns by the dozen and each is somewhere else in a long list.
+// a text holds dozens of patterns, each at another place of a long list.
 type pattern struct {
 	length   int32 // octets
 	runes    int32
@@ -174,7 +174,7 @@ func (c *compiler) clauseWords(list []string, what uint8) {
 	}
 }
 
-// compile makes the matcher of a set. It fails where the set has too many phrases.
+// compile makes the matcher of a set. It fails if the set has too many phrases.
 func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	m := &matcher{heads: [][]string{nil}}
 	c := compiler{m: m, id: map[patternKey]int32{}}
@@ -248,8 +248,8 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	return m, nil
 }
 
-// sort numbers the patterns anew, the longest first, so that the numbers found
-// in a text need only be sorted to be in that order.
+// sort gives the patterns new numbers, the longest first, so that sorting the numbers
+// found in a text puts the longest first.
 func (c *compiler) sort() {
 	m := c.m
 	order := make([]int32, len(m.patterns))
@@ -301,7 +301,7 @@ func (m *matcher) headsBefore(phrase string, compounds []rules.Compound) uint16 
 	return uint16(n)
 }
 
-// endOf is nil where a note has no end of its own.
+// endOf is nil if a note has no end of its own.
 func endOf(s string) []byte {
 	if s == "" {
 		return nil
@@ -309,8 +309,8 @@ func endOf(s string) []byte {
 	return []byte(s)
 }
 
-// markerWords lists the words of the markers: a phrase that holds all of one's
-// names that marker.
+// markerWords lists the words of the markers. A phrase names a marker if it holds all
+// of its words.
 func markerWords(wrappers []rules.Wrapper) []string {
 	var words []string
 	for _, w := range wrappers {
@@ -323,7 +323,7 @@ func markerWords(wrappers []rules.Wrapper) []string {
 	return words
 }
 
-// namesTail reports whether a phrase or an expression speaks of a note behind a
+// namesTail reports whether a phrase or a regular expression mentions a note behind a
 // reply.
 func (m *matcher) namesTail(s string) bool {
 	return slices.ContainsFunc(m.tailWords, func(w string) bool { return strings.Contains(s, w) })
@@ -409,10 +409,10 @@ func (r *rule) stock() int {
 	return 0
 }
 
-// conditions counts what a rule asks for: one each for code, status, any (with
-// token), near, regex, about, remote_mta, and every phrase of all. What it excludes (none) is no evidence
-// and counts nothing, or a guard would lift a rule. Its provider makes its tier
-// and counts only among the administrator's rules.
+// conditions counts what a rule asks for: one each for code, status, any (with token),
+// near, regex, about, remote_mta, and every phrase of all. What it excludes (none) does
+// not count, for that is no evidence, and a guard would put its rule before others. Its
+// provider makes its tier and counts only among the administrator's rules.
 func conditions(r *rules.Rule) int {
 	n := len(r.All)
 	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,

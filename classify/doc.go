@@ -14,44 +14,44 @@
 //		}
 //	}
 //
-// Mail that is no bounce has no recipients, and result.Kind says what it is. A bare
-// reply, such as a mail client or a log has, is judged by [Engine.ClassifyReply]. Why a
-// verdict is as it is, and what to do about it, is told by [Engine.Explain] and
-// [Engine.ExplainMessage]. Messages of files, mboxes and Maildirs come from package
-// mailbox; who wants to know what a report says, and no verdict, uses package dsn.
+// Mail that is no bounce has no recipients, and result.Kind says what it is.
+// [Engine.ClassifyReply] judges a bare reply, such as a mail client or a log has.
+// [Engine.Explain] and [Engine.ExplainMessage] say why a verdict is as it is, and what
+// to do about it. Package mailbox reads messages from files, mboxes and Maildirs. Use
+// package dsn to read what a report says without a verdict.
 //
 // # An engine
 //
 // [New] loads the knowledge that is built into the program (package rules), which
 // takes some tenths of a second and some megabytes: make one engine and keep it. An
-// engine does not change, and serves any number of goroutines at once. New rules are a
-// new engine; messages that the old one is reading end under the old rules. What an
-// engine hands out is the caller's own copy.
+// engine does not change, and serves any number of goroutines at once. For new rules
+// make a new engine; messages that the old one is reading end under the old rules. What
+// an engine hands out is the caller's own copy.
 //
-// [Options].RulesDir names a folder of rule files of one's own, which decide before the
-// built-in ones; docs/rules.md in the repository says how to write them. They may teach
-// providers and notices in words too: whoever keeps messages by their header asks the
-// gate of [Engine.Reader], which knows those as well. [Check] says
-// all that is wrong with such a folder and with the built-in rules; New refuses a folder that
-// has a mistake in it.
+// [Options].RulesDir names a folder with rule files of your own, which decide before the
+// built-in ones; docs/rules.md in the repository says how to write them. They may also
+// add providers and kinds of notices. If you choose by the header which messages to
+// keep, ask the gate of [Engine.Reader], which knows those kinds too. [Check] lists all
+// that is wrong with such a folder and with the built-in rules; New refuses a folder
+// that has a mistake in it.
 //
 // # Strangers, limits and errors
 //
 // Bounces are written by strangers, and anybody can send something that looks like
 // one. Nothing here panics whatever the bytes are. [Options].Limits bound octets, parts,
 // depth, recipients and, above all, work: reading and judging a message takes from one
-// budget, and when it is spent the verdict is from what was read by then and
-// [Result].Truncated is true. No verdict is hard once the work is spent. ClassifyReply, Judge and Explain have no budget: they look
-// at a bounded part of a reply, in linear time.
+// budget. When it is spent, the verdict is from what was read by then, it is never hard,
+// and [Result].Truncated is true. ClassifyReply, Judge and Explain have no budget: they
+// look at a bounded part of a reply, in linear time.
 //
-// Classify returns no error. A broken message is read as far as it goes; the end of its
-// context ends the reading, with what was found by then. New returns an error that holds
+// Classify returns no error. A broken message is read as far as possible. When the
+// context ends, so does the reading, with what was found by then. New returns an error that holds
 // [Problems] when rules or data are wrong: one for each mistake, with its place and
 // how to mend it.
 //
-// That a message is a bounce does not say that it answers one of yours, for whoever
-// knows an address can write a report about it. Compare Result.ReturnedMessageID with
-// what you sent before an address is taken off a list.
+// A bounce need not be the answer to a message of yours, for whoever knows an address
+// can write a report about it. Compare Result.ReturnedMessageID with what you sent
+// before you take an address off a list.
 //
 // # What decides
 //
@@ -65,14 +65,14 @@
 //     registered for.
 //  6. none: unclassified.
 //
-// Words are looked for in the innermost reply first (a server that passes another's
-// refusal on wraps it in words of its own), then in all of the reply, then in the
-// notice. Stock phrases, greetings among them, are considered only when no other rule
-// matched in any of these, and never in what is wrapped around another reply; those
-// that are last, behind all others. A rule whose type is hard does not match in a
+// Words are looked for in the innermost reply first (a server that passes on another's
+// refusal wraps it in words of its own), then in all of the reply, then in the notice.
+// Stock phrases, greetings among them, count only if no other rule matched in any of
+// these, and never in what is wrapped around another reply; those marked last come
+// after all others. A rule whose type is hard does not match in a
 // clause about the sender.
 //
-// Where several rules match in one place, a rule for the provider that refused comes
+// If several rules match in one place, a rule for the provider that refused comes
 // before a general one; then the rule with more conditions (one each for code, status,
 // remote_mta, any together with token, near, regex, about, and every phrase of all;
 // what a rule excludes does not count); then the one whose longest phrase that occurs
@@ -86,20 +86,19 @@
 // and notes that a server adds behind a refusal ("in reply to RCPT TO"), are hidden
 // from phrases that do not name them.
 //
-// At last the type is made safe, so that no living address is called dead. A delay is
-// soft. A reason that is hard is soft while the server asks to try again and nobody has
-// given up, and a block where the reply was given before any recipient was named, names
-// the sender's address alone, or has nothing but a code of policy. An address that has
-// another fate in the same report is soft. [Engine.Explain] shows all of this about one
-// reply.
+// Last, the type is made safe, so that no living address is called dead. A delay is
+// soft. A hard reason is soft while the server asks to try again and nobody has given
+// up. It is a block if the reply was given before any recipient was named, names only
+// the sender's address, or has nothing but a code of policy. An address that has another
+// fate in the same report is soft. [Engine.Explain] shows all of this for one reply.
 //
 // # Stability
 //
 // This package and dsn, mailbox and reply keep Semantic Versioning: docs/api in the
-// repository lists every name that is promised, and a test holds the code to it. Of package
-// rules the types are promised that this one hands out. The words of [Category], [Type] and
-// [Rung] stay, and so do the keys of the JSON that Result and Explanation marshal to;
-// there may be more of each. Whoever switches over them has a default.
+// repository lists every name that is promised, and a test holds the code to it. Of
+// package rules, the types that this package hands out are promised. The values of
+// [Category], [Type] and [Rung] stay, and so do the keys of the JSON that Result and
+// Explanation marshal to. More of each may come: a switch over them needs a default.
 //
 // Verdicts are not part of the promise: with any release a reply may be understood
 // better. [Engine.Version] changes whenever the knowledge does. Explanation.Why and other

@@ -32,10 +32,11 @@ type Engine struct {
 	pool        sync.Pool
 }
 
-// New loads the built-in rules and the administrator's, which must pass [Check]; only
-// the examples of the administrator's notices are not asked for, for a new release may
-// read one otherwise, and no daemon is to stay down for that. A folder that does not exist holds no rules. The error wraps [Problems] where files
-// are wrong: every problem there is, each with its file and line.
+// New loads the built-in rules and the administrator's, which must pass [Check]. Only
+// the examples of the administrator's notices are not tested: a new release may read one
+// differently, and a daemon must not stay down for that. A folder that does not exist
+// holds no rules. If files are wrong, the error wraps [Problems]: every problem there
+// is, each with its file and line.
 func New(opts Options) (*Engine, error) {
 	known := make(chan error, 1)
 	go func() { known <- dsn.Load() }() // meanwhile
@@ -133,8 +134,8 @@ func (e *Engine) end(q *inquest) {
 	e.pool.Put(q)
 }
 
-// Judge says what a piece of evidence means. [Engine.ClassifyReply] says beside it what
-// codes were read, and what they say became of the mail.
+// Judge says what a piece of evidence means. [Engine.ClassifyReply] also says which
+// codes were read, and what became of the mail by them.
 func (e *Engine) Judge(ev *Evidence) Verdict {
 	q := e.begin(ev)
 	v := q.verdict(q.climb())

@@ -5,10 +5,10 @@ import (
 	"regexp/syntax"
 )
 
-// prefilter returns an expression that matches whatever expr matches and is
-// much faster where it does not: regexp looks for a literal first, but only
-// where nothing, not even a word boundary, stands before it. It is nil where
-// expr has no such form.
+// prefilter returns an expression that matches whatever expr matches, and is much
+// faster on texts that expr does not match: package regexp looks for a literal first,
+// but only if nothing stands before it, not even a word boundary. It is nil if expr has
+// no such form.
 func prefilter(expr string) *regexp.Regexp {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil || re.Op != syntax.OpConcat || len(re.Sub) < 2 ||
@@ -23,7 +23,7 @@ func prefilter(expr string) *regexp.Regexp {
 	return fast
 }
 
-// instructions returns how long the program is that an expression becomes.
+// instructions returns the length of the program that an expression is compiled to.
 func instructions(expr string) int {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {

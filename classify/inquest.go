@@ -32,8 +32,8 @@ type inquest struct {
 	unread     bool // or before the reply was
 
 	reply, notice text
-	// What the texts were made of, and what was found in the reply, which may be
-	// that of the next recipient as well.
+	// What the texts were made from, and what was found in the reply: the next
+	// recipient may have the same reply.
 	replyOf, noticeOf     string
 	replyRead, noticeRead bool
 	sameReply             bool // as that of the recipient before
@@ -72,9 +72,9 @@ type said struct {
 	named    party // of the sender's side
 }
 
-// Units of work (see package work): of judging a reply whatever it says, of
-// an octet that is matched, of an octet that an expression sees (see rule.units),
-// and of a pattern whose rules are tried.
+// Units of work (see package work): for judging any reply, for an octet that is
+// matched, for an octet that a regular expression sees (see rule.units), and for a
+// pattern whose rules are tried.
 const (
 	unitsReply  = 100
 	unitsOctet  = 3
@@ -137,18 +137,19 @@ func (q *inquest) readReply() {
 //
 // QUIRK: qmail writes "_" for them in its log, from where replies are pasted.
 func spaced(s string) string {
-	if n := strings.Count(s, "_"); n > 1 && n > 4*strings.Count(s, " ") && strings.IndexByte(s[:min(len(s), maxLogged)], '@') < 0 {
+	if n := strings.Count(s, "_"); n > 1 && n > 4*strings.Count(s, " ") &&
+		strings.IndexByte(s[:min(len(s), maxLogged)], '@') < 0 {
 		return strings.ReplaceAll(s, "_", " ")
 	}
 	return s
 }
 
-// maxLogged is how much of a line must be without an address, in which "_" means
-// itself, to be taken for one of qmail's log.
+// maxLogged is how many octets at the beginning of a line are searched for an address.
+// With one there, "_" means itself, and the line is not from qmail's log.
 const maxLogged = 40
 
-// mayStateCode reports whether a code can stand in s: a number that begins as
-// codes do.
+// mayStateCode reports whether s may contain a code: a number that begins with 2, 4
+// or 5.
 func mayStateCode(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if (s[i] == '2' || s[i] == '4' || s[i] == '5') && (i == 0 || s[i-1] < '0' && s[i-1] != '.' || s[i-1] > '9') {
@@ -181,15 +182,17 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		t.closeQuote()
 	}
 	q.settlePlaces(t)
-	// Longest first, so that what sets a rule off is the longest of its phrases.
+	// Longest first, so that the longest of a rule's phrases sets it off.
 	slices.Sort(t.hits)
 }
 
-// note takes an occurrence of a pattern down, if it is in words.
+// note records an occurrence of a pattern, if it is in words.
 func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	p := &q.e.match.patterns[id]
 	from := end - int(p.length)
-	if !p.inURL && (p.word && t.withinWord(from) && !q.e.match.behindHead(t, p, from) || t.maskedAt(p, from, end)) || t.marks[from]&markTail != 0 && !p.inTail || t.marks[from]&t.marks[end-1]&markGreet != 0 {
+	if !p.inURL && (p.word && t.withinWord(from) && !q.e.match.behindHead(t, p, from) || t.maskedAt(p, from, end)) ||
+		t.marks[from]&markTail != 0 && !p.inTail ||
+		t.marks[from]&t.marks[end-1]&markGreet != 0 {
 		return
 	}
 	if p.greets { // noted before what is shorter and ends with it: "sender"
@@ -211,7 +214,8 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 		t.guarded = t.guarded || p.clause&turnsAway != 0
 	}
 	q.witness |= p.witness
-	if p.provider >= 0 && (t.from < 0 || s.last > t.seen[t.fromWords].last || s.last == t.seen[t.fromWords].last && id < t.fromWords) {
+	if p.provider >= 0 && (t.from < 0 || s.last > t.seen[t.fromWords].last ||
+		s.last == t.seen[t.fromWords].last && id < t.fromWords) {
 		t.from, t.fromWords = p.provider, id
 	}
 	if p.wrapper >= 0 && isReply {
@@ -240,8 +244,8 @@ func (q *inquest) codes(inner, whole reply.Reply) {
 	case !reported.Generic():
 		q.status = reported
 	case q.status.Class == 0 && inner.Code == 0:
-		// Beside a code of the server's own, X.0.0 is what the reporting
-		// MTA puts where the server gave no enhanced code.
+		// Beside a code of the server's own, the reporting MTA writes X.0.0 if
+		// the server gave no enhanced code.
 		q.status = reported
 	}
 	switch {

@@ -22,7 +22,7 @@ var rungs = []struct {
 	{RungNone, (*inquest).nothing},
 }
 
-// finding is a rung's answer, or, where it has none, perhaps why.
+// finding is a rung's answer or, if it has none, perhaps why.
 type finding struct {
 	note     string
 	category Category
@@ -42,7 +42,7 @@ func (m match) finding(rung Rung) finding {
 	return finding{category: r.category, reason: r.Reason, kind: r.kind, by: r.ID, rung: rung, match: m}
 }
 
-// admin asks the administrator's rules: those that are no stock phrases in all
+// admin asks the administrator's rules: first those that are not stock phrases, in all
 // scopes, then those that are.
 func (q *inquest) admin() (finding, bool) {
 	if q.e.hasAdmin {
@@ -55,9 +55,9 @@ func (q *inquest) admin() (finding, bool) {
 	return finding{}, false
 }
 
-// builtin asks the built-in rules, stock phrases last. Words of which a rule says that
-// they say nothing leave the word to an enhanced code that says something; a
-// bare SMTP code beside them, or a code of policy, is no better than they are.
+// builtin asks the built-in rules, stock phrases last. If the matching rule's reason is
+// unknown, an enhanced code that says something is preferred; a bare SMTP code or a code
+// of policy is not, for it says no more than those words.
 func (q *inquest) builtin() (finding, bool) {
 	for _, group := range []tier{tierGeneral, tierGeneralStock} {
 		m, ok := q.first(group)
@@ -82,7 +82,7 @@ func (q *inquest) first(group tier) (match, bool) {
 	}
 	for s := scope(0); s < scopes; s++ {
 		if s == scopeReply && stock == 1 {
-			continue // the stock phrases of a wrapper say nothing of what is within
+			continue // the stock phrases of a wrapper say nothing about the reply in it
 		}
 		q.look(s, stock)
 		if m := q.best[s][group]; m.rule != nil {
@@ -94,10 +94,10 @@ func (q *inquest) first(group tier) (match, bool) {
 
 // codePair asks the seed table for the exact pair of codes.
 //
-// The table calls some pairs of policy (x.7.x) an unknown address. Beside
-// words that no rule knows such a pair more often refuses the sender, so the
-// registered meaning of the enhanced code has the word; it never calls an
-// address dead. Without any words the table decides.
+// The table calls some pairs of policy (x.7.x) an unknown address. If words stand
+// beside such a pair that no rule knows, it more often refuses the sender, so the
+// registered meaning of the enhanced code decides, and never calls an address dead.
+// Without any words the table decides.
 func (q *inquest) codePair() (finding, bool) {
 	if q.status.Class == 0 {
 		return finding{}, false
@@ -125,8 +125,8 @@ func (q *inquest) pair(p *rules.Pair, rung Rung) (finding, bool) {
 		by: p.Name, rung: rung, pair: p, choice: c.Category}, true
 }
 
-// placedBy is what codes say beside words that nobody understood: they place the
-// bounce, and do not explain it. Codes without any words keep their gist.
+// placedBy is what codes say beside words that no rule knows: the codes give the
+// category and no reason. Codes without any words keep the reason of the table.
 func (f finding) placedBy(q *inquest) finding {
 	if !q.hasWords || f.category == "" {
 		return f
@@ -138,13 +138,13 @@ func (f finding) placedBy(q *inquest) finding {
 	return f
 }
 
-// choose picks one of a pair's categories: where the words speak of the sender
-// or of the recipient alone, the first that is about the same; else the one
-// that has more rows or is listed first. It is -1 where none is left.
+// choose picks one of a pair's categories. If the words are about the sender alone or
+// the recipient alone, it is the first category about the same one, else that with more
+// rows or listed first. It is -1 if none is left.
 //
-// DMARC is not guessed at from codes that say nothing (x.0.0, or the 553 of a
-// reply whose enhanced code nobody knows) beside words that do not name it:
-// were it named, a rule would know.
+// DMARC is not guessed from codes that say nothing (x.0.0, or the 553 of a reply whose
+// enhanced code nobody knows) beside words that do not name it: if they did, a rule
+// would match.
 func (q *inquest) choose(p *rules.Pair, rung Rung) int {
 	unnamed := q.hasWords && (rung == RungSMTP || q.status.Generic())
 	who := q.witness & (aboutRecipient | aboutSender)
@@ -195,7 +195,7 @@ func (q *inquest) bareSMTP() (finding, bool) {
 	return f.placedBy(q), ok
 }
 
-// nothing is the honest answer where no evidence supports another.
+// nothing is the honest answer if no evidence supports another.
 func (q *inquest) nothing() (finding, bool) {
 	return finding{category: Unclassified, reason: rules.Unknown, kind: Soft, rung: RungNone}, true
 }
@@ -211,13 +211,13 @@ func (q *inquest) climb() finding {
 	return f
 }
 
-// safe corrects a finding's type, and says why where it does.
+// safe corrects a finding's type, and says why if it does.
 //
-// A delay is never the end. A reason that is hard is soft while the server
-// only asks to try again and nobody has given up. Nothing calls an address dead
-// that was said before any recipient was named, or that names the sender alone; and
-// bare codes of policy do so only where they are registered for a dead address. A
-// refusal of the sender must never take an address off a list.
+// A delay is never hard. A hard reason is soft while the server only asks to try again
+// and nobody has given up. A reply that was given before any recipient was named, or
+// that names only the sender, is never hard; bare codes of policy are only if they are
+// registered for a dead address. A refusal of the sender must never take an address off
+// a list.
 func (q *inquest) safe(f finding) (kind Type, why string) {
 	if q.ev.Action == dsn.ActionDelayed {
 		return Soft, "the message is only delayed"

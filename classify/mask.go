@@ -8,10 +8,9 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// mask marks addresses, host names and URLs. Their letters are no words of
-// anybody: a sender called blocked@spam.example says nothing. It takes linear
-// time: each dotted word, each "@" and each "://" is looked at once, and what
-// it may reach back for is bounded.
+// mask marks addresses, host names and URLs. Their letters are not words: a sender
+// called blocked@spam.example says nothing. It takes linear time: each dotted word, each
+// "@" and each "://" is looked at once, and how far back each may begin is bounded.
 func (t *text) mask() {
 	t.borders = borders{}
 	next := 1
@@ -56,8 +55,8 @@ func (t *text) hideTails(tails []tail) {
 	}
 }
 
-// index returns where in b the marker stands, -1 if nowhere. The search for its
-// rarest octet passes over most texts in one go.
+// index returns where in b the marker stands, -1 if nowhere. It searches for the
+// marker's rarest octet, which most texts do not contain.
 func (w *tail) index(b []byte) int {
 	for from := w.rare; from < len(b); from++ {
 		i := bytes.IndexByte(b[from:], w.marker[w.rare])
@@ -118,16 +117,16 @@ func (t *text) maskAddress(i int) int {
 	return to
 }
 
-// borders remembers where the borders around the last "@" are, so that a text of
-// many of them is looked at once.
+// borders remembers where the borders around the last "@" are, so that a text with many
+// of them is looked at only once.
 type borders struct {
 	last    int // before seen
 	seen    int
 	without int // no border stands between the last "@" and here
 }
 
-// before returns where the last border before i stands, or anywhere beyond reach
-// of it.
+// before returns where the last border before i stands, or some place beyond reach of
+// it.
 func (s *borders) before(b []byte, i int) int {
 	for j := max(s.seen, i-reach); j < i; j++ {
 		if octets[b[j]]&octetBorder != 0 {
@@ -214,7 +213,8 @@ func (t *text) maskHost(i int) int {
 	}
 	last := from + dot + 1
 	// "The mailbox is full.It will …": a new sentence without a space.
-	if bytes.IndexByte(b[from:last-1], '.') < 0 && t.marks[last]&markUpper != 0 && t.marks[last-2]&markUpper == 0 && octets[b[last-2]]&octetAlpha != 0 {
+	if bytes.IndexByte(b[from:last-1], '.') < 0 && t.marks[last]&markUpper != 0 &&
+		t.marks[last-2]&markUpper == 0 && octets[b[last-2]]&octetAlpha != 0 {
 		return next
 	}
 	if !isTLD(b[last:to]) {
@@ -267,7 +267,7 @@ const (
 	octetHost   // part of a host name, dots included
 	octetLocal  // part of the local part of an address, dots included (RFC 5322 section 3.2.3)
 	octetURL    // part of a URL
-	octetTrail  // not the last of a URL: more likely the end of the sentence
+	octetTrail  // at the end of a URL more likely the end of the sentence
 	octetBorder // around an address
 	octetClause // may end a clause, see endsClause
 )
@@ -303,8 +303,8 @@ var octets = func() (t [256]byte) {
 }()
 
 // maskedAt reports whether any octet of norm[from:end], where p occurs, is
-// masked. What is masked holds a sign; a pattern without one has no room for it
-// between its ends.
+// masked. What is masked holds a sign (".", "@" or ":"), so if p holds none, nothing
+// is masked between its ends that is not masked at one of them.
 func (t *text) maskedAt(p *pattern, from, end int) bool {
 	if !p.signs {
 		return (t.marks[from]|t.marks[end-1])&markMasked != 0

@@ -17,8 +17,8 @@ type match struct {
 	rank   uint64
 }
 
-// look tries the rules that the words of one scope set off: those that are no
-// stock phrases (0), or those that are (1).
+// look tries the rules that the words of one scope set off: those that are not stock
+// phrases (stock is 0), or those that are (1).
 func (q *inquest) look(s scope, stock int) {
 	if q.looked[s][stock] {
 		return
@@ -44,7 +44,7 @@ func (q *inquest) look(s scope, stock int) {
 			q.noticeOf, q.noticeRead = q.ev.Notice, true
 			witness := q.witness
 			q.find(t, bounded(q.ev.Notice), false)
-			q.witness = witness // a notice speaks of recipients whatever happened
+			q.witness = witness // a notice mentions recipients whatever happened
 		}
 	}
 	q.who[2] = -1
@@ -72,7 +72,7 @@ func (q *inquest) look(s scope, stock int) {
 			q.try(m.rules[r], -1, s, t, from)
 		}
 	}
-	// Expressions are dear: they run last, and only where they could win.
+	// Regular expressions are slow: they run last, and only if their rule could win.
 	if len(q.pending) > 1 {
 		slices.SortFunc(q.pending, func(a, b match) int { return cmp.Compare(b.rank, a.rank) })
 	}
@@ -91,16 +91,16 @@ func (q *inquest) look(s scope, stock int) {
 	}
 }
 
-// seenText is a text that expressions saw and what they said of it. Replies to
-// many recipients differ in the address, of which expressions see none.
+// seenText is a text that regular expressions saw, and which of them matched. Replies
+// for many recipients often differ only in the address, which expressions do not see.
 type seenText struct {
 	shown []byte
 	round uint32
 	fits  []uint32 // by rule: twice the round, and one more where it matched
 }
 
-// expressionFits reports whether a rule's expression matches; ok is false if the
-// work is spent.
+// expressionFits reports whether a rule's regular expression matches; ok is false if
+// the work is spent.
 func (q *inquest) expressionFits(r *rule, shown []byte, s scope) (fits, ok bool) {
 	seen := &q.seenTexts[s]
 	if r.inTail {
@@ -130,12 +130,14 @@ func (q *inquest) expressionFits(r *rule, shown []byte, s scope) (fits, ok bool)
 	return fits, true
 }
 
-// try tests everything but the expression of a rule that a pattern (-1: none)
-// set off for the first time in this round.
+// try tests a rule that a pattern (-1: none) set off for the first time in this round,
+// except for its regular expression.
 func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	q.asked[r.index] = q.round
 	t0, ok := q.isFrom(r)
-	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) || r.givenUp && s == scopeNotice && q.ev.Action == dsn.ActionDelayed || !q.isAbout(r, s) || !q.isAt(r) {
+	if !ok || q.beaten(r, t0, s) || !q.codesFit(r) ||
+		r.givenUp && s == scopeNotice && q.ev.Action == dsn.ActionDelayed ||
+		!q.isAbout(r, s) || !q.isAt(r) {
 		return
 	}
 	longest, ok := q.wordsFit(r, by, t, from)
@@ -148,7 +150,7 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 		runes = q.e.match.patterns[longest].runes
 	}
 	m.rank = rank(t0, r, runes)
-	if !q.wins(m) { // to look at the words around its phrase would be for nothing
+	if !q.wins(m) { // then the words around its phrase do not matter
 		return
 	}
 	if len(r.Near) > 0 || r.kind == Hard && !r.Admin && longest >= 0 && t.guarded {
@@ -164,8 +166,8 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 	q.keep(m)
 }
 
-// beaten reports whether a better rule than r, whatever its phrases are, was
-// found already and nobody asks for r.
+// beaten reports whether a rule was found already that is better than r whatever
+// phrase of r matches, and r is not needed to explain.
 func (q *inquest) beaten(r *rule, t tier, s scope) bool {
 	b := &q.best[s][r.tierGroup()]
 	return b.rule != nil && !q.explains && !r.Shadow && b.rank>>rankConds > rank(t, r, 0)>>rankConds
@@ -191,7 +193,7 @@ func (q *inquest) keep(m match) {
 	}
 }
 
-// tierGroup folds the tiers of rules that one rung weighs against each other.
+// tierGroup gives one tier to all rules that one rung weighs against each other.
 func (r *rule) tierGroup() tier {
 	if r.tier == tierProvider || r.tier == tierProviderStock {
 		return r.tier + 1
@@ -199,9 +201,9 @@ func (r *rule) tierGroup() tier {
 	return r.tier
 }
 
-// codesFit reports whether the codes are those that a rule asks for. Where no
-// SMTP code is known, a pattern that names a class only ("5xx") goes by the
-// class of the enhanced code, or else by the action.
+// codesFit reports whether the codes are those that a rule asks for. If no SMTP code is
+// known, a pattern that names only a class ("5xx") is compared with the class of the
+// enhanced code, or else with the action.
 func (q *inquest) codesFit(r *rule) bool {
 	if len(r.CodeMatch) > 0 {
 		ok := false
@@ -227,8 +229,8 @@ func (q *inquest) codesFit(r *rule) bool {
 	return len(r.StatusMatch) == 0
 }
 
-// wordsFit reports whether a rule's phrases occur as it asks, and the longest
-// that does. Where a pattern set the rule off, it is the longest of any.
+// wordsFit reports whether a rule's phrases occur as it asks, and returns the longest
+// that does. If a pattern set the rule off, that is the longest of any.
 func (q *inquest) wordsFit(r *rule, by int32, t *text, from int) (longest int32, ok bool) {
 	longest = -1
 	runes := int32(-1)
@@ -263,16 +265,15 @@ func (q *inquest) wordsFit(r *rule, by int32, t *text, from int) (longest int32,
 	return longest, true
 }
 
-// has reports whether a pattern occurs in a text at or after from. The words of
-// the marker before a quoted reply are not counted, unless the pattern is about
-// just that marker.
+// has reports whether a pattern occurs in a text at or after from. The words of the
+// marker before a quoted reply do not count, unless the pattern names that marker.
 func (q *inquest) has(t *text, id int32, from int) bool {
 	return t.in(id, from) && (t.marks[t.seen[id].last]&markWrap == 0 || q.e.match.patterns[id].inWrap)
 }
 
-// regexText is the text that regular expressions see: that of the phrases,
-// with a single "@" for every address, host name and URL, and without the
-// notes behind the reply unless they are asked for.
+// regexText is the text that regular expressions see: the one that phrases are matched
+// on, with a single "@" for every address, host name and URL, and without the notes
+// behind the reply unless tail is true.
 func (q *inquest) regexText(t *text, from int, tail bool) []byte {
 	if q.plainOf == t && q.plainFrom == from && q.plainTail == tail {
 		return q.plain
@@ -290,8 +291,8 @@ func (q *inquest) regexText(t *text, from int, tail bool) []byte {
 	return q.plain
 }
 
-// withoutTails appends norm[from:to] to b, but for notes behind the reply
-// unless they are wanted.
+// withoutTails appends norm[from:to] to b, without notes behind the reply unless they
+// are wanted.
 func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
 	if wanted || !t.tails {
 		return append(b, t.norm[from:to]...)
@@ -304,7 +305,7 @@ func (t *text) withoutTails(b []byte, from, to int, wanted bool) []byte {
 	return b
 }
 
-// before reports whether m decides before other, both being administrator's rules.
+// before reports whether m decides before other. Both are of administrator's rules.
 func (m match) before(other match) bool {
 	if mf, of := m.rule.tier == tierAdminStock, other.rule.tier == tierAdminStock; mf != of {
 		return of
@@ -315,9 +316,9 @@ func (m match) before(other match) bool {
 	return m.rank > other.rank
 }
 
-// rank orders matches: stock phrases that are last behind all others, then by tier, then
-// conditions, then the longest phrase that matched (in characters), then file and
-// line. The greatest wins.
+// rank orders matches: first stock phrases that are last behind all others, then the
+// tier, the conditions, the longest phrase that matched (in characters), file and line.
+// The greatest wins.
 func rank(t tier, r *rule, runes int32) uint64 {
 	first := uint64(1)
 	if r.Last {
@@ -329,8 +330,8 @@ func rank(t tier, r *rule, runes int32) uint64 {
 
 const rankConds = 48 // where in a rank the conditions begin
 
-// placeOf returns where a rule's words stand: the longest of them, or those that
-// are near each other if the rule wants that.
+// placeOf returns where a rule's words stand: the longest of them, or the two that are
+// near each other if the rule asks for that.
 func (q *inquest) placeOf(r *rule, longest int32, t *text, from int) (place, bool) {
 	if len(r.Near) > 0 {
 		a, b, ok := q.near(r, t, from)

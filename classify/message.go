@@ -11,17 +11,17 @@ import (
 
 // Classify reads a message and judges every recipient that it reports. It
 // never fails: a message that is no bounce has no recipients, one that is
-// broken has those that could be read. When ctx ends, so does the reading and
-// the judging, soon: the answer is what was found by then, and Truncated is set.
+// broken has those that could be read. When ctx ends, reading and judging end soon
+// after; the answer is what was found by then, and Truncated is set.
 func (e *Engine) Classify(ctx context.Context, raw []byte) Result {
 	return e.message(ctx, raw, nil)
 }
 
-// message judges a message and hands out the evidence about each recipient, and
-// whether all of it was read, if somebody asks for it.
+// message judges a message. If seen is not nil, it is called with the evidence about
+// each recipient, and whether all of it was read.
 func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence, unread bool)) Result {
 	lim := e.limits
-	lim.Work -= lim.Work / 4 // a dear message leaves something for the judging
+	lim.Work -= lim.Work / 4 // an expensive message leaves something for the judging
 	rep := e.reader.Read(ctx, raw, lim)
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
@@ -60,9 +60,8 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 	return res
 }
 
-// spareAliases makes a hard verdict soft where the report tells of another fate
-// of the same address: what an alias leads to may be dead, the alias itself took
-// the mail.
+// spareAliases makes a hard verdict soft if the report tells another fate of the same
+// address: an address that an alias leads to may be dead, but the alias took the mail.
 func spareAliases(rs []Recipient) {
 	if len(rs) < 2 {
 		return
@@ -80,7 +79,7 @@ func spareAliases(rs []Recipient) {
 	}
 }
 
-// judged is the last verdict, and all that it was found from beside the reply.
+// judged is the last verdict, and what it was found from apart from the reply.
 type judged struct {
 	valid    bool
 	notice   string
@@ -95,7 +94,7 @@ type judged struct {
 }
 
 // judge says what the evidence means, and which shadow rules would have decided.
-// Many recipients share what was said of all of them: that is judged once.
+// If many recipients share one reply, it is judged once.
 func (q *inquest) judge() (Verdict, []string) {
 	l := &q.last
 	if l.valid && q.sameReply && l.notice == q.ev.Notice && l.status == q.ev.Status && l.code == q.ev.SMTPCode &&
@@ -111,8 +110,8 @@ func (q *inquest) judge() (Verdict, []string) {
 func domain(addr string) string { return addr[strings.LastIndexByte(addr, '@')+1:] }
 
 // ClassifyReply judges a bare reply and answers as for a recipient of a report. An
-// action that is not known is told from the reply: a server that refuses for
-// good makes the mail fail, one that asks to try again delays it.
+// action that is not known follows from the reply: a permanent refusal makes the mail
+// fail, a request to try again delays it.
 func (e *Engine) ClassifyReply(ev *Evidence) Recipient {
 	q := e.begin(ev)
 	r := q.recipient(q.verdict(q.climb()))

@@ -141,7 +141,7 @@ func TestBuiltInTextHoldsRulesOnly(t *testing.T) {
 	fsys["text/b.toml"] = &fstest.MapFile{Data: []byte("[[cue]]\nname = \"x\"\n[[format]]\nname = \"x\"\n")}
 	_, problems := rules.Build(fsys, nil)
 	got := problems.Error()
-	for _, want := range []string{"a.toml:1: built-in providers belong into the folder providers", "b.toml:3: built-in formats and cues stand in classify/dsn/notice/data"} {
+	for _, want := range []string{"a.toml:1: built-in providers belong in the folder providers", "b.toml:3: built-in formats and cues stand in classify/dsn/notice/data"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
 		}

@@ -38,8 +38,8 @@ func (q *inquest) findNamed() {
 	}
 }
 
-// sendersNamed looks for the sender of the message there: it is that of all
-// recipients who share the reply.
+// sendersNamed looks for the message's sender there. The result holds for all
+// recipients that share the reply.
 func (q *inquest) sendersNamed() (named party) {
 	t := &q.reply
 	for _, m := range t.masks {
@@ -61,7 +61,8 @@ func (q *inquest) sendersNamed() (named party) {
 // name returns a masked name without the dots around it.
 func (t *text) name(m host) []byte { return bytes.Trim(t.norm[m.from:m.to], ".") }
 
-// hostsNamed compares the hosts of a text, of a reply the innermost, with the recipient's domain.
+// hostsNamed compares the hosts of a text (of a reply, the innermost) with the
+// recipient's domain.
 func (q *inquest) hostsNamed(t *text) (named party) {
 	at := strings.LastIndexByte(q.ev.Recipient, '@')
 	if at < 0 || at+1 == len(q.ev.Recipient) {
@@ -92,8 +93,8 @@ func isParty(named []byte, addr string) (is, domain bool) {
 	return false, addr[n-1] == '@' && equalFold(named, addr[n:])
 }
 
-// equalFold compares text in lower case with an address or domain, of which only
-// ASCII has two cases.
+// equalFold compares text in lower case with an address or domain; only letters of
+// ASCII are folded.
 func equalFold(low []byte, s string) bool {
 	if len(low) != len(s) {
 		return false
@@ -110,7 +111,7 @@ func equalFold(low []byte, s string) bool {
 	return true
 }
 
-// isAbout reports whether the evidence is about whom a rule wants it to be about. A
+// isAbout reports whether the evidence is about the party that a rule asks for. A
 // notice names senders whatever happened.
 func (q *inquest) isAbout(r *rule, s scope) bool {
 	switch r.about {
@@ -136,8 +137,8 @@ func isLocal(addr, host string) bool {
 	return strings.EqualFold(host[n:], domain) && (n == 0 || host[n-1] == '.')
 }
 
-// speaksOf reports whether the reply names a party of the sender's side and
-// nothing of the recipient's, or what else a rule is about.
+// speaksOf reports whether the reply names a party of the sender's side and nothing of
+// the recipient's, or the other host that a rule is about.
 func (q *inquest) speaksOf(p party) bool {
 	if p == partyOtherHost {
 		return q.named&p != 0

@@ -29,19 +29,25 @@ func (c checker) sweep(r *rule) {
 		delete(accepted, p.phrase)
 		switch {
 		case isAccepted && (got == nil || got.ID != a.Rule):
-			c.complain(r.File, a.Line, "rule %q accepts that %q goes to rule %q, but it does not: take that out", r.ID, p.phrase, a.Rule)
+			c.complain(r.File, a.Line,
+				"rule %q accepts that %q goes to rule %q, but it does not: take that out",
+				r.ID, p.phrase, a.Rule)
 		case got != nil && !isAccepted:
 			alone := "alone"
 			if len(p.beside) > 0 {
 				alone = fmt.Sprintf("with what must stand beside it (%q)", words)
 			}
-			c.complain(r.File, r.PhraseLines[p.phrase], "rule %q: the phrase %q %s goes to rule %q (%s:%d) with the reason %s; take it out here, exclude it there (none), or accept it and say why: accepted = [{ phrase = %q, rule = %q, why = \"…\" }]",
+			c.complain(r.File, r.PhraseLines[p.phrase], "rule %q: the phrase %q %s goes to rule %q (%s:%d) with the reason %s; "+
+				"take it out here, exclude it there (none), or accept it and say why: accepted = [{ phrase = %q, rule = %q, why = \"…\" }]",
 				r.ID, p.phrase, alone, got.ID, got.File, got.Line, got.Reason, p.phrase, got.ID)
 		}
 	}
 	for _, a := range r.Accepted {
 		if _, left := accepted[a.Phrase]; left {
-			c.complain(r.File, a.Line, "rule %q accepts that %q goes to another rule, but nothing tests that phrase alone: only phrases of any, token and near of a rule without regex are tested, or the first of all", r.ID, a.Phrase)
+			c.complain(r.File, a.Line,
+				"rule %q accepts that %q goes to another rule, but nothing tests that phrase alone: "+
+					"only phrases of any, token and near of a rule without regex are tested, or the first of all",
+				r.ID, a.Phrase)
 		}
 	}
 }
@@ -123,7 +129,9 @@ const (
 )
 
 // partyNames is what names each party in the reply of a probe.
-var partyNames = map[party]string{partySender: probeSender, partySenderDomain: "example.org", partyOtherHost: "mx.example.net"}
+var partyNames = map[party]string{
+	partySender: probeSender, partySenderDomain: "example.org", partyOtherHost: "mx.example.net",
+}
 
 // evidence is evidence with a reply, and what else a rule asks for.
 func (r *rule) evidence(reported string) Evidence {

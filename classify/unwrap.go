@@ -7,7 +7,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
-// unwrap notes that a quoted reply may begin at norm[at:], after the marker
+// unwrap records that a quoted reply may begin at norm[at:], after the marker
 // norm[from:at]. The last one that says something is the innermost.
 func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	b := t.norm
@@ -30,7 +30,7 @@ func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	t.inner = at
 }
 
-// closeQuote hides the signs behind the quoted reply that close what the wrapper
+// closeQuote hides the brackets and quotes behind the quoted reply that the wrapper
 // opened before it: "(u@example.com:550 who knows)".
 func (t *text) closeQuote() {
 	end := len(t.norm)
@@ -54,8 +54,8 @@ func (t *text) closeQuote() {
 // count counts an octet in the innermost reply up to end.
 func (t *text) count(c byte, end int) int { return bytes.Count(t.norm[t.inner:end], []byte{c}) }
 
-// maxQuotes bounds the signs that may open a quotation; each is a marker too, and
-// must not look at all the others again.
+// maxQuotes bounds the quotes and spaces that are skipped before a quoted reply. Each
+// may be part of a marker, and must not make all the others be looked at again.
 const maxQuotes = 8
 
 // maxMarker bounds the octets that are hidden as a wrapper's own words.

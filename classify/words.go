@@ -2,8 +2,8 @@ package classify
 
 import "bytes"
 
-// withinWord reports whether norm[from] does not begin a word, nor a part of one
-// that is written as in MailboxFull or MCVirus.
+// withinWord reports whether norm[from] is within a word: it begins neither a word nor
+// a part of one as in MailboxFull or MCVirus.
 func (t *text) withinWord(from int) bool {
 	before, first := t.norm[from-1], t.norm[from]
 	if !isAlnum(before) || before <= '9' && first > '9' {
@@ -41,8 +41,8 @@ func (t *text) findLastLetters() {
 	}
 }
 
-// speaks reports whether norm[from:] holds a word that may explain something: one
-// of letters alone ("ad1si1997pbd" is an id), that is no signature.
+// speaks reports whether norm[from:] holds a word that may explain something: only
+// letters ("ad1si1997pbd" is an id), and not a mute word such as "esmtp".
 func (q *inquest) speaks(t *text, from int) bool {
 	b := t.norm
 	for i := max(1, from+1); i < len(b); {
@@ -54,15 +54,16 @@ func (q *inquest) speaks(t *text, from int) bool {
 		switch {
 		case i == word:
 			i++
-		case letters && i-word > 1 && (t.marks[word]|t.marks[i-1])&(markMasked|markTail) == 0 && !q.e.match.mute[string(b[word:i])]:
+		case letters && i-word > 1 && (t.marks[word]|t.marks[i-1])&(markMasked|markTail) == 0 &&
+			!q.e.match.mute[string(b[word:i])]:
 			return true
 		}
 	}
 	return false
 }
 
-// typePrefix returns where a text begins after the type of a diagnostic, which
-// is no word of the reply: "smtp; 550 …" (RFC 3464 section 2.3.6).
+// typePrefix returns where a text begins behind the type of a diagnostic, which is not
+// part of the reply: "smtp; 550 …" (RFC 3464 section 2.3.6).
 func typePrefix(norm []byte) int {
 	i := 1
 	for i < len(norm) && (isLetter(norm[i]) || norm[i] == '-') {

@@ -62,7 +62,9 @@ func (b *builder) oneOf(f File, what string, t toml.Text, known []string) {
 func (b *builder) host(f File, t toml.Text) string {
 	host := strings.Trim(strings.TrimPrefix(strings.ToLower(t.S), "*"), ".")
 	if host != t.S {
-		b.complain(f.Name, t.Line, "write %q as %q: lower case, no dot around it, no asterisk; it stands for the hosts below it too", t.S, host)
+		b.complain(f.Name, t.Line,
+			"write %q as %q: lower case, no dot around it, no asterisk; it stands for the hosts below it too",
+			t.S, host)
 	} else if i := strings.IndexAny(host, "*?@/ \t"); i >= 0 {
 		b.complain(f.Name, t.Line, "host %q holds %q, which no name of a host does", host, host[i:i+1])
 	}
@@ -106,6 +108,7 @@ func (b *builder) wrappers(f File) {
 		}
 		b.set.Compounds = append(b.set.Compounds, Compound{head, tail})
 	}
-	b.set.Greetings, b.set.Light, b.set.Mute, b.set.Naming = data.Words.Greeting, data.Words.Light, data.Words.Mute, data.Words.Naming
+	b.set.Greetings, b.set.Light = data.Words.Greeting, data.Words.Light
+	b.set.Mute, b.set.Naming = data.Words.Mute, data.Words.Naming
 	b.set.Witness, b.set.Elsewhere = data.Witness, data.Elsewhere
 }

@@ -25,7 +25,7 @@ type Pair struct {
 // Meaning is what a registry says of one code.
 type Meaning struct {
 	Name    string // "5.1.1" or "550"
-	Reason  string // Unknown where the code says nothing that could be named
+	Reason  string // Unknown if the code says nothing that has a name
 	Meaning string // in our words
 }
 
@@ -42,7 +42,7 @@ type pairKey struct {
 	status reply.Status // zero for "-"
 }
 
-// Pair returns the seed table's entry, nil where it has none. The zero Status
+// Pair returns the seed table's entry, nil if it has none. The zero Status
 // asks for the row of the bare SMTP code.
 func (c *Codes) Pair(code int, s reply.Status) *Pair { return c.pairs[pairKey{code, s}] }
 
@@ -56,7 +56,7 @@ func (c *Codes) Status(s reply.Status) *Meaning {
 	return c.statuses[s]
 }
 
-// SMTP returns the registered meaning of a reply code, nil where it has none.
+// SMTP returns the registered meaning of a reply code, nil if it has none.
 func (c *Codes) SMTP(code int) *Meaning { return c.smtp[code] }
 
 // Pairs calls f for every pair of the seed table, in the table's order.
@@ -116,9 +116,9 @@ func (b codesBuilder) reason(file string, line int, name string) string {
 	return name
 }
 
-// addSeed adds a row of the published table. Of an ambiguous pair the category
-// with more rows wins, then the one listed first; of a category's gists the
-// same.
+// addSeed adds a row of the published table. If a pair has several categories, the one
+// with more rows wins, then the one listed first. The same holds for the gists of a
+// category.
 func (b codesBuilder) addSeed(t table) {
 	type gistKey struct {
 		pairKey

@@ -24,8 +24,7 @@ type phraseList struct {
 	used    bool
 }
 
-// listName returns the name of the list that a phrase stands for, "" where it is
-// a phrase.
+// listName returns the name of the list that "@name" stands for, "" for a phrase.
 func listName(phrase string) string {
 	if name, ok := strings.CutPrefix(phrase, "@"); ok && validID(name) {
 		return name
@@ -85,9 +84,8 @@ func (b *builder) phrases(v *Compiled, key string, list []toml.Text) []string {
 	return out
 }
 
-// eachPhrase calls add for every phrase of a list, with those of the lists that
-// it names in their place, and complains about those that are no phrases or are
-// there already.
+// eachPhrase calls add for every phrase of a list, and for those of the named lists in
+// it. It complains about what is not a phrase or is there already.
 func (b *builder) eachPhrase(file, key string, list []toml.Text, add func(phrase string, line int)) {
 	from := map[string]string{} // the list that a phrase came from, "" where it was written here
 	for _, t := range list {
@@ -109,7 +107,9 @@ func (b *builder) eachPhrase(file, key string, list []toml.Text, add func(phrase
 		}
 		l := b.lists[name]
 		if l == nil {
-			b.complain(file, t.Line, "%s names a list %q that is not there%s", key, name, toml.DidYouMean(name, slices.Sorted(maps.Keys(b.lists))))
+			b.complain(file, t.Line,
+				"%s names a list %q that is not there%s",
+				key, name, toml.DidYouMean(name, slices.Sorted(maps.Keys(b.lists))))
 			continue
 		}
 		l.used = true

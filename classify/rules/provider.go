@@ -67,8 +67,8 @@ func (b *builder) addProviders(f File, list []writtenProvider) {
 	}
 }
 
-// addProvider returns the number of the provider with a name, which it adds where it
-// is new; -1 where it may not be there.
+// addProvider returns the number of the provider with a name, and adds it if it is new.
+// It returns -1 if the name may not be used.
 func (b *builder) addProvider(f File, t writtenProvider) int {
 	name, line := t.Name.S, t.Name.Line
 	if line == 0 {
@@ -85,7 +85,9 @@ func (b *builder) addProvider(f File, t writtenProvider) int {
 	case i >= 0:
 		return i
 	case f.Admin && b.own == maxOwnProviders:
-		b.complain(f.Name, line, "provider %q is one too many: you can add %d, because each is a label of metrics", name, maxOwnProviders)
+		b.complain(f.Name, line,
+			"provider %q is one too many: you can add %d, because each is a label of metrics",
+			name, maxOwnProviders)
 	default:
 		if f.Admin {
 			b.own++
@@ -112,11 +114,13 @@ func (b *builder) tell(f File, key string, line int, s string, i int) {
 	p := &b.set.Providers[i]
 	switch old, known := b.signs[key][s]; {
 	case known && old.admin == f.Admin && (old.provider != p.Name || !f.Admin):
-		b.complain(f.Name, line, "%q belongs to provider %q already (%s:%d): remove it in one place", s, old.provider, old.file, old.line)
+		b.complain(f.Name, line,
+			"%q belongs to provider %q already (%s:%d): remove it in one place",
+			s, old.provider, old.file, old.line)
 		return
 	case known && old.provider == p.Name:
-		return // built in by now
-	case known: // what the administrator writes goes before what is built in
+		return // it is built in by now
+	case known: // the administrator's word goes before the built-in one
 		k := slices.IndexFunc(b.set.Providers, func(p Provider) bool { return p.Name == old.provider })
 		list := b.set.Providers[k].list(key)
 		*list = slices.DeleteFunc(*list, func(t string) bool { return t == s })

@@ -40,8 +40,8 @@ func (b *builder) reasons(f File) {
 	}
 }
 
-// advice reads advice.toml and gives every reason the words about the address
-// that it has none of its own for.
+// advice reads advice.toml, and gives every reason the words about the address that it
+// lacks.
 func (b *builder) advice(f File) {
 	var data struct {
 		Address, Doubted ByType

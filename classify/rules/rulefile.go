@@ -20,8 +20,8 @@ type ruleFile struct {
 		ID       toml.Text
 		Disabled bool
 	}
-	// WithinWords lets the phrases of all rules of the file begin within a word,
-	// for languages that make one word of many.
+	// WithinWords lets the phrases of all rules of the file begin within a word, for
+	// languages that write many words as one.
 	WithinWords bool `toml:"within_words"`
 
 	// What an administrator teaches about notices in words, see package notice.
@@ -101,7 +101,8 @@ func (b *builder) rules(f File) {
 		before := len(b.problems)
 		v := b.rule(f, t)
 		v.Within = data.WithinWords
-		v.Broken = len(b.problems) > before || slices.ContainsFunc(problems, func(p Problem) bool { return p.Line >= v.Line && p.Line < end })
+		v.Broken = len(b.problems) > before ||
+			slices.ContainsFunc(problems, func(p Problem) bool { return p.Line >= v.Line && p.Line < end })
 	}
 	b.unusedLists(f.Name)
 	for _, o := range data.Override {
@@ -123,11 +124,11 @@ func (b *builder) ownOnly(f File, data *ruleFile) {
 	case teaches > 0:
 		b.complain(f.Name, int(teaches), "built-in formats and cues stand in classify/dsn/notice/data")
 	case len(data.Provider) > 0:
-		b.complain(f.Name, int(data.Provider[0].Line), "built-in providers belong into the folder providers")
+		b.complain(f.Name, int(data.Provider[0].Line), "built-in providers belong in the folder providers")
 	}
 }
 
-// rule reads a rule, checks what only the whole of it shows, and files it.
+// rule reads a rule, checks it as a whole, and adds it to the set.
 func (b *builder) rule(f File, t writtenRule) *Compiled {
 	v := &Compiled{PhraseLines: map[string]int{}, Rule: Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin,
 		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
@@ -188,7 +189,7 @@ func (b *builder) rule(f File, t writtenRule) *Compiled {
 	return v
 }
 
-// checkRule checks what only the whole rule shows, and files it.
+// checkRule checks a rule as a whole, and adds it to the set.
 func (b *builder) checkRule(v *Compiled) {
 	bad := func(format string, args ...any) { b.complain(v.File, v.Line, format, args...) }
 	if v.ID == "" {
@@ -201,13 +202,13 @@ func (b *builder) checkRule(v *Compiled) {
 	if len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Statuses)+len(v.Codes)+len(v.RemoteMTAs) == 0 {
 		bad("rule %q has no condition: give it any, all or token", v.ID)
 	} else if !v.Admin && len(v.Any)+len(v.All)+len(v.Tokens) == 0 && v.Regex == "" && len(v.Providers) == 0 {
-		bad("rule %q has no words: codes alone belong into the code tables unless a provider is named", v.ID)
+		bad("rule %q has no words: codes alone belong in the code tables unless a provider is named", v.ID)
 	}
 	if v.Regex != "" && len(v.Any)+len(v.All)+len(v.Tokens) == 0 {
 		bad("rule %q has a regex and no words: give it the phrases (any, all or token) without which the regex cannot match", v.ID)
 	}
 	if len(v.Near) > 0 && len(v.Any) == 0 {
-		bad("rule %q has near and no any: what shall be near?", v.ID)
+		bad("rule %q has near and no any: give it the phrases (any) that near stands beside", v.ID)
 	}
 	if v.Last && !v.StockPhrase {
 		bad("rule %q is last, but no stock phrase: only stock phrases can be last", v.ID)
@@ -257,9 +258,13 @@ func (b *builder) override(f File, o override) {
 	case o.id == "":
 		b.complain(f.Name, o.line, "an override needs the id of a built-in rule")
 	case old == nil:
-		b.complain(f.Name, o.line, "override of %q: there is no such rule%s", o.id, toml.DidYouMean(o.id, slices.Sorted(maps.Keys(b.ruleByID))))
+		b.complain(f.Name, o.line,
+			"override of %q: there is no such rule%s",
+			o.id, toml.DidYouMean(o.id, slices.Sorted(maps.Keys(b.ruleByID))))
 	case !o.disabled:
-		b.complain(f.Name, o.line, "override of %q does nothing: say disabled = true, or write a [[rule]] with this id", o.id)
+		b.complain(f.Name, o.line,
+			"override of %q does nothing: say disabled = true, or write a [[rule]] with this id",
+			o.id)
 	default:
 		b.overrides = append(b.overrides, o)
 	}

@@ -2,18 +2,18 @@
 // text rules, providers, wrappers around replies, and the tables of codes. The
 // files are embedded; an administrator's own rule files join them.
 //
-// Nothing here judges. The package reads the data strictly (a key it does not
-// know is an error), says of every mistake in which file and line it is and
-// how to mend it, and hands plain values to package classify.
+// Nothing here judges. The package reads the data strictly (a key that it does not know
+// is an error), says for every mistake in which file and line it is and how to mend it,
+// and hands plain values to package classify.
 //
-// Importers get Rule, Reason and what these are made of from an engine, as
-// copies; for these Semantic Versioning holds (docs/api/rules.txt). Load, Set
-// and the rest serve package classify alone and may change at any time.
+// Importers get Rule, Reason and the types in them from an engine, as copies. Only these
+// keep Semantic Versioning (docs/api/rules.txt). Load, Set and the rest serve package
+// classify alone and may change at any time.
 //
 //	reasons.toml      the reasons, with category, type, meaning and advice
-//	advice.toml       what is said beside that, for every reason alike
+//	advice.toml       what is said for all reasons
 //	providers/*.toml  who refuses mail: MX suffixes and words of their replies
-//	wrappers.toml     where a quoted reply begins, and which words name whom
+//	wrappers.toml     where a quoted reply begins, and which words are about whom
 //	lists.toml        phrases that several rules have in common
 //	text/*.toml       the text rules
 //	codes/seed.tsv    the published table: category by SMTP and enhanced code
@@ -35,7 +35,7 @@ var embedded embed.FS
 // Unknown is the reason that says nothing; its category is "unclassified".
 const Unknown = "unknown"
 
-// OtherProvider names every provider that has no name of its own.
+// OtherProvider stands for every provider that is not in providers/*.toml.
 const OtherProvider = "other"
 
 // Reason is one thing that can have happened.
@@ -43,7 +43,7 @@ type Reason struct {
 	ID       string `json:"id"`
 	Category string `json:"category"`
 	Type     string `json:"type"`     // default type: hard, soft or block
-	GivenUp  bool   `json:"given_up"` // a notice of delay cannot mean it, whatever its form letter says
+	GivenUp  bool   `json:"given_up"` // a notice of delay cannot mean it, whatever it says
 	Meaning  string `json:"meaning"`  // one sentence: what happened
 	Address  ByType `json:"address"`  // what to do about the address, by the verdict's type
 	Advice   string `json:"advice"`   // what to do about the cause, whatever the type
@@ -56,7 +56,7 @@ type ByType struct {
 	Block string `json:"block"`
 }
 
-// Of returns the text for a type, "" for what is no type.
+// Of returns the text for a type, "" for anything else.
 func (t ByType) Of(typ string) string {
 	switch typ {
 	case "hard":
@@ -74,8 +74,8 @@ func (t ByType) or(u ByType) ByType {
 	return ByType{cmp.Or(t.Hard, u.Hard), cmp.Or(t.Soft, u.Soft), cmp.Or(t.Block, u.Block)}
 }
 
-// Caution is what is said before the meaning of a reason, and before the advice,
-// where the reason rests on codes.
+// Caution is what is said before the meaning of a reason, and before the advice, if
+// codes decided.
 type Caution struct {
 	Meaning string
 	Advice  string
@@ -99,8 +99,8 @@ type OwnWord struct {
 // Wrapper says after which words another server's reply is quoted.
 type Wrapper struct {
 	Marker []string
-	Code   bool   // only where the quoted reply begins with an SMTP code
-	Skip   string // the quoted reply begins after the next occurrence of this
+	Code   bool   // only if the quoted reply begins with an SMTP code
+	Skip   string // the quoted reply begins behind the next occurrence of this
 }
 
 // Tail is a note that a server adds behind the reply that it passes on.
@@ -110,9 +110,8 @@ type Tail struct {
 	Words  []string // a phrase that holds one of these may match in the note
 }
 
-// Witness lists words that tell whom a refusal is about. They decide no
-// reason; they keep a verdict that rests on codes from calling an address dead
-// when the reply is about the sender.
+// Witness lists words that tell whom a refusal is about. They choose no reason. If codes
+// decide and the reply is about the sender, they keep the verdict from being hard.
 type Witness struct {
 	Recipient []string // the reply speaks of a recipient, a user, a mailbox
 	RCPT      []string // the reply answers RCPT TO
@@ -120,14 +119,14 @@ type Witness struct {
 	Before    []string // the reply came before any recipient was named
 }
 
-// Elsewhere lists words that turn a clause away from the recipient: what calls an
-// address dead does not call the recipient's dead there.
+// Elsewhere lists words that make a clause one about something else than the recipient.
+// Rules whose type is hard do not match in such a clause.
 type Elsewhere struct {
 	Sender    []string // the sender is what the clause is about
-	Thing     []string // some thing is, if it stands before the words
-	Unless    []string // words that hold one of these and mean something else
-	Behind    []string // some thing is, right behind the words: "invalid user database"
-	Recipient []string // named behind the sender: it is about the recipient after all
+	Thing     []string // some thing is, if it stands before the rule's words
+	Unless    []string // words that contain one of these and mean something else
+	Behind    []string // some thing is, if it stands right behind them: "invalid user database"
+	Recipient []string // behind the sender: the clause is about the recipient after all
 }
 
 // Compound is a word within which a phrase may begin: "mail" in "email".
@@ -167,7 +166,8 @@ type Rule struct {
 // Clone returns a copy that shares nothing with the rule.
 func (r *Rule) Clone() Rule {
 	c := *r
-	for _, list := range []*[]string{&c.Providers, &c.Codes, &c.Statuses, &c.RemoteMTAs, &c.Any, &c.All, &c.None, &c.Tokens, &c.Near} {
+	for _, list := range []*[]string{&c.Providers, &c.Codes, &c.Statuses, &c.RemoteMTAs,
+		&c.Any, &c.All, &c.None, &c.Tokens, &c.Near} {
 		*list = slices.Clone(*list)
 	}
 	c.Examples, c.NotExamples = slices.Clone(r.Examples), slices.Clone(r.NotExamples)
@@ -186,8 +186,8 @@ type Compiled struct {
 	Broken      bool            // something of it could not be read
 }
 
-// Whom a rule may want a reply to name, and not the recipient; or whose recipient
-// it is to be about.
+// Whom a reply must name for a rule with about, and not the recipient. With AboutLocal
+// it is about a recipient, and need not name anybody.
 const (
 	AboutSender       = "sender"        // the sender's address
 	AboutSenderDomain = "sender-domain" // the sender's domain, other than in an address
@@ -214,8 +214,8 @@ type Example struct {
 	Line         int    `json:"line"`
 }
 
-// Accepted is a phrase that by itself goes to another rule, with another reason,
-// and why that is right.
+// Accepted is a phrase that alone goes to another rule, with another reason, and why
+// that is right.
 type Accepted struct {
 	Phrase string `json:"phrase"`
 	Rule   string `json:"rule"`
@@ -237,8 +237,8 @@ type Set struct {
 	Elsewhere Elsewhere
 	Light     []string    // words that may stand between phrases near each other
 	Rules     []*Compiled // in the order of files and lines, the administrator's last
-	Bare      Caution     // where codes decided and there were no words
-	Unread    Caution     // where codes decided beside words that no rule knows
+	Bare      Caution     // if codes decided and there were no words
+	Unread    Caution     // if codes decided beside words that no rule knows
 	Codes     *Codes
 	OwnWords  []OwnWord
 	Notices   []File // the administrator's files that teach notices in words: package dsn reads that
