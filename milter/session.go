@@ -12,19 +12,20 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// Optional parts of the protocol that we ask for where they are offered.
+// Optional parts of the protocol that we ask for if they are offered.
 const (
 	wantActions = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
-	// DATA and unknown commands tell us nothing, and recipients only where
-	// something needs them (see state.wantsRecipients), so they are not asked for. No answer is given to what the MTA sends in one go.
+	// DATA and unknown commands tell us nothing, so we do not ask for them, nor
+	// for recipients unless something needs them (see state.wantsRecipients).
+	// Header fields and body, which the MTA sends in one go, get no answer.
 	wantProtocol = gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply | gomilter.OptSkip
 
-	// Between these commands the MTA waits for its client. Over TCP, to give
-	// no answer to them would make its small writes meet Nagle's algorithm;
-	// unix sockets know none, and each answer costs the mail two switches of
-	// process.
+	// Between these commands the MTA waits for its client. Over TCP they get an
+	// answer, because otherwise Nagle's algorithm would delay the MTA's small
+	// writes. Unix sockets do not have it, so there we save the answers: each
+	// costs two process switches.
 	wantOnUnix = gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply
 )
 
@@ -36,21 +37,21 @@ type session struct {
 
 	actions gomilter.OptAction
 
-	client netip.Addr // invalid where there is none
+	client netip.Addr // invalid if there is none
 	host   string
 	helo   string
-	inside bool            // the client is the MTA itself: no MAIL argument can come
+	inside bool            // the client is the MTA itself: MAIL has no arguments
 	macro  map[byte][]byte // macros by the command that they came with
 
 	msg  message
 	path []byte // the Return-Path of a message, for the gate
-	rcpt []byte // recipients of its envelope, each with a NUL behind it
+	rcpt []byte // recipients of its envelope, each followed by a NUL
 }
 
 var _ handler = (*session)(nil)
 
-// offered answers an MTA's offer: only what it offers is asked for, since
-// Postfix drops a milter that wants more.
+// offered answers an MTA's offer. It asks only for what is offered, since Postfix drops a
+// milter that wants more.
 func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProtocol, error) {
 	if o.version < 2 {
 		return 0, 0, 0, fmt.Errorf("%w: protocol version %d", errVersion, o.version)
@@ -67,8 +68,8 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		}
 	}
 	if st.letsGoAtMAIL() {
-		// The answer to MAIL lets ordinary mail go. Whatever gets as far as
-		// the end of its header is inspected.
+		// Ordinary mail is accepted at MAIL, so that needs an answer. Mail that
+		// reaches the end of its header is inspected, so that needs none.
 		want = want&^gomilter.OptNoMailReply | gomilter.OptNoEOHReply
 	}
 	s.actions = o.actions & wantActions
@@ -82,8 +83,8 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 func (s *session) connected(host string, client netip.AddrPort) {
 	s.endMessage()
 	s.host, s.client = host, client.Addr()
-	// QUIRK: so Postfix names itself as the client of mail that comes by no
-	// SMTP: its own reports, and what programs hand to its sendmail command.
+	// QUIRK: Postfix reports itself as this client for mail that does not come
+	// by SMTP: its own bounces, and mail submitted with its sendmail command.
 	s.inside = host == "localhost" && client == netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 	s.conn.goOn(gomilter.OptNoConnReply)
 }
@@ -111,7 +112,7 @@ func (s *session) macros(command byte, data []byte) {
 	s.macro[command] = append(s.macro[command][:0], data...)
 }
 
-// queueID is the MTA's name for the message, "" where it has none yet.
+// queueID returns the MTA's id for the message, "" if it has none yet.
 func (s *session) queueID() string {
 	for _, command := range [...]byte{'E', 'N', 'L', 'T', 'R', 'M'} {
 		if id := macro(s.macro[command], "i"); id != "" {
@@ -121,7 +122,7 @@ func (s *session) queueID() string {
 	return ""
 }
 
-// peer names the connection in logs.
+// peer returns the name of the connection for the log.
 func (s *session) peer() string {
 	if s.client.IsValid() {
 		return s.client.String()
@@ -132,7 +133,7 @@ func (s *session) peer() string {
 	return "local"
 }
 
-// clientName names the MTA's client as Postfix does: name[address].
+// clientName returns the MTA's client as Postfix writes it: name[address].
 func (s *session) clientName() string {
 	if s.host == "" || !s.client.IsValid() {
 		return s.peer()
@@ -140,7 +141,7 @@ func (s *session) clientName() string {
 	return clip(s.host) + "[" + s.client.String() + "]"
 }
 
-// mail lets go of messages of no interest before anything more is sent.
+// mail begins a message, and accepts one that need not be read.
 func (s *session) mail(from string, utf8 bool) {
 	s.begin(from, utf8)
 	if s.msg.passes && !s.conn.agreed(gomilter.OptNoMailReply) {
@@ -175,16 +176,15 @@ func (s *session) recipients() []string {
 	return strings.Split(string(s.rcpt[:len(s.rcpt)-1]), "\x00")
 }
 
-// headerEnd decides: ordinary mail goes its way, a report shows its body, and a
-// message with forged headers waits for its end, since only there may it be
-// changed.
+// headerEnd decides: ordinary mail is accepted, a report's body is read, and a message
+// with forged headers goes on to its end, since only there can it be changed.
 func (s *session) headerEnd() {
 	m := &s.msg
 	m.suspect = m.suspect || m.gate.Open()
 	if m.forged.verdicts > 0 {
 		m.again = m.forged.count <= maxTags && s.srv.written.knows(m.forged.sum, m.id, time.Now())
 		if m.again || m.trusted {
-			m.suspect = false // a relay before us did our work, or we did
+			m.suspect = false // tagged already: by a relay before us, or by us
 		}
 	}
 	switch {
@@ -203,7 +203,7 @@ func (s *session) headerEnd() {
 	s.conn.goOn(gomilter.OptNoEOHReply)
 }
 
-// messageEnd has the message inspected, its changes go out, it passes.
+// messageEnd inspects the message, sends its changes, and accepts it.
 func (s *session) messageEnd() {
 	m := &s.msg
 	kind := dsn.KindNone
@@ -217,7 +217,7 @@ func (s *session) messageEnd() {
 			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.utf8)
 		}
 	}
-	if s.conn.phase == phaseClosed { // nobody waits for it
+	if s.conn.phase == phaseClosed { // nobody waits for an answer
 		s.endMessage()
 		return
 	}
@@ -236,10 +236,10 @@ func (s *session) messageEnd() {
 	s.endMessage()
 }
 
-// abort ends a message that is not to be delivered, or not now.
+// abort ends a message that the MTA will not deliver, or not now.
 func (s *session) abort() { s.endMessage() }
 
-// pass lets the rest of an ordinary message go by.
+// pass accepts an ordinary message before its end.
 func (s *session) pass() {
 	s.conn.answer(gomilter.RespAccept)
 	s.conn.setPhase(phaseIdle)
@@ -247,7 +247,7 @@ func (s *session) pass() {
 	s.endMessage()
 }
 
-// count counts the message, once however often it comes.
+// count counts the message. One that comes again, from a content filter, counts as such.
 func (s *session) count(kind dsn.Kind) {
 	if s.msg.again {
 		s.srv.metrics.again.Inc()
@@ -256,9 +256,9 @@ func (s *session) count(kind dsn.Kind) {
 	s.srv.metrics.message(kind)
 }
 
-// change deletes forged headers and inserts ours. A message that is tagged
-// keeps no older tags, so that one who reads them finds one answer. change
-// returns false when it has refused the message.
+// change deletes forged headers and inserts ours. A message that gets tags keeps no older
+// ones, so that there is only one verdict to read. change returns false if it has refused
+// the message.
 func (s *session) change(add []field) bool {
 	m := &s.msg
 	del := m.removes() || m.isForged() && len(add) > 0
@@ -291,8 +291,8 @@ func (s *session) change(add []field) bool {
 	if s.actions&gomilter.OptAddHeader == 0 || len(add) == 0 {
 		return true
 	}
-	// Each goes to the very top, the last one first: no MTA's way of
-	// counting its own headers matters then.
+	// Insert each at the very top, the last one first. Then it does not matter
+	// how the MTA counts its own headers.
 	for i := len(add) - 1; i >= 0; i-- {
 		if !s.conn.modify(gomilter.ActInsertHeader, 0, add[i].name, add[i].value) {
 			return true
@@ -302,15 +302,15 @@ func (s *session) change(add []field) bool {
 	return true
 }
 
-// tooManyForged answers a message whose forged headers would cost the MTA too
-// much to remove. To let it pass with some would let a stranger name a verdict,
-// and nobody but an attacker writes such a message.
+// tooManyForged answers a message whose forged headers would cost the MTA too much to
+// remove. If it passed with some of them, a stranger could set a verdict; and nobody but
+// an attacker writes such a message.
 const tooManyForged = "550 5.7.1 Too many header fields by names that are reserved here"
 
-// mayRefuse reports whether a message with too many forged headers may be
-// refused: in the SMTP session of a client, who then still has it, and where
-// forged headers are to be removed. What the MTA itself or a program on its
-// host hands in is never refused: the MTA would have to send it back, or keep it.
+// mayRefuse reports whether a message with too many forged headers may be refused: if
+// forged headers are to be removed, and in the SMTP session of a client, which then still
+// has the message. Mail from the MTA itself or from a program on its host is never
+// refused, because the MTA would have to bounce it or keep it.
 func (s *session) mayRefuse() bool {
 	return s.msg.removes() && !s.inside && s.client.IsValid()
 }

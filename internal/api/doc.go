@@ -1,7 +1,7 @@
-// Package api holds what the repository says of itself to the code.
+// Package api tests what the repository says about itself against the code.
 //
-// Every exported name that an importer may use stands in a listing below docs/api,
-// for which Semantic Versioning holds. A line that goes or changes breaks importers, a
-// line that comes is a feature, and neither happens without the listing in the same
-// commit. The picture in docs/architecture.md shows the packages and what imports what.
+// The listings in docs/api have every exported name that importers may use; Semantic
+// Versioning covers them. A line that goes or changes breaks importers, a new line is a
+// feature, and either needs the listing in the same commit. The picture in
+// docs/architecture.md shows the packages and which imports which.
 package api

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// Signs are the small pieces: what readers and rules branch at.
+// Signs are small pieces of text that readers and rules branch at.
 var Signs = []string{
 	" ", "\n", "\n\n", "\r", "\t", "-", "--", "---", "=", "=?", "?=", "_", ".", "..", ",", ";", ":", "::", "!", "@", "a@", "@a", "a@a ", "#", "|", "\\", "\"", "'", "`",
 	"(", ")", "()", "[", "]", "[]", "{", "}", "<", ">", "<>", "<a@a>", "<u%d@example.com>", "u%d@example.com", "u%d@example.com\n", "<u%d@a.b>:\n", "\"@", "\\\"@", "@[", "[192.0.2.1]",
@@ -47,7 +47,7 @@ func Root() (string, error) {
 var quotedString = regexp.MustCompile(`"(?:[^"\\\n]|\\.)+"|'[^'\n]+'`)
 
 // Atoms reads the strings of all rules and of all data about notices: phrases,
-// expressions and examples, of which a stranger may write what is dearest.
+// expressions and examples. A stranger can write whichever is most expensive.
 func Atoms(root string) ([]string, error) {
 	seen := map[string]bool{}
 	var atoms []string

@@ -28,7 +28,7 @@ type Cost struct {
 	Truncated  bool
 }
 
-// Count reads a message once and counts what it costs, but for the time.
+// Count reads a message once and counts what it costs, except the time.
 func Count(e *classify.Engine, raw []byte) Cost {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -38,7 +38,7 @@ func Count(e *classify.Engine, raw []byte) Cost {
 		Recipients: len(res.Recipients), Truncated: res.Truncated}
 }
 
-// Measure reads a message so many times and takes the least time.
+// Measure reads a message several times and takes the least time.
 func Measure(e *classify.Engine, raw []byte, times int) Cost {
 	c := Cost{Octets: len(raw)}
 	for i := range times {
@@ -62,16 +62,16 @@ func cpu() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// Unbounded returns an engine that has no bound on work.
+// Unbounded returns an engine without a bound on work.
 func Unbounded() (*classify.Engine, error) {
 	return classify.New(classify.Options{Limits: dsn.Limits{Work: 1 << 40}})
 }
 
-// Grows says why the work for a recipe's messages grows faster than their
-// length, "" if it does not: twice the length costs no more than MaxGrowth times
-// as much, nor does what the second half adds. A step is no growth, for what makes
-// a message longer may give it one more part, or a list that ends; three times in a
-// row it is. The engine is to have no bound on work, or growth would end there.
+// Grows says why the work for a recipe's messages grows faster than their length, "" if
+// it does not. It does if twice the length costs more than MaxGrowth times as much, and
+// so does what the second half adds, three times in a row. Once is only a step: a longer
+// message may have one more part, or a list that ends. The engine must have no bound on
+// work, because growth would end there.
 func Grows(e *classify.Engine, r Recipe) string {
 	const little = 20_000
 	var before, last, c, row int

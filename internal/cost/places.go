@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// A place writes a message of about size octets. fill makes text of so many
-// octets, each is how many are wanted in one field where there are many.
+// A place writes a message of about size octets. fill makes text of so many octets; each
+// is how many octets one of many fields gets.
 type place func(b *strings.Builder, size, each int, fill func(octets int) string)
 
-// Places lists what there is, in order.
+// Places lists the names of all places, in order.
 var Places = slices.Sorted(maps.Keys(places))
 
 const (
@@ -141,13 +141,13 @@ var places = map[string]place{
 	"anything": func(b *strings.Builder, size, _ int, fill func(int) string) { b.WriteString(fill(size)) },
 }
 
-// headerNames are fields that the reader looks at.
+// headerNames are fields that the reader reads.
 var headerNames = []string{"Subject", "X-Failed-Recipients", "Received", "References", "From", "Return-Path", "In-Reply-To", "X-Loop", "Sender", "Precedence", "Content-Description"}
 
-// partTypes are what the parts of a message are in turn.
+// partTypes are the media types that the parts of a message get in turn.
 var partTypes = []string{"text/plain; charset=euc-kr", "text/html", "message/rfc822", "text/plain\nContent-Transfer-Encoding: base64", "message/delivery-status", "text/rfc822-headers", "application/octet-stream"}
 
-// report returns the place in the fields of many recipients.
+// report returns the place in the fields about many recipients.
 func report(group func(i int, text string) string) place {
 	return func(b *strings.Builder, size, each int, fill func(int) string) {
 		b.WriteString(bounceHead + reportHead + "--b\nContent-Type: text/plain\n\nno\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n")
@@ -158,5 +158,5 @@ func report(group func(i int, text string) string) place {
 	}
 }
 
-// field makes one field of a text of many lines.
+// field folds a text of many lines into one field.
 func field(s string) string { return strings.ReplaceAll(s, "\n", "\n ") }

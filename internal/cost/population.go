@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Population keeps the dearest recipes of every place, so that no place drives
-// out the others.
+// Population keeps the most expensive recipes of every place, so that no place drives the
+// others out.
 type Population struct {
 	rnd   *rand.Rand
 	atoms []string
-	best  map[string][]scored // by place and by what they are dear in
-	all   []Recipe            // that are kept now
+	best  map[string][]scored // by place and by the kind of cost
+	all   []Recipe            // all recipes that are kept now
 }
 
 type scored struct {
@@ -19,15 +19,15 @@ type scored struct {
 	score  float64
 }
 
-// kept is how many recipes are kept of a place.
+// kept is how many recipes are kept for a place.
 const kept = 6
 
-// NewPopulation makes an empty one.
+// NewPopulation returns an empty population.
 func NewPopulation(rnd *rand.Rand, atoms []string) *Population {
 	return &Population{rnd: rnd, atoms: atoms, best: map[string][]scored{}}
 }
 
-// Next makes a recipe to be tried: of random atoms, or of those that were dear.
+// Next returns a recipe to try: from random atoms, or from expensive recipes.
 func (p *Population) Next() Recipe {
 	if len(p.all) < 20 || p.rnd.IntN(5) == 0 {
 		return Random(p.rnd, p.atoms)
@@ -41,8 +41,8 @@ func (p *Population) Next() Recipe {
 
 func (p *Population) pick() Recipe { return p.all[p.rnd.IntN(len(p.all))] }
 
-// Add keeps a recipe if it is among the dearest of its place, and reports
-// whether it is the dearest. what names what it is dear in.
+// Add keeps a recipe if it is among the most expensive ones of its place, and reports
+// whether it is the most expensive one. what names the kind of cost.
 func (p *Population) Add(r Recipe, what string, score float64) bool {
 	k := what + r.Place
 	list := p.best[k]

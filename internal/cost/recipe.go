@@ -1,6 +1,6 @@
-// Package cost makes messages that might be dear to read, and tells what they
-// cost. It is for us: a test holds the program to bounds on counted work, and
-// the search (make cost) looks for messages that take more time than they may.
+// Package cost makes messages that might be expensive to read, and measures what they
+// cost. A test checks the bounds on counted work with it, and the search (make cost)
+// looks for messages that take more time than they may.
 package cost
 
 import (
@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// Recipe is how a message is made: a unit of text, over and over, in a place of a
+// Recipe says how to make a message: a unit of text, repeated, at one place in the
 // message.
 type Recipe struct {
 	Place  string   // see Places
-	Before string   // goes before the first unit
+	Before string   // text before the first unit
 	Unit   []string // a "%d" in it becomes the number of the unit
-	After  string   // goes after the last
-	Each   int      // octets of the units that make one field or part, where the place has many
+	After  string   // text after the last unit
+	Each   int      // octets of units in one field or part, if the place has many
 }
 
 func (r Recipe) String() string {
 	return fmt.Sprintf("place %s, before %q, unit %q, after %q, each %d", r.Place, r.Before, r.Unit, r.After, r.Each)
 }
 
-// Message makes the message of about so many octets.
+// Message returns a message of about so many octets.
 func (r Recipe) Message(size int) []byte {
 	var b strings.Builder
 	b.Grow(size + size/8)
@@ -33,7 +33,7 @@ func (r Recipe) Message(size int) []byte {
 	return []byte(b.String())
 }
 
-// fill returns text of so many octets, made of units whose numbers go on from n.
+// fill returns text of so many octets, made of units that are numbered from n.
 func (r Recipe) fill(octets int, n *int) string {
 	var b strings.Builder
 	octets = max(0, octets)
@@ -56,7 +56,7 @@ func (r Recipe) fill(octets int, n *int) string {
 	return s[:min(len(s), max(0, octets-len(r.After)))] + r.After
 }
 
-// Random makes a recipe of random atoms.
+// Random returns a recipe of random atoms.
 func Random(rnd *rand.Rand, atoms []string) Recipe {
 	r := Recipe{Place: Places[rnd.IntN(len(Places))], Each: eaches[rnd.IntN(len(eaches))]}
 	for range 1 + rnd.IntN(4) {
@@ -71,10 +71,10 @@ func Random(rnd *rand.Rand, atoms []string) Recipe {
 	return r
 }
 
-// eaches are what Recipe.Each is chosen from.
+// eaches are the choices for Recipe.Each.
 var eaches = []int{1, 30, 100, 300, 1000, 2000, 4000, 8000, 16000, 64000}
 
-// atom picks an atom, one of the signs half of the time.
+// atom picks an atom; half of the time it is one of the Signs.
 func atom(rnd *rand.Rand, atoms []string) string {
 	if rnd.IntN(2) == 0 {
 		return Signs[rnd.IntN(len(Signs))]
@@ -82,7 +82,7 @@ func atom(rnd *rand.Rand, atoms []string) string {
 	return atoms[rnd.IntN(len(atoms))]
 }
 
-// Mutate changes a recipe, or takes a part of another's.
+// Mutate changes a recipe, or takes a part of another recipe.
 func (r Recipe) Mutate(rnd *rand.Rand, atoms []string, other Recipe) Recipe {
 	unit := append([]string(nil), r.Unit...)
 	switch at := rnd.IntN(len(unit)); rnd.IntN(11) {

@@ -8,11 +8,11 @@ import (
 	"strconv"
 )
 
-// Amavis is a running private amavisd: a content filter behind Postfix's queue,
-// that takes mail by SMTP and gives it back by SMTP. It scans for nothing.
+// Amavis is a running private amavisd: an after-queue content filter that takes mail by
+// SMTP and returns it by SMTP. It scans for nothing.
 type Amavis struct {
 	*Process
-	// Addr is where it takes mail.
+	// Addr is the address where it takes mail.
 	Addr string
 }
 
@@ -31,7 +31,7 @@ func (l *Lab) StartAmavis(name, next string) (*Amavis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the group id of amavis: %w", err)
 	}
-	// It takes no configuration from a folder that it may write to.
+	// It refuses a configuration in a folder that it can write to.
 	if _, err := l.mkdir(0o755, 0, 0, name); err != nil {
 		return nil, err
 	}

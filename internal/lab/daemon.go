@@ -113,8 +113,8 @@ func split(spec string) (network, addr string) {
 	return "tcp", spec
 }
 
-// Reload sends SIGHUP and waits until the daemon has tried its configuration.
-// It reports whether the new one was taken.
+// Reload sends SIGHUP and waits until the daemon has tried its configuration. It reports
+// whether the new one is in force.
 func (d *Daemon) Reload() (bool, error) {
 	before := strings.Count(d.Log(), "ERROR")
 	old, err := Scrape(d.Metrics)

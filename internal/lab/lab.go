@@ -4,10 +4,10 @@
 // that refuses what it is told to refuse, an SMTP client, a Maildir reader and
 // a reader of the daemon's metrics.
 //
-// Everything lives below one temporary folder and on free loopback ports that
-// are chosen at run time; nothing of the machine's own mail system is touched.
-// Postfix needs root to start, and Sendmail a private mount namespace. Nothing
-// here sleeps and hopes: whoever waits, waits for a condition with a deadline.
+// Everything is in one temporary folder and on free loopback ports that are chosen
+// at run time; the machine's own mail system is not touched. Postfix needs root to
+// start, and Sendmail a private mount namespace. Nothing here sleeps and hopes: every
+// wait is for a condition, with a deadline.
 package lab
 
 import (
@@ -57,9 +57,9 @@ func New() (*Lab, error) {
 	return l, nil
 }
 
-// undertaker waits for the end of its input, which comes when this process has
-// ended in whatever way, and clears what is left of the lab: Postfix's master
-// leaves the process group of whoever starts it.
+// undertaker waits for the end of its input, which comes when this process has ended in
+// whatever way, and then kills and removes what is left of the lab. It is needed because
+// Postfix's master leaves the process group of its parent.
 const undertaker = `
 cat >/dev/null
 for main in "$D"/*/etc/main.cf; do
@@ -85,7 +85,7 @@ func (l *Lab) guard() error {
 	}
 	l.Defer(func() {
 		w.Close()
-		cmd.Wait() // its exit status says nothing
+		cmd.Wait() // its exit status does not matter
 	})
 	return nil
 }
@@ -109,7 +109,7 @@ func (l *Lab) Close() {
 	}
 }
 
-// Path is a path inside the Lab's folder.
+// Path returns a path inside the Lab's folder.
 func (l *Lab) Path(elem ...string) string {
 	return filepath.Join(append([]string{l.Dir}, elem...)...)
 }
@@ -155,7 +155,7 @@ func FreePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// Loopback is the address of a port on 127.0.0.1.
+// Loopback returns the address of a port on 127.0.0.1.
 func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // Until polls cond until it holds, fails, or Patience is over. what completes
@@ -186,7 +186,7 @@ func UntilIn(limit time.Duration, what string, cond func() (bool, error)) error 
 	}
 }
 
-// ModuleRoot is the folder of this module's go.mod.
+// ModuleRoot returns the folder of this module's go.mod.
 func ModuleRoot() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {

@@ -57,7 +57,7 @@ func (m Maildir) Messages() ([]Message, error) {
 	return out, nil
 }
 
-// Count is the number of delivered messages.
+// Count returns the number of delivered messages.
 func (m Maildir) Count() (int, error) {
 	entries, err := os.ReadDir(filepath.Join(string(m), "new"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -78,10 +78,10 @@ func (m Maildir) Wait(n int) ([]Message, error) {
 	return m.Messages()
 }
 
-// Field is one header field; Value is unfolded, its outer white space gone.
+// Field is a header field; Value is unfolded, without white space around it.
 type Field struct{ Name, Value string }
 
-// Fields are the message's header fields, from the top.
+// Fields returns the message's header fields, from the top.
 func (m Message) Fields() []Field {
 	head, _, _ := bytes.Cut(m.Raw, []byte("\n\n"))
 	var out []Field
@@ -101,7 +101,7 @@ func (m Message) Fields() []Field {
 	return out
 }
 
-// Values are the values of the fields of one name, from the top.
+// Values returns the values of the fields of one name, from the top.
 func (m Message) Values(name string) []string {
 	var out []string
 	for _, f := range m.Fields() {
@@ -112,7 +112,7 @@ func (m Message) Values(name string) []string {
 	return out
 }
 
-// Get is the first value of a field, "" without one.
+// Get returns the first value of a field, "" if there is none.
 func (m Message) Get(name string) string {
 	if v := m.Values(name); len(v) > 0 {
 		return v[0]
@@ -120,7 +120,7 @@ func (m Message) Get(name string) string {
 	return ""
 }
 
-// Tags are the fields whose name begins with prefix, from the top.
+// Tags returns the fields whose name begins with prefix, from the top.
 func (m Message) Tags(prefix string) []Field {
 	var out []Field
 	for _, f := range m.Fields() {

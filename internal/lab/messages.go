@@ -15,9 +15,9 @@ type Refused struct {
 	RemoteMTA  string
 }
 
-// Bounce builds a delivery status notification (RFC 3464) in the form that
-// Postfix gives it. id makes the Message-Id; forged fields may be put on top
-// through extra, whole lines each.
+// Bounce builds a delivery status notification (RFC 3464) as Postfix writes it. id
+// becomes part of the Message-Id; extra are whole lines to put on top, such as forged
+// fields.
 func Bounce(id, to string, extra []string, refused ...Refused) []byte {
 	var b bytes.Buffer
 	for _, line := range extra {
@@ -91,7 +91,7 @@ Hello.
 	return b.Bytes()
 }
 
-// WordsOnly builds a bounce as qmail does: no report, just words.
+// WordsOnly builds a bounce in words only, as qmail writes it.
 func WordsOnly(id, to, recipient, reply string) []byte {
 	return fmt.Appendf(nil, `Date: 2 Nov 2026 10:00:00 -0000
 From: MAILER-DAEMON@mx.remote.test

@@ -77,7 +77,7 @@ func (m Metrics) Has(name string) bool {
 	return false
 }
 
-// Since is the increase of every series over an earlier reading.
+// Since returns the increase of every series over an earlier reading.
 func (m Metrics) Since(old Metrics) Metrics {
 	out := Metrics{}
 	for key, v := range m {
@@ -86,7 +86,7 @@ func (m Metrics) Since(old Metrics) Metrics {
 	return out
 }
 
-// up reports whether the daemon whose metrics are at addr says that it is well.
+// up reports whether the daemon whose metrics are at addr answers /healthz with success.
 func up(addr string) bool {
 	client := http.Client{Timeout: 5 * time.Second}
 	resp, err := client.Get("http://" + addr + "/healthz")

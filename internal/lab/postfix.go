@@ -30,8 +30,8 @@ type Service struct {
 type PostfixConfig struct {
 	Services []Service
 	// OwnBounces is the value of non_smtpd_milters, with
-	// internal_mail_filter_classes = bounce: who sees the bounces that this
-	// Postfix makes.
+	// internal_mail_filter_classes = bounce: the milters that see the bounces
+	// which this Postfix makes.
 	OwnBounces string
 	// Remote is the address of the server that the domains remote.test,
 	// *.remote.test and example.com are delivered to.
@@ -199,7 +199,7 @@ func userNames() []string {
 	return names
 }
 
-// Addr is the address of a service.
+// Addr returns the address of a service.
 func (p *Postfix) Addr(service string) string { return Loopback(p.ports[service]) }
 
 // Mailbox returns an address of this Postfix that was not handed out before,
@@ -215,7 +215,7 @@ func (p *Postfix) Mailbox() (string, Maildir) {
 	return name + "@lab.test", Maildir(p.Dir + "/mail/" + name)
 }
 
-// Log is what Postfix has logged.
+// Log returns what Postfix has logged.
 func (p *Postfix) Log() string {
 	b, err := os.ReadFile(p.Dir + "/maillog")
 	if err != nil {
@@ -224,7 +224,7 @@ func (p *Postfix) Log() string {
 	return string(b)
 }
 
-// QueueLength is the number of messages that Postfix has accepted and not yet
+// QueueLength returns the number of messages that Postfix has accepted and not yet
 // delivered or bounced.
 func (p *Postfix) QueueLength() (int, error) {
 	out, err := exec.Command("postqueue", "-c", p.Dir+"/etc", "-j").Output()
@@ -234,7 +234,7 @@ func (p *Postfix) QueueLength() (int, error) {
 	return strings.Count(string(out), "\n"), nil
 }
 
-// Submit hands a message in as a program on this host does, by sendmail(1).
+// Submit submits a message with sendmail(1), as a program on this host does.
 func (p *Postfix) Submit(from string, to []string, data []byte) error {
 	cmd := exec.Command("/usr/sbin/sendmail", append([]string{"-C", p.Dir + "/etc", "-i", "-f", from}, to...)...)
 	cmd.Stdin = bytes.NewReader(data)

@@ -62,7 +62,7 @@ func (l *Lab) Start(s Spec) (*Process, error) {
 	return p, nil
 }
 
-// Pid is the process id, which is also its process group's.
+// Pid returns the process id, which is also the id of its process group.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Exited reports whether the process has ended.
@@ -113,7 +113,7 @@ func (p *Process) Stop() (int, error) {
 	return p.Wait(Patience)
 }
 
-// Log is what the process has written so far.
+// Log returns what the process has written so far.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.LogFile)
 	if err != nil {
@@ -122,7 +122,7 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
-// Resident is the resident memory of the process in bytes.
+// Resident returns the resident memory of the process in bytes.
 func (p *Process) Resident() (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid()))
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *Process) Resident() (int64, error) {
 	return resident * int64(os.Getpagesize()), nil
 }
 
-// OpenFiles is the number of file descriptors that the process has open.
+// OpenFiles returns how many file descriptors the process has open.
 func (p *Process) OpenFiles() (int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Pid()))
 	if err != nil {
@@ -144,7 +144,7 @@ func (p *Process) OpenFiles() (int, error) {
 	return len(entries), nil
 }
 
-// CPU is the processor time, user and system, that the process has used.
+// CPU returns the processor time, user and system, that the process has used.
 func (p *Process) CPU() (time.Duration, error) { return cpuOf(p.Pid()) }
 
 // cpuOf reads the processor time of one process. The kernel counts in ticks of

@@ -79,7 +79,7 @@ func (r *Remote) stop() {
 	}
 }
 
-// Messages are the messages accepted so far, in order.
+// Messages returns the messages accepted so far, in order.
 func (r *Remote) Messages() []Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,7 +160,7 @@ func (r *Remote) session(conn net.Conn) {
 	}
 }
 
-// bare takes the address out of "FROM:<a@b> ARGS".
+// bare returns the address in "FROM:<a@b> ARGS".
 func bare(arg string) string {
 	_, rest, _ := strings.Cut(arg, "<")
 	addr, _, _ := strings.Cut(rest, ">")

@@ -39,8 +39,8 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 		return nil, err
 	}
 	s := &Sendmail{Dir: l.Path(name), Addr: Loopback(ports[0])}
-	// Sendmail takes no socket below a folder that everyone may write to, as
-	// that of temporary files: it sees this one's folder elsewhere.
+	// Sendmail refuses a socket below a folder that everyone may write to, such
+	// as the one for temporary files, so it sees the socket's folder elsewhere.
 	sockets := s.Dir + "/etc"
 	if path, ok := strings.CutPrefix(milter, "unix:"); ok {
 		sockets = filepath.Dir(path)
@@ -181,7 +181,7 @@ func (s *Sendmail) keepLog(l *Lab) error {
 	return nil
 }
 
-// Log is what Sendmail has logged.
+// Log returns what Sendmail has logged.
 func (s *Sendmail) Log() string {
 	b, err := os.ReadFile(s.Dir + "/maillog")
 	if err != nil {
@@ -233,8 +233,8 @@ func SendmailTree() (string, error) {
 	return dir, nil
 }
 
-// unpack downloads Sendmail and, package by package, the libraries that it
-// needs and the machine has not.
+// unpack downloads Sendmail and, package by package, the libraries that it needs and that
+// the machine does not have.
 func unpack(dir string) error {
 	if err := download(dir, "sendmail-bin", "sendmail-cf"); err != nil {
 		return err
@@ -295,7 +295,7 @@ func download(dir string, pkgs ...string) error {
 	return os.Chmod(dir, 0o755) // dpkg gives it the mode of the package's root
 }
 
-// dependencies are the libraries that a package depends on.
+// dependencies returns the libraries that a package depends on.
 func dependencies(pkg string) []string {
 	out, err := exec.Command("apt-cache", "depends", "--no-recommends", "--no-suggests", pkg).Output()
 	if err != nil {
@@ -315,7 +315,7 @@ func installed(pkg string) bool {
 	return err == nil && strings.HasPrefix(string(out), "installed")
 }
 
-// libraryPath lists the folders below dir that hold shared libraries.
+// libraryPath lists the folders below dir that contain shared libraries.
 func libraryPath(dir string) (string, error) {
 	var dirs []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

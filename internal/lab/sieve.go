@@ -15,7 +15,7 @@ type Sieve struct {
 // stored is sieve-test's line about a folder; there is one for each copy stored.
 var stored = regexp.MustCompile(`store message in folder: (\S+)`)
 
-// NewSieve readies sieve-test for the text of a script.
+// NewSieve prepares sieve-test for the text of a script.
 func (l *Lab) NewSieve(name, script string) (*Sieve, error) {
 	s := &Sieve{dir: l.Path(name)}
 	for _, sub := range []string{"", "home", "mail"} {
@@ -33,8 +33,8 @@ func (l *Lab) NewSieve(name, script string) (*Sieve, error) {
 	return s, nil
 }
 
-// Folder returns where the script stores a message; INBOX is where it keeps what it
-// does nothing about.
+// Folder returns the folder in which the script stores a message; INBOX if it does
+// nothing with it.
 func (s *Sieve) Folder(message []byte) (string, error) {
 	file := s.dir + "/message"
 	if err := os.WriteFile(file, message, 0o644); err != nil {

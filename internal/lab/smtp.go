@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// SMTP is a client's side of one SMTP session (RFC 5321). It says exactly what
-// it is told and changes nothing in a message but its line ends, so that tests
-// may send what no good client would.
+// SMTP is the client's side of an SMTP session (RFC 5321). It sends exactly what it is
+// told, and changes only the line ends of a message, so that tests can send what no good
+// client would.
 type SMTP struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -19,7 +19,7 @@ type SMTP struct {
 	Banner string
 }
 
-// Reply is a server's reply; of several lines, Text is all of them.
+// Reply is a server's reply; Text has all of its lines.
 type Reply struct {
 	Code int
 	Text string
@@ -149,8 +149,8 @@ func (c *SMTP) Quit() error {
 // Close drops the connection.
 func (c *SMTP) Close() error { return c.conn.Close() }
 
-// dotted is a message as DATA transports it: CRLF line ends, leading dots
-// doubled, the final dot (RFC 5321, section 4.5.2).
+// dotted returns a message as DATA transports it: with CRLF line ends, doubled leading
+// dots, and the final dot (RFC 5321, section 4.5.2).
 func dotted(data []byte) []byte {
 	b := bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))

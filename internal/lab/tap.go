@@ -16,8 +16,8 @@ type Tap struct {
 
 	ln net.Listener
 	mu sync.Mutex
-	// target is dialled anew for each connection; seen counts the commands and
-	// octets of the mail server; hook is called after a command was passed on.
+	// target is dialled for each connection; seen counts the commands and octets
+	// of the mail server; hook is called after a command was passed on.
 	target string
 	seen   map[byte]int
 	octets int
@@ -52,7 +52,7 @@ func (l *Lab) StartTap(target string) (*Tap, error) {
 	return t, nil
 }
 
-// Spec is the tap's address as Postfix spells it.
+// Spec returns the tap's address as Postfix spells it.
 func (t *Tap) Spec() string { return "inet:" + t.Addr }
 
 // OnCommand sets the function that is called after each command was passed on;

@@ -1,7 +1,7 @@
-// Command search looks for messages that are dear to read: it makes them of
-// random pieces in every place of a message, keeps those that cost most time an
-// octet, or most time for the work that was counted, and changes and recombines
-// them. It exits with 1 if one is above its bounds, and saves it.
+// Command search looks for messages that are expensive to read. It makes them from random
+// pieces at every place of a message, keeps those that cost the most time per octet, or
+// the most time per unit of counted work, and changes and recombines them. If a message
+// exceeds its bounds, it saves the message and exits with 1.
 package main
 
 import (
@@ -36,7 +36,7 @@ type search struct {
 	people  *cost.Population
 	out     io.Writer
 	dir     string
-	save    bool // the dearest of each place as well
+	save    bool // save the most expensive message of each place as well
 	tried   int
 	bad     int
 	dearest map[string]finding // by place, of the full size
@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return s.report()
 }
 
-// loop searches until the time is over, and shows how far it is on a terminal.
+// loop searches until the time is over, and shows its progress on a terminal.
 func (s *search) loop(ctx context.Context, duration time.Duration, errs io.Writer) {
 	begun := time.Now()
 	bar := isTerminal(errs)
@@ -94,7 +94,8 @@ func (s *search) loop(ctx context.Context, duration time.Duration, errs io.Write
 		s.try(s.people.Next())
 		if bar && time.Since(shown) > time.Second/5 {
 			shown = time.Now()
-			fmt.Fprintf(errs, "\r\x1b[K%3.0f %%  %d tried, dearest %v, %d too dear", 100*float64(time.Since(begun))/float64(duration), s.tried, s.worst(), s.bad)
+			fmt.Fprintf(errs, "\r\x1b[K%3.0f %%  %d tried, most expensive %v, %d too expensive",
+				100*float64(time.Since(begun))/float64(duration), s.tried, s.worst(), s.bad)
 		}
 	}
 	if bar {
@@ -114,7 +115,7 @@ func isTerminal(w io.Writer) bool {
 // trial is the size at which recipes are compared: small, so that many can be.
 const trial = 24 << 10
 
-// try measures a recipe at a small size, and at the full one if it is the dearest
+// try measures a recipe at a small size, and at the full size if it is the most expensive
 // of its place so far.
 func (s *search) try(r cost.Recipe) {
 	s.tried++
@@ -156,7 +157,7 @@ func (s *search) tooDear(r cost.Recipe, raw []byte, why string) {
 	if err := os.WriteFile(path, raw, 0o644); err != nil {
 		path = err.Error()
 	}
-	fmt.Fprintf(s.out, "TOO DEAR: %s\n  %v\n  %s\n", why, r, path)
+	fmt.Fprintf(s.out, "TOO EXPENSIVE: %s\n  %v\n  %s\n", why, r, path)
 }
 
 func (s *search) worst() (d time.Duration) {
@@ -166,7 +167,7 @@ func (s *search) worst() (d time.Duration) {
 	return d.Round(time.Microsecond * 10)
 }
 
-// report lists the dearest message of every place and returns the exit code.
+// report lists the most expensive message of every place and returns the exit code.
 func (s *search) report() int {
 	fs := make([]finding, 0, len(s.dearest))
 	for _, f := range s.dearest {
@@ -184,7 +185,7 @@ func (s *search) report() int {
 		}
 		fmt.Fprintf(s.out, "%9.2f %9d %8.1f %9v  %.300v\n", float64(c.Time)/1e6, c.Work, float64(c.Time)/float64(c.Work+1), c.Truncated, f.recipe.String())
 	}
-	fmt.Fprintf(s.out, "%d tried, %d too dear\n", s.tried, s.bad)
+	fmt.Fprintf(s.out, "%d tried, %d too expensive\n", s.tried, s.bad)
 	if s.bad > 0 {
 		return 1
 	}

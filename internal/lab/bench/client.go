@@ -25,8 +25,8 @@ const (
 	everything  = 0x1fffff
 )
 
-// message is what a client sends over and over, as the commands that make it
-// up: encoding them anew would be measured with the filter.
+// message is what a client sends over and over, as encoded commands: encoding them each
+// time would be measured with the filter.
 type message struct {
 	mail, rcpt, data, eoh, body, eom []byte
 	headers                          [][]byte
@@ -38,7 +38,7 @@ func command(cmd byte, payload string) []byte {
 	return append(append(b, cmd), payload...)
 }
 
-// parse takes a message with LF line ends apart.
+// parse encodes a message with LF line ends.
 func parse(from string, raw []byte) message {
 	head, body, _ := strings.Cut(string(raw), "\n\n")
 	m := message{
@@ -61,9 +61,9 @@ func parse(from string, raw []byte) message {
 	return m
 }
 
-// client is a mail server's side of one milter connection. It waits for no
-// answer that the filter said it does not give, and sends what it may without
-// one together with what comes next, as a mail server may.
+// client is a mail server's side of one milter connection. It does not wait for answers
+// that the filter said it does not give, and sends such commands together with the next,
+// as a mail server may.
 type client struct {
 	conn    net.Conn
 	in      *bufio.Reader
@@ -132,7 +132,7 @@ func (c *client) read() (byte, []byte, error) {
 	return c.payload[0], c.payload[1:], nil
 }
 
-// errAccepted says that the filter wants no more of this message.
+// errAccepted says that the filter has accepted the message before its end.
 var errAccepted = errors.New("accepted early")
 
 // proceed reads a reply that must be "continue".
@@ -217,8 +217,8 @@ func (c *client) transact(m *message) error {
 	}
 }
 
-// pace sends messages for a while over one connection and returns how many it
-// sent and how long that took.
+// pace sends messages for a while over one connection, and returns how many it sent and
+// how long that took.
 func pace(network, addr string, m *message, limit time.Duration) (n int, took time.Duration, tags int, err error) {
 	c, err := dial(network, addr)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Command bench measures bounce-milter beside milters that do nothing, one on
-// plain go-milter and one on libmilter, in one run: on the milter wire, and
-// under a private Postfix with smtp-source. Every figure is the median of rounds
-// that take turns, and a ratio that of the ratios within each round, so that what
-// else the machine does falls on all alike. The tables are Markdown.
+// Command bench compares bounce-milter with milters that do nothing, one on plain
+// go-milter and one on libmilter, in one run: on the milter wire, and under a private
+// Postfix with smtp-source. The rounds alternate between the milters. Every figure is a
+// median over the rounds, and every ratio is the median of the ratios within each round,
+// so that other load on the machine affects all alike. The tables are Markdown.
 package main
 
 import (
@@ -57,8 +57,8 @@ type bench struct {
 	filters []*filter
 }
 
-// filter is a milter under measurement, listening on both kinds of sockets:
-// each on a process of its own where it can listen only once.
+// filter is a milter under measurement, which listens on both kinds of sockets. If it can
+// listen only once, it runs as two processes.
 type filter struct {
 	name string
 	unix string // path
@@ -75,7 +75,7 @@ func (f *filter) addr(network string) string {
 	return f.tcp
 }
 
-// spec is a filter's socket as Postfix spells it.
+// spec returns a filter's socket as Postfix spells it.
 func (f *filter) spec(network string) string {
 	if network == "unix" {
 		return "unix:milter/" + filepath.Base(f.unix)
@@ -206,8 +206,8 @@ func (b *bench) wanted(c *cell) bool {
 	return c.filter == nil || b.only.MatchString(c.what+" "+c.network)
 }
 
-// against is how many times as fast as another cell this one is: the median of
-// the ratios within each round.
+// against returns how many times as fast as another cell this one is: the median of the
+// ratios within each round.
 func (c *cell) against(o *cell) float64 {
 	var v []float64
 	for i := range min(len(c.samples), len(o.samples)) {
@@ -219,7 +219,7 @@ func (c *cell) against(o *cell) float64 {
 func (c *cell) rate() float64 { return median(c.samples, func(s sample) float64 { return s.rate }) }
 func (c *cell) cpu() float64  { return median(c.samples, func(s sample) float64 { return s.cpu }) }
 
-// resident is the filter's memory in MiB.
+// resident returns the filter's memory in MiB.
 func (c *cell) resident() string {
 	if c.filter == nil {
 		return "–"
@@ -272,7 +272,7 @@ func measured(c *cell, do func() (int, time.Duration, error)) error {
 	return nil
 }
 
-// label names a filter with what it is given to do.
+// label names a filter and the mail that it gets.
 func label(f *filter, what string) string {
 	name := f.name + ", " + what
 	if f.own && what == "ordinary mail" {
@@ -305,7 +305,7 @@ func mails() (bounce, ordinary []byte) {
 	return bounce, lab.Ordinary("bench", "user@lab.test", extra, 5<<10)
 }
 
-// cpuName is the processor's name, for who compares tables.
+// cpuName returns the name of the processor, for comparing tables.
 func cpuName() string {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -68,7 +68,7 @@ func (b *bench) underPostfix() error {
 			if err != nil {
 				return err
 			}
-			// What one leaves in the queue must not burden the next.
+			// What one measurement leaves in the queue must not burden the next.
 			if err := lab.Until("Postfix's queue to empty", func() (bool, error) {
 				n, err := postfix.QueueLength()
 				return n == 0, err

@@ -51,8 +51,8 @@ func (b *bench) onTheWire() error {
 	return nil
 }
 
-// times is how many times as fast as another filter on the same socket a cell
-// is.
+// times returns how many times as fast as another filter on the same kind of socket a
+// cell is.
 func times(c *cell, cells []*cell, other string) string {
 	for _, o := range cells {
 		if o.filter != nil && o.filter.name == other && o.network == c.network && o.from == c.from {

@@ -26,7 +26,7 @@ func run() int {
 	return 0
 }
 
-// scene is one mail and what to say of it.
+// scene is one mail and what to say about it.
 type scene struct {
 	title string
 	mail  lab.Mail

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// attacks are peers that mean no good, on the milter's TCP port.
+// attacks are hostile peers on the milter's TCP port.
 type attacks struct {
 	addr string
 
@@ -78,8 +78,8 @@ func (a *attacks) run(ctx context.Context) {
 	}
 }
 
-// one is one hostile peer. It holds on for some seconds at most. That the
-// daemon hangs up, or is not there, is no error.
+// one is one hostile peer. It stays for some seconds at most. It is not an error if the
+// daemon hangs up or is not there.
 func (a *attacks) one(ctx context.Context, k attack) {
 	conn, err := net.DialTimeout("tcp", a.addr, time.Second)
 	if err != nil {

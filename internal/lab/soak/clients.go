@@ -34,14 +34,14 @@ func (s *setting) client(ctx context.Context, number int, to string) {
 			}
 		}
 		if rand.IntN(4) == 0 {
-			c.Close() // as clients do that lost patience
+			c.Close() // like a client that has lost patience
 		} else if err := c.Quit(); err != nil {
 			s.ledger.oddly(fmt.Sprintf("client %d: %v", number, err))
 		}
 	}
 }
 
-// forgery is what a message from outside must not carry in.
+// forgery is a field that a message from outside must not keep.
 var forgery = []string{"X-Bounce-Category: forged", "X-Other: kept", "x-bounce-type: forged", "X-Bounce-Category: forged"}
 
 // replies are a few refusals that a bounce may carry.
@@ -53,8 +53,8 @@ var replies = []lab.Refused{
 	{Status: "5.0.0", RemoteMTA: "mx.remote.test", Diagnostic: "554 no words that anybody knows"},
 }
 
-// one sends one message of a kind that chance picks. up is the daemon's epoch
-// when the connection was opened.
+// one sends one message of a random kind. up is the daemon's epoch when the connection was
+// opened.
 func (s *setting) one(c *lab.SMTP, number, to string, up uint64) error {
 	m := lab.Mail{To: []string{to}}
 	var k kind
@@ -100,11 +100,11 @@ func (s *setting) one(c *lab.SMTP, number, to string, up uint64) error {
 	return nil
 }
 
-// abort begins a message and thinks better of it.
+// abort begins a message and aborts it.
 func (s *setting) abort(c *lab.SMTP, to string) {
 	lines := []string{"MAIL FROM:<>", "RCPT TO:<" + to + ">", "RSET"}
 	c.Write([]byte(strings.Join(lines, "\r\n") + "\r\n"))
 	for range lines {
-		c.Read() // what goes wrong here shows at the next message
+		c.Read() // an error here shows at the next message
 	}
 }

@@ -24,14 +24,14 @@ type harm struct {
 	kills, drains, reloads int
 	badDrains              []string
 	highest                int64       // resident octets
-	worked, fresh          lab.Metrics // of a process that worked and of one that did not, both idle
+	worked, fresh          lab.Metrics // of a process that has worked and of a new one, both idle
 }
 
 func newHarm(d *lab.Daemon, cfg lab.DaemonConfig) *harm { return &harm{daemon: d, config: cfg} }
 
 func (h *harm) epoch() uint64 { return h.up.Load() }
 
-// run harms the daemon every few seconds until ctx ends; then it runs.
+// run harms the daemon every few seconds until ctx ends, and leaves it running.
 func (h *harm) run(ctx context.Context) error {
 	for {
 		select {
@@ -54,7 +54,7 @@ func (h *harm) run(ctx context.Context) error {
 	}
 }
 
-// restart ends the daemon by end and starts it again after a while.
+// restart ends the daemon with end and starts it again after a while.
 func (h *harm) restart(end func() error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,8 +70,8 @@ func (h *harm) restart(end func() error) error {
 	return nil
 }
 
-// drain ends the daemon as systemd does. Clients that hold their sessions open
-// may keep it up to its bound.
+// drain ends the daemon as systemd does. Clients with open sessions may keep it for
+// drain_timeout.
 func (h *harm) drain() error {
 	h.drains++
 	code, err := h.daemon.Stop()
@@ -100,13 +100,13 @@ func (h *harm) reload() error {
 	if err == nil && taken == bad {
 		err = errors.New("a good configuration was refused or a bad one taken")
 	}
-	if bad { // what is on disk must be good when the daemon starts again
+	if bad { // the file must be good when the daemon starts again
 		return errors.Join(err, h.daemon.Configure(h.config))
 	}
 	return err
 }
 
-// resident is the daemon's memory now; the highest is kept.
+// resident returns the daemon's memory, and keeps the highest value.
 func (h *harm) resident() (int64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

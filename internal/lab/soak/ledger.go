@@ -12,7 +12,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
-// kind is what a message is, and so what must become of it.
+// kind is what a message is, and so what must happen to it.
 type kind int
 
 const (
@@ -22,7 +22,7 @@ const (
 	ownBounce             // is refused by the remote server; its bounce is tagged
 )
 
-// entry is what is known of one message.
+// entry is what is known about one message.
 type entry struct {
 	kind      kind
 	epoch     uint64 // of the daemon when the connection was opened; even: it was up
@@ -44,7 +44,7 @@ type ledger struct {
 
 func newLedger(now func() uint64) *ledger { return &ledger{now: now, entries: map[string]*entry{}} }
 
-// sent notes a message before it is sent: its delivery may come before its
+// sent notes a message before it is sent, because its delivery may come before its
 // acceptance is known.
 func (l *ledger) sent(id string, k kind, epoch uint64) {
 	l.mu.Lock()
@@ -98,8 +98,8 @@ func (l *ledger) oddly(what string) {
 	l.strange = append(l.strange, what)
 }
 
-// delivered notes one delivery. A bounce that Postfix made is known by the
-// message that it returns.
+// delivered notes one delivery. A bounce that Postfix made is identified by the message
+// that it returns.
 func (l *ledger) delivered(m lab.Message) {
 	id := m.Get("Message-Id")
 	l.mu.Lock()
@@ -130,7 +130,7 @@ func (l *ledger) delivered(m lab.Message) {
 	}
 }
 
-// missing is the number of accepted messages that have not come.
+// missing returns how many accepted messages have not been delivered.
 func (l *ledger) missing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,7 +143,7 @@ func (l *ledger) missing() int {
 	return n
 }
 
-// wrong lists what must not be.
+// wrong lists everything that is wrong.
 func (l *ledger) wrong() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,7 +178,7 @@ func (l *ledger) summary() string {
 	return fmt.Sprintf("%d accepted, %d delivered", accepted, delivered)
 }
 
-// report is the figures at the end.
+// report returns the figures at the end.
 func (l *ledger) report(took time.Duration) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

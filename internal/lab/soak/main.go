@@ -37,7 +37,7 @@ func run() int {
 	return 0
 }
 
-// setting is the mail system that is soaked.
+// setting is the mail system under test.
 type setting struct {
 	lab     *lab.Lab
 	postfix *lab.Postfix
@@ -152,7 +152,7 @@ func (s *setting) start(bin string) error {
 	return err
 }
 
-// settle only reloads until the end, so that the last process lives long.
+// settle only reloads from here to the end, so that the last process lives long.
 func (s *setting) settle(sending context.Context) error {
 	if sending.Err() == nil {
 		fmt.Println("no more restarts: the last process is watched for leaks")

@@ -1,6 +1,5 @@
-// Command noop is a milter on plain go-milter that looks at everything and does
-// nothing: what the daemon is measured against. Its arguments are a network and
-// an address.
+// Command noop is a milter on plain go-milter that gets every command and does nothing,
+// for comparison with the daemon. Its arguments are a network and an address.
 package main
 
 import (
