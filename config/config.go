@@ -126,6 +126,23 @@ func (c *Config) problem(key, format string, args ...any) toml.Problem {
 	return toml.Problem{File: c.File, Line: c.Line(key), Key: key, Message: fmt.Sprintf(format, args...)}
 }
 
+// place adds file and line to problems of keys.
+func (c *Config) place(ps toml.Problems) toml.Problems {
+	for i, q := range ps {
+		ps[i].File, ps[i].Line = c.File, c.Line(q.Key)
+	}
+	return ps
+}
+
+// Place adds file and line to an error that is a problem of keys.
+func (c *Config) Place(err error) error {
+	var ps toml.Problems
+	if errors.As(err, &ps) {
+		return c.place(ps)
+	}
+	return err
+}
+
 // Refuse returns what is wrong with a key as an error.
 func (c *Config) Refuse(key, format string, args ...any) error {
 	return toml.Problems{c.problem(key, format, args...)}

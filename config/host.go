@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,12 +45,30 @@ func (c *Config) CheckHost() toml.Problems {
 			bad("rules_dir", `%v, or write "" for no rules of your own`, err)
 		}
 	}
-	for _, q := range c.Events.CheckHost() {
-		q.File, q.Line = c.File, c.Line(q.Key)
-		ps = append(ps, q)
-	}
+	ps = append(ps, c.place(c.Events.CheckHost(c.uid()))...)
 	ps.Sort()
 	return ps
+}
+
+// CheckRoom reports what is wrong with this host for now, though the daemon serves mail
+// with it: a disk that is full.
+func (c *Config) CheckRoom() toml.Problems { return c.place(c.Events.CheckRoom()) }
+
+// uid returns the number of the user that the daemon runs as, -1 where root asks, who
+// may not be that user.
+func (c *Config) uid() int {
+	if c.User == "" {
+		if me := os.Geteuid(); me != 0 {
+			return me
+		}
+		return -1
+	}
+	if u, err := LookupUser(c.User); err == nil {
+		if id, err := strconv.Atoi(u.Uid); err == nil {
+			return id
+		}
+	}
+	return -1
 }
 
 // LookupUser finds a user by name or number. The error names the mend.

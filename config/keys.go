@@ -139,7 +139,7 @@ address that was written to; {token} is a word of your own for it, which records
 
 	{"events.spool", `Folder of the daemon's own, where records wait on disk until every sink has them;
 "" lets them wait in memory, and a restart loses them.`,
-		func(c *Config) value { return folder{&c.Events.Spool, "/var/spool/bounce-milter"} }},
+		func(c *Config) value { return folder{&c.Events.Spool, "/var/lib/bounce-milter/spool"} }},
 	{"events.spool_max", `Octets that the spool may hold. Over it the oldest records are dropped.`,
 		func(c *Config) value { return size[int64]{&c.Events.SpoolMax} }},
 	{"events.sync", `When records are forced to the disk. In each case the kernel has them before the

@@ -18,6 +18,7 @@ func Parse(path string, data []byte) (*Config, error) {
 	c.File, c.lines = path, map[string]int{}
 	p := parser{config: c}
 	p.table(tables[0], doc)
+	c.Milter.Events = len(c.Events.Sinks) > 0
 	p.validate()
 	p.problems.Sort()
 	if err := p.problems.Err(); err != nil {

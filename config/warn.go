@@ -56,6 +56,12 @@ func (c *Config) Warnings() toml.Problems {
 		socket(itemKey("listen", i), s)
 	}
 	socket("metrics.listen", c.Milter.Metrics)
+	if dir := c.Events.Spool; dir != "" && len(c.Events.Sinks) > 0 {
+		if who := writers(dir, false); who != "" {
+			warn(c.File, "events.spool", "%s may write the folder %s and so change records: chmod go-w %[2]s", who, dir)
+		}
+	}
+	ps = append(ps, c.place(c.Events.Warn())...)
 	for i, p := range c.Milter.TrustedNetworks {
 		key := itemKey("trusted_networks", i)
 		switch {

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
+	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
 // classified is one line of classify --format json.
@@ -17,6 +20,9 @@ type classified struct {
 }
 
 func runClassify(a *app, paths []string) error {
+	if a.options.events && a.options.format.word == "text" {
+		return usagef("classify: --events prints JSON: leave --format text out")
+	}
 	cfg, engine, err := loadEngine(a.options.config)
 	if err != nil {
 		return err
@@ -32,7 +38,9 @@ func runClassify(a *app, paths []string) error {
 	}
 	show := classifyJSON(a)
 	var table *classifyTable
-	if !a.options.json() {
+	if a.options.events {
+		show = classifyEvents(a)
+	} else if !a.options.json() {
 		table = newClassifyTable(a)
 		show = table.row
 	}
@@ -53,7 +61,9 @@ func runClassify(a *app, paths []string) error {
 		if shared || m.Err != nil {
 			bar.clear()
 		}
-		if err := show(c); err != nil {
+		if m.Err != nil && a.options.events {
+			a.complain(fmt.Errorf("%s: %w", m.Name, m.Err)) // no record is about it
+		} else if err := show(c); err != nil {
 			return fmt.Errorf("writing standard output: %w", err)
 		}
 		if shared {
@@ -74,4 +84,25 @@ func runClassify(a *app, paths []string) error {
 func classifyJSON(a *app) func(classified) error {
 	enc := newEncoder(a)
 	return func(c classified) error { return enc.Encode(c) }
+}
+
+// classifyEvents prints the records of what messages report.
+func classifyEvents(a *app) func(classified) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return func(c classified) error {
+		env := event.Envelope{Time: time.Now(), Source: event.SourceClassify, Host: host}
+		for _, r := range event.Build(&c.Result, env) {
+			line, err := r.JSON()
+			if err != nil {
+				return err
+			}
+			if _, err := (oneLine{a.out}).Write(append(line, '\n')); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

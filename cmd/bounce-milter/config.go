@@ -59,7 +59,7 @@ func (a *app) checkConfig(file string) error {
 		return err
 	}
 	var said []error
-	if ps := cfg.CheckHost(); len(ps) > 0 {
+	if ps := append(cfg.CheckHost(), cfg.CheckRoom()...); len(ps) > 0 {
 		said = append(said, ps)
 	}
 	if dir := cfg.RulesFolder(); dir != "" && !missing(dir) {

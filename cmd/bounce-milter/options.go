@@ -14,6 +14,7 @@ type options struct {
 	config    string
 	format    choice
 	remoteMTA string
+	events    bool
 	help      bool
 	version   bool
 }
@@ -25,6 +26,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.Var((*fileName)(&o.config), "config", "read FILE instead of "+config.DefaultPath)
 	f.Var(&o.format, "format", "text is for people, json is one object a line (default text)")
 	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
+	f.BoolVar(&o.events, "events", false, "print event records, one a line")
 	f.BoolVarP(&o.help, "help", "h", false, "print this page")
 	f.BoolVarP(&o.version, "version", "v", false, "print the version")
 	// Users of other tools type this.

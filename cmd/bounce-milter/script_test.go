@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-milter"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -48,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"fetch":  fetch,
 			"poll":   poll,
 			"begin":  begin,
+			"mail":   mail,
 		},
 	})
 }
@@ -104,11 +106,11 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s never held %s:\n%s", args[0], args[1], text)
 }
 
-// signal NAME PIDFILE: sends TERM or HUP to the process whose number is in the file.
+// signal NAME PIDFILE: sends TERM, HUP or KILL to the process whose number is in the file.
 func sendSignal(ts *testscript.TestScript, _ bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
 	ts.Check(err)
-	sig := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[args[0]]
+	sig := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}[args[0]]
 	ts.Check(syscall.Kill(pid, sig))
 }
 
@@ -139,6 +141,32 @@ func poll(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never held %s", args[0], args[1])
+}
+
+// mail ADDRESS FILE: has the message in a file inspected, from the null sender.
+func mail(ts *testscript.TestScript, _ bool, args []string) {
+	head, body, _ := strings.Cut(ts.ReadFile(args[1]), "\n\n")
+	client := milter.NewClientWithOptions("tcp", args[0], milter.ClientOptions{
+		ActionMask: milter.OptAddHeader | milter.OptChangeHeader, ReadTimeout: patience, WriteTimeout: patience})
+	defer client.Close()
+	s, err := client.Session()
+	ts.Check(err)
+	defer s.Close()
+	step := func(_ *milter.Action, err error) { ts.Check(err) }
+	step(s.Conn("mx.example.net", milter.FamilyInet, 25, "192.0.2.1"))
+	step(s.Mail("", nil))
+	step(s.Rcpt("bounces@lists.example.org", nil))
+	for line := range strings.Lines(head) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		step(s.HeaderField(name, value))
+	}
+	step(s.HeaderEnd())
+	step(s.BodyChunk([]byte(strings.ReplaceAll(body, "\n", "\r\n"))))
+	_, last, err := s.End()
+	ts.Check(err)
+	if last.Code != milter.ActAccept && last.Code != milter.ActContinue {
+		ts.Fatalf("answered %c", last.Code)
+	}
 }
 
 // begin ADDRESS: opens a milter session that stays in the middle of a message.

@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -57,10 +60,17 @@ func runServe(a *app, _ []string) error {
 	}
 	logWarnings(log, cfg)
 
-	metrics := milter.NewMetrics(prometheus.NewRegistry(),
+	registry := prometheus.NewRegistry()
+	metrics := milter.NewMetrics(registry,
 		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
 	lines.CountLost(metrics.LogLost)
-	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log, nil)
+	d.events, err = stream.New(cfg.Events, b.version, stream.NewMetrics(registry), log)
+	if err != nil {
+		return cfg.Place(err)
+	}
+	d.drain.Store(int64(cfg.Milter.DrainTimeout))
+	defer d.endEvents()
+	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log, d.events)
 	if err != nil {
 		return err
 	}
@@ -69,12 +79,14 @@ func runServe(a *app, _ []string) error {
 	}
 	go func() {
 		for range hup {
+			d.events.Reopen()
 			d.reload()
 		}
 	}()
 	if err := d.server.Serve(ctx); err != nil && !errors.Is(err, milter.ErrServerClosed) {
 		return err
 	}
+	d.endEvents()
 	log.Info("stopped")
 	return nil
 }
@@ -84,6 +96,15 @@ type daemon struct {
 	file    string // "" is the default
 	handler *logHandler
 	server  *milter.Server
+	events  *stream.Stream
+	drain   atomic.Int64 // drain_timeout, in nanoseconds
+}
+
+// endEvents hands over the records that wait, and ends what is to be ended once.
+func (d *daemon) endEvents() {
+	ctx, cancel := context.WithTimeout(context.Background(), max(time.Duration(d.drain.Load()), time.Second))
+	defer cancel()
+	d.events.Close(ctx)
 }
 
 // load reads and checks configuration and rules, without putting them in force.
@@ -108,11 +129,20 @@ func (d *daemon) reload() {
 			err = cfg.Refuse("user", "cannot change in a reload: restart the daemon")
 		}
 	}
+	var events *stream.Change
+	if err == nil {
+		events, err = d.events.Prepare(cfg.Events)
+		err = cfg.Place(err)
+	}
 	if err != nil {
 		d.server.ReloadFailed(errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return
 	}
-	if d.server.Reload(cfg.Milter, milterRules(engine)) == nil {
+	if d.server.Reload(cfg.Milter, milterRules(engine)) != nil {
+		events.Drop()
+	} else {
+		events.Apply()
+		d.drain.Store(int64(cfg.Milter.DrainTimeout))
 		d.handler.set(cfg.Log)
 		log := slog.New(d.handler)
 		logWarnings(log, cfg)
@@ -125,7 +155,7 @@ func logWarnings(log *slog.Logger, cfg *config.Config) {
 	if os.Geteuid() == 0 {
 		log.Warn("running as root, which the daemon does not need: name a user in the configuration, or with User= in the unit")
 	}
-	for _, p := range cfg.Warnings() {
+	for _, p := range append(cfg.Warnings(), cfg.CheckRoom()...) {
 		file, line := p.File, p.Line
 		p.File = ""
 		log.Warn("configuration: "+p.String(), "file", file, "line", line)

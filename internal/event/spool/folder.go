@@ -38,7 +38,8 @@ func lockFolder(dir string) (*os.File, error) {
 }
 
 // CheckFolder says why a folder cannot be the spool of a daemon that runs as the user of
-// a number, with the mend, as a [FolderError]. It opens nothing.
+// a number, -1 for one that is not known, with the mend, as a [FolderError]. It opens
+// nothing.
 func CheckFolder(dir string, uid int) error {
 	info, err := os.Stat(dir)
 	var pe *fs.PathError
@@ -54,7 +55,7 @@ func CheckFolder(dir string, uid int) error {
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case ok && int(st.Uid) != uid:
+	case ok && uid >= 0 && int(st.Uid) != uid:
 		return folderError("the folder %s belongs to %s and the daemon runs as %s: chown -R %[3]s %[1]s", dir, userName(int(st.Uid)), userName(uid))
 	case info.Mode().Perm()&0o700 != 0o700:
 		return folderError("the folder %s cannot be written: chmod u+rwx %[1]s", dir)
@@ -62,7 +63,24 @@ func CheckFolder(dir string, uid int) error {
 	return nil
 }
 
+// CheckRoom says that the disk of a folder is full.
+func CheckRoom(dir string) error {
+	const least = 1 << 20
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return nil // which CheckFolder says
+	}
+	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < least {
+		return folderError("the disk of the folder %s is full, %d KiB are free: make room, or records are dropped", dir, free>>10)
+	}
+	return nil
+}
+
+// userName names a user of whom the number is known.
 func userName(uid int) string {
+	if uid < 0 {
+		return "bounce-milter"
+	}
 	id := strconv.Itoa(uid)
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username

@@ -192,10 +192,7 @@ func (s *Stream) newRunner(f *flow, o SinkOptions) *runner {
 func (o *SinkOptions) identity() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v\n", *o)
-	for _, path := range []string{o.AddressKeyFile, o.Webhook.SecretFile, o.Webhook.CAFile, o.NATS.CredentialsFile, o.NATS.CAFile} {
-		if path == "" {
-			continue
-		}
+	for _, path := range o.files() {
 		data, err := event.ReadSecret(path)
 		fmt.Fprintf(h, "%d %v\n%s", len(data), err, data)
 	}

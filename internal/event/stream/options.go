@@ -10,6 +10,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 	"github.com/bounce-milter/bounce-milter/internal/event/file"
 	"github.com/bounce-milter/bounce-milter/internal/event/jetstream"
+	"github.com/bounce-milter/bounce-milter/internal/event/spool"
 	"github.com/bounce-milter/bounce-milter/internal/event/webhook"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
@@ -180,9 +181,15 @@ func (s *SinkOptions) check(ps *toml.Problems, key string) {
 	}
 }
 
-// CheckHost returns what the options name and this host lacks.
-func (o *Options) CheckHost() toml.Problems {
+// CheckHost returns what the options name and this host lacks, for a daemon that runs as
+// the user of a number, -1 where it is not known.
+func (o *Options) CheckHost(uid int) toml.Problems {
 	var ps toml.Problems
+	if o.Spool != "" && len(o.Sinks) > 0 {
+		if err := spool.CheckFolder(o.Spool, uid); err != nil {
+			ps.Add("events.spool", "%v", err)
+		}
+	}
 	for i := range o.Sinks {
 		s := &o.Sinks[i]
 		key := fmt.Sprintf("events.sink[%d]", i)
@@ -212,6 +219,51 @@ func (o *Options) Warnings() toml.Problems {
 		}
 	}
 	return ps
+}
+
+// CheckRoom returns what is wrong with this host for now: it ends by itself or with some
+// tidying, and the daemon serves mail with it.
+func (o *Options) CheckRoom() toml.Problems {
+	var ps toml.Problems
+	if o.Spool != "" && len(o.Sinks) > 0 {
+		if err := spool.CheckRoom(o.Spool); err != nil {
+			ps.Add("events.spool", "%v", err)
+		}
+	}
+	return ps
+}
+
+// Warn returns what works and lets others read records, forge them, or lose them.
+func (o *Options) Warn() toml.Problems {
+	var ps toml.Problems
+	for i := range o.Sinks {
+		s := &o.Sinks[i]
+		if s.Type == TypeWebhook {
+			s.Webhook.Warn(&ps, fmt.Sprintf("events.sink[%d]", i))
+		}
+	}
+	return ps
+}
+
+// Secrets returns the files that the daemon's user has to be able to read.
+func (o *Options) Secrets() []string {
+	var files []string
+	for i := range o.Sinks {
+		files = append(files, o.Sinks[i].files()...)
+	}
+	return files
+}
+
+// files are the files that a sink reads when it is opened.
+func (o *SinkOptions) files() []string {
+	list := []string{o.AddressKeyFile}
+	switch o.Type {
+	case TypeWebhook:
+		list = append(list, o.Webhook.SecretFile, o.Webhook.CAFile)
+	case TypeNATS:
+		list = append(list, o.NATS.CredentialsFile, o.NATS.CAFile)
+	}
+	return slices.DeleteFunc(list, func(f string) bool { return f == "" })
 }
 
 func checkWord[T ~string](ps *toml.Problems, key string, word T, all []T) {
