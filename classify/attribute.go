@@ -10,9 +10,15 @@ import (
 // Attribute tells whom the sender wrote to, by an envelope that says so (VERP): addr is
 // bare, "" if nothing is known. A bounce that names no recipient at all is about that
 // one; what a report does name stays as it is, for it may be the address that the mail
-// was forwarded to.
+// was forwarded to. So it is with a complaint, where the To of the message counts less.
 func (r *Result) Attribute(addr string) {
-	if addr == "" || r.Kind != dsn.KindDSN && r.Kind != dsn.KindText {
+	if addr == "" {
+		return
+	}
+	if f := r.Feedback; f != nil && (len(f.Recipients) == 0 || r.guessed) {
+		f.Recipients, r.guessed = []string{addr}, false
+	}
+	if r.Kind != dsn.KindDSN && r.Kind != dsn.KindText {
 		return
 	}
 	if slices.ContainsFunc(r.Recipients, func(rcpt Recipient) bool { return rcpt.Address != "" || rcpt.Original != "" }) {

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -39,6 +40,34 @@ func TestAttribute(t *testing.T) {
 			res = tt.give
 			if res.Attribute(""); len(res.Recipients) != len(tt.give.Recipients) {
 				t.Errorf("without an address: %+v", res.Recipients)
+			}
+		})
+	}
+}
+
+// So it is with complaints: what they name stays, the To of the message does not.
+func TestAttributeFeedback(t *testing.T) {
+	engine, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ fields, to, want, verp string }{
+		"named":       {"Original-Rcpt-To: a@isp.example\r\n", "b@isp.example", "[a@isp.example]", "[a@isp.example]"},
+		"To":          {"", "b@isp.example", "[b@isp.example]", "[jo@example.com]"},
+		"To of two":   {"", "b@isp.example, c@isp.example", "[]", "[jo@example.com]"},
+		"redacted":    {"Original-Rcpt-To: redacted@isp.example\r\n", "redacted@isp.example", "[]", "[jo@example.com]"},
+		"redacted To": {"Removal-Recipient: a@isp.example\r\n", "redacted@isp.example", "[a@isp.example]", "[a@isp.example]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			msg := "Return-Path: <>\r\nFrom: fbl@isp.example\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n" +
+				"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n" + tt.fields +
+				"\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nTo: " + tt.to + "\r\nMessage-ID: <m@example.org>\r\n\r\nx\r\n--b--\r\n"
+			res := engine.Classify(t.Context(), []byte(msg))
+			if res.Feedback == nil || fmt.Sprint(res.Feedback.Recipients) != tt.want || res.ReturnedMessageID != "m@example.org" || len(res.Recipients) > 0 {
+				t.Fatalf("%+v of %+v, want %s", res.Feedback, res, tt.want)
+			}
+			if res.Attribute("jo@example.com"); fmt.Sprint(res.Feedback.Recipients) != tt.verp {
+				t.Errorf("with the address that was written to: %v, want %s", res.Feedback.Recipients, tt.verp)
 			}
 		})
 	}

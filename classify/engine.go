@@ -15,6 +15,9 @@ import (
 type Options struct {
 	RulesDir string     // folder of the administrator's rule files *.toml, "" for none
 	Limits   dsn.Limits // bounds on reading and judging a message; a zero field has its default
+
+	// ReturnedFields are fields of returned messages to note in Result.Returned.
+	ReturnedFields []string
 }
 
 // Engine judges. It does not change once made, and serves any number of
@@ -58,7 +61,7 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.limits, e.reader = opts.Limits.WithDefaults(), reader
+	e.limits, e.reader = opts.Limits.WithDefaults(), reader.Returning(opts.ReturnedFields...)
 	set.Notices = nil // they were read
 	if e.hasAdmin || len(set.OwnWords) > 0 {
 		if problems := checkSet(set, true); len(problems) > 0 {

@@ -26,6 +26,14 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
 		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated}
+	res.Returned, res.Sender, res.DeliveredTo, res.Feedback = rep.Returned, rep.Sender, rep.DeliveredTo, rep.Feedback
+	if f := res.Feedback; f != nil && len(f.Recipients) == 0 {
+		if a := rep.Returned.Recipient(); a != "" {
+			f.Recipients, res.guessed = []string{a}, true
+		} else {
+			f.Recipients = []string{} // in JSON, an empty list
+		}
+	}
 	author := dsn.Address(rep.Returned.From)
 	q := e.inquest()
 	defer e.end(q)

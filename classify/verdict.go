@@ -114,6 +114,17 @@ type Result struct {
 	ReturnedMessageID string      `json:"returned_message_id"`
 	Recipients        []Recipient `json:"recipients"`
 
+	// Feedback is what a complaint says, nil of all other messages. A complaint that
+	// does not say whom the message was for has the address in that message's To, if
+	// it is one.
+	Feedback *dsn.Feedback `json:"feedback,omitempty"`
+
+	// Returned is the message that came back, Sender and DeliveredTo are as in
+	// [dsn.Report]; none of them is part of the JSON.
+	Returned    dsn.Returned `json:"-"`
+	Sender      string       `json:"-"`
+	DeliveredTo []string     `json:"-"`
+
 	// Dropped counts recipients beyond the limit, Truncated tells that a
 	// limit left something unread; neither is part of the JSON.
 	Dropped   int  `json:"-"`
@@ -123,4 +134,6 @@ type Result struct {
 	// Shadowed lists the administrator's rules marked shadow that would
 	// have decided, one entry a recipient they match.
 	Shadowed []string `json:"-"`
+
+	guessed bool // Feedback's recipient is from the To of the message
 }

@@ -146,6 +146,10 @@ func DefaultConfig() Config {
 	}
 }
 
+// WantsRecipients reports whether something needs the recipients of envelopes, for which
+// the MTA is asked only then.
+func (c *Config) WantsRecipients() bool { return c.Events || len(c.VERP) > 0 }
+
 // Validate returns everything that is wrong with c. The keys are those of the
 // configuration file.
 func (c *Config) Validate() toml.Problems {

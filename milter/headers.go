@@ -55,6 +55,8 @@ func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []fi
 	case dsn.KindDSN, dsn.KindText:
 	case dsn.KindNone, "":
 		return nil
+	case dsn.KindFeedback:
+		return feedbackFields(prefix, res, verp, utf8)
 	default:
 		return []field{{prefix + tagKind, token(string(res.Kind), false)}}
 	}
@@ -81,6 +83,31 @@ func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []fi
 		fields = append(fields, field{prefix + tagResult, resultValue(&res.Recipients[i], verp, utf8)})
 	}
 	if more := len(res.Recipients) - n + res.Dropped; more > 0 {
+		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
+	}
+	return fields
+}
+
+// feedbackFields returns the headers of a complaint: its kind, and what it says of each
+// recipient that it names.
+func feedbackFields(prefix string, res *classify.Result, verp string, utf8 bool) []field {
+	fields := []field{{prefix + tagKind, token(string(res.Kind), false)}}
+	if res.Feedback == nil {
+		return fields
+	}
+	f := res.Feedback
+	n := min(len(f.Recipients), maxResults)
+	for _, addr := range f.Recipients[:n] {
+		value := address(addr, utf8) + "; " + keyFeedback + "=" + token(string(f.Type), false)
+		if f.SourceIP != "" {
+			value += "; " + keySourceIP + "=" + token(f.SourceIP, false)
+		}
+		if verp != "" {
+			value += ";\n\t" + keyVERP + "=" + addressValue(verp, utf8)
+		}
+		fields = append(fields, field{prefix + tagResult, value})
+	}
+	if more := len(f.Recipients) - n; more > 0 {
 		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
 	}
 	return fields

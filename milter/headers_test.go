@@ -23,11 +23,47 @@ func TestTagFields(t *testing.T) {
 	hostile.Address, hostile.RemoteMTA = `"u; type=hard"@example.com`, "mx.example.com; type=hard"
 	bare := classify.Recipient{Action: dsn.ActionFailed, Category: classify.Unclassified, Type: classify.Soft, Reason: "unknown", Provider: "other"}
 
+	complaint := func(rcpts ...string) classify.Result {
+		return classify.Result{Kind: dsn.KindFeedback, Feedback: &dsn.Feedback{Type: dsn.FeedbackAbuse, SourceIP: "192.0.2.7", Recipients: rcpts}}
+	}
+	unspecified := complaint("u@example.com")
+	unspecified.Feedback.SourceIP, unspecified.Feedback.Type = "2001:db8::7", dsn.FeedbackNotSpam
+	withVERP := map[string]string{"to VERP": "u+x@example.org", "to VERP with a sign": "a=b@example.org", "complaint, VERP": "u@example.org"}
+
 	tests := []struct {
 		name string
 		res  classify.Result
 		want string
 	}{
+		{"to VERP", classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{delivered}}, `
+X-Bounce-Action: delivered
+X-Bounce-Result: ok@example.com; action=delivered; status=2.0.0;
+	verp=u+x@example.org
+`},
+		{"to VERP with a sign", classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{delivered}}, `
+X-Bounce-Action: delivered
+X-Bounce-Result: ok@example.com; action=delivered; status=2.0.0;
+	verp="a\=b@example.org"
+`},
+		{"complaint, as in the contract", complaint("u@example.com"), `
+X-Bounce-Kind: feedback
+X-Bounce-Result: u@example.com; feedback-type=abuse; source-ip=192.0.2.7
+`},
+		{"complaint about two", complaint("u@example.com", "type=hard@example.com"), `
+X-Bounce-Kind: feedback
+X-Bounce-Result: u@example.com; feedback-type=abuse; source-ip=192.0.2.7
+X-Bounce-Result: "type\=hard@example.com"; feedback-type=abuse; source-ip=192.0.2.7
+`},
+		{"complaint, VERP", complaint("u@example.com"), `
+X-Bounce-Kind: feedback
+X-Bounce-Result: u@example.com; feedback-type=abuse; source-ip=192.0.2.7;
+	verp=u@example.org
+`},
+		{"complaint about nobody", complaint(), "\nX-Bounce-Kind: feedback\n"},
+		{"no complaint", unspecified, `
+X-Bounce-Kind: feedback
+X-Bounce-Result: u@example.com; feedback-type=not-spam; source-ip=2001:db8::7
+`},
 		{"one recipient, as in the contract", classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{full}}, `
 X-Bounce-Category: mailbox-full
 X-Bounce-Type: soft
@@ -85,7 +121,7 @@ X-Bounce-Reason: unknown
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := "\n"
-			for _, f := range tagFields("X-Bounce-", &tt.res, "", false) {
+			for _, f := range tagFields("X-Bounce-", &tt.res, withVERP[tt.name], false) {
 				got += f.name + ": " + f.value + "\n"
 			}
 			if got != tt.want {

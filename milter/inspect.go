@@ -38,8 +38,7 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 		return res, false
 	}
 	res = m.st.rules.Inspector.Classify(ctx, raw)
-	m.verp = m.st.verp.First(s.recipients()...)
-	res.Attribute(m.verp.Address)
+	m.verp = m.st.verp.Attribute(&res, s.recipients()...)
 	if err := context.Cause(ctx); err != nil {
 		s.uninspected(err)
 		return classify.Result{}, false

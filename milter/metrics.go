@@ -68,6 +68,7 @@ type Metrics struct {
 
 	messages    *prometheus.CounterVec
 	byKind      map[dsn.Kind]prometheus.Counter
+	feedback    *prometheus.CounterVec
 	bounces     *prometheus.CounterVec
 	reasons     *prometheus.CounterVec
 	rules       *prometheus.CounterVec
@@ -105,6 +106,7 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		start:    time.Now(),
 		byKind:   map[dsn.Kind]prometheus.Counter{},
 		messages: vec("messages_total", "Messages that were received completely, by kind.", "kind"),
+		feedback: vec("feedback_total", "Complaints and other reports on messages by their readers' systems, by what they are about.", "type"),
 		bounces: vec("bounces_total", "Failed or delayed recipients in reports, by verdict.",
 			"category", "type", "action", "provider"),
 		reasons: vec("bounce_reasons_total", "Failed or delayed recipients in reports, by reason.", "reason"),
@@ -125,11 +127,14 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
 			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
-	reg.MustRegister(m.messages, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.again, m.truncated,
+	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range dsn.Kinds() {
 		m.byKind[k] = m.messages.WithLabelValues(string(k))
+	}
+	for _, t := range dsn.FeedbackTypes() {
+		m.feedback.WithLabelValues(string(t))
 	}
 	for _, s := range stages {
 		m.errors.WithLabelValues(s)
@@ -202,6 +207,9 @@ func (m *Metrics) result(res *classify.Result) {
 	ls := m.labels.Load()
 	if res.Truncated {
 		m.truncated.Inc()
+	}
+	if f := res.Feedback; f != nil {
+		m.feedback.WithLabelValues(string(f.Type)).Inc()
 	}
 	for i := range res.Recipients {
 		r := &res.Recipients[i]

@@ -17,7 +17,7 @@ const (
 	wantActions = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
 	// DATA and unknown commands tell us nothing, so we do not ask for them, nor
-	// for recipients unless something needs them (see state.wantsRecipients).
+	// for recipients unless something needs them (see Config.WantsRecipients).
 	// Header fields and body, which the MTA sends in one go, get no answer.
 	wantProtocol = gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply | gomilter.OptSkip
@@ -61,7 +61,7 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 	if s.conn.isUnix() {
 		want |= wantOnUnix
 	}
-	if st.wantsRecipients() {
+	if st.cfg.WantsRecipients() {
 		want &^= gomilter.OptNoRcptTo
 		if s.conn.isUnix() {
 			want |= gomilter.OptNoRcptReply
@@ -161,7 +161,7 @@ const (
 // recipient keeps a recipient of the envelope, if somebody wants it.
 func (s *session) recipient(to []byte) {
 	m := &s.msg
-	if m.inMessage && !m.passes && m.st.wantsRecipients() && len(to) > 0 && m.recipients < maxRecipients && len(s.rcpt)+len(to) < maxRcptOctets {
+	if m.inMessage && !m.passes && m.st.cfg.WantsRecipients() && len(to) > 0 && m.recipients < maxRecipients && len(s.rcpt)+len(to) < maxRcptOctets {
 		m.recipients++
 		s.rcpt = append(append(s.rcpt, to...), 0)
 	}

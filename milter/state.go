@@ -63,9 +63,6 @@ func (st *state) trusts(client netip.Addr) bool {
 	return false
 }
 
-// wantsRecipients reports whether somebody needs the recipients of envelopes.
-func (st *state) wantsRecipients() bool { return st.cfg.Events || len(st.cfg.VERP) > 0 }
-
 // letsGoAtMAIL reports whether ordinary mail can be accepted at MAIL, by its envelope
 // sender alone, because its header is not needed.
 func (st *state) letsGoAtMAIL() bool {

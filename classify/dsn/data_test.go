@@ -13,7 +13,7 @@ func TestLoad(t *testing.T) {
 	}
 	tests := []struct{ name, file, text, want string }{
 		{"no TOML", "report.toml", "[actions]\nfailed = oops\n", "report.toml:2: not TOML: "},
-		{"an unknown section", "report.toml", "[unknown]\nx = 1\n", "report.toml:1: unknown section [unknown]: there are [actions], [charsets], [[feedback]], [diagnostic], [rejection], [types], [person]"},
+		{"an unknown section", "report.toml", "[unknown]\nx = 1\n", "report.toml:1: unknown section [unknown]: there are [actions], [charsets], [[feedback]], [complaint], [diagnostic], [rejection], [types], [person]"},
 		{"no string", "report.toml", "[actions]\nfailed = 1\n", "report.toml:2: failed must be a string or a list of strings"},
 		{"an unknown action", "report.toml", "[actions]\nlost = [\"x\"]\n", `report.toml: "lost" is not an action of RFC 3464: write one of "failed", `},
 		{"a name for no field", "report.toml", "[names.field]\nx = \"Acton\"\n", `report.toml: "Acton" is not a field of RFC 3464: write one of "Original-Envelope-Id", `},

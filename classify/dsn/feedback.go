@@ -1,6 +1,9 @@
 package dsn
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // otherReport returns the kind of the message if it is a report other than a delivery
 // report, "" otherwise. If the report is a refusal in the form of a disposition
@@ -11,6 +14,7 @@ func (r *reading) otherReport() Kind {
 		p := &r.tree.parts[i]
 		switch p.kind.name {
 		case "message/feedback-report": // RFC 5965 section 3
+			r.complaint(p.decoded(r.lim.Octets))
 			return KindFeedback
 		case "message/disposition-notification", "message/global-disposition-notification": // RFC 8098 section 3
 			if !status && r.rejected(p) {
@@ -27,6 +31,7 @@ func (r *reading) otherReport() Kind {
 	}
 	switch r.tree.reports {
 	case "feedback-report":
+		r.complaint(nil)
 		return KindFeedback
 	case "disposition-notification":
 		return KindDisposition
@@ -35,30 +40,34 @@ func (r *reading) otherReport() Kind {
 		p := &r.tree.parts[i]
 		if !p.kind.returned() {
 			r.work.Take(len(p.body) / 16)
-			if p.kind.isWords() && hasFeedbackFields(p.body) && !r.forwarded() {
+			if !p.kind.isWords() || r.forwarded() {
+				continue
+			}
+			if fields := feedbackFields(p.body); fields != nil {
+				r.complaint(fields)
 				return KindFeedback
 			}
 			continue
 		}
 		h, _ := r.header(p.body)
-		for _, name := range tables().feedback {
-			if h.raw(name) != nil {
-				return KindFeedback
-			}
+		if slices.ContainsFunc(tables().feedback, func(k feedbackForm) bool { return h.raw(k.returned) != nil }) {
+			r.complaint(nil)
+			return KindFeedback
 		}
 	}
 	return ""
 }
 
-// hasFeedbackFields reports whether the fields of an abuse report stand in a text.
+// feedbackFields returns the fields of an abuse report that stand in a text, nil if there
+// are none.
 //
 // QUIRK: feedback loops of small providers, whose software does not know
 // message/feedback-report.
-func hasFeedbackFields(b []byte) bool {
+func feedbackFields(b []byte) []byte {
 	const name = "Feedback-Type:"
 	i := indexDelim(b, []byte(name))
 	if i < 0 {
-		return false
+		return nil
 	}
 	// The fields around it: RFC 5965 section 3.1 requires both.
 	from := 0
@@ -67,6 +76,10 @@ func hasFeedbackFields(b []byte) bool {
 			from = max(from, j+len(empty))
 		}
 	}
-	h, _ := readHeader(nil, b[from:min(len(b), i+2000)], Limits{HeaderFields: 50, FieldLength: 200}, true)
-	return h.raw("Feedback-Type") != nil && h.raw("User-Agent") != nil && h.raw("Version") != nil
+	fields := b[from:min(len(b), i+2000)]
+	h, _ := readHeader(nil, fields, Limits{HeaderFields: 50, FieldLength: 200}, true)
+	if h.raw("Feedback-Type") == nil || h.raw("User-Agent") == nil || h.raw("Version") == nil {
+		return nil
+	}
+	return fields
 }

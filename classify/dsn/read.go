@@ -5,8 +5,10 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
+	"github.com/bounce-milter/bounce-milter/internal/address"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
@@ -19,7 +21,7 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report { return Reader{}
 
 // Read is [Read] by what the reader knows.
 func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
-	r := reading{notices: rd.known(), lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+	r := reading{notices: rd.known(), noted: rd.returned, lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
 	r.work = work.New(ctx, r.lim.Work)
 	if len(raw) > r.lim.Octets {
 		raw = Excerpt(raw, r.lim.Octets)
@@ -27,7 +29,10 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	}
 	r.work.Take(len(raw) / 4)
 	r.read(normalize(raw))
-	if len(r.rep.Recipients) > 0 {
+	if r.rep.Kind != KindNone {
+		r.rep.DeliveredTo = r.deliveredTo()
+	}
+	if len(r.rep.Recipients) > 0 || r.rep.Kind == KindDSN || r.rep.Kind == KindText {
 		r.rep.Sender = Address(r.fields().Get("To"))
 		if r.rep.ReportingMTA == "" && r.sender().Machine {
 			from := Address(r.fields().Get("From"))
@@ -43,14 +48,16 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 // reading is the reading of one message.
 type reading struct {
 	notices *notice.Data
+	noted   []string // fields of the returned message to note
 	work    *work.Budget
 	lim     Limits
 	rep     *Report
 
 	top       header
-	tree      tree   // the leaves of the message
-	allWords  string // see words
-	haveWords bool   // allWords was read
+	back      countedHeader // of the returned message
+	tree      tree          // the leaves of the message
+	allWords  string        // see words
+	haveWords bool          // allWords was read
 	head      notice.Score
 	scored    bool // head was computed, see sender
 
@@ -93,7 +100,7 @@ func (h header) opens(notices *notice.Data) bool {
 	if h.raw("Return-Path") == nil {
 		return true // without it the gate is always open
 	}
-	g := Reader{notices}.Gate()
+	g := Reader{notices: notices}.Gate()
 	for i := range h {
 		g.Field(h[i].name, h[i].value)
 	}
@@ -193,6 +200,44 @@ func (r *reading) returnedHeader(fields header) {
 		To:        h.Get("To"),
 		Date:      h.Get("Date"),
 	}
+	r.back = h
+	for _, name := range r.noted {
+		if v := h.Get(name); v != "" {
+			r.rep.Returned.Fields = append(r.rep.Returned.Fields, Field{name, v[:cutAt(v, maxNotedOctets)]})
+		}
+	}
+}
+
+// maxNotedOctets bounds each of the fields that are noted.
+const maxNotedOctets = 1000
+
+// cutAt returns where to cut a text to so many octets, at the beginning of a character.
+func cutAt(s string, limit int) int {
+	if len(s) <= limit {
+		return len(s)
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return limit
+}
+
+// deliveredTo returns the addresses to which the message was delivered.
+func (r *reading) deliveredTo() []string {
+	const most = 10
+	var list []string
+	for i := range r.top {
+		name := r.top[i].name
+		if ascii.EqualFold(name, "Received") || len(list) == most {
+			break
+		}
+		if ascii.EqualFold(name, "X-Original-To") || ascii.EqualFold(name, "Delivered-To") || ascii.EqualFold(name, "Envelope-To") {
+			if a := readAddress(decodeCounted(r.top[i].value, r.work)); address.IsMailbox(a) {
+				list = append(list, a)
+			}
+		}
+	}
+	return list
 }
 
 // sender returns what the header says about who wrote the message.

@@ -15,7 +15,18 @@ import (
 // and the zero [Gate] do; [NewReader] adds others. A Reader does not change, and is safe
 // for concurrent use.
 type Reader struct {
-	notices *notice.Data // nil for the built-in data
+	notices  *notice.Data // nil for the built-in data
+	returned []string     // fields of returned messages to note
+}
+
+// maxNoted is how many fields of returned messages are noted.
+const maxNoted = 100
+
+// Returning returns a reader that notes these fields of returned messages too, up to a
+// hundred.
+func (r Reader) Returning(names ...string) Reader {
+	r.returned = slices.Clone(names[:min(len(names), maxNoted)])
+	return r
 }
 
 // File is a file with formats of notices: TOML with the sections [[format]] and [[cue]],
@@ -48,7 +59,7 @@ func readFiles(files []File) (Reader, []notice.Example, error) {
 	if err != nil {
 		return Reader{}, nil, fmt.Errorf("reading formats of notices: %w", err)
 	}
-	return Reader{d}, examples, nil
+	return Reader{notices: d}, examples, nil
 }
 
 // CheckFiles returns every problem of the files, as [NewReader] does, and tests their

@@ -75,6 +75,7 @@ type Report struct {
 
 	Recipients []Recipient
 	Returned   Returned
+	Feedback   *Feedback // of a KindFeedback, nil of all others
 
 	// Sender is the bare address that the report was sent to, which is the
 	// envelope sender of the returned message; "" if the report does not say.
@@ -83,6 +84,11 @@ type Report struct {
 	// Reporter is the domain in the From field of the mail system that sent
 	// the report, if there is no ReportingMTA.
 	Reporter string
+
+	// DeliveredTo are the addresses to which the message was delivered, as the last
+	// server noted on top of it: X-Original-To, Delivered-To and Envelope-To above the
+	// first Received, so that nobody on its way could write them.
+	DeliveredTo []string
 
 	// Dropped counts recipients beyond Limits.Recipients.
 	Dropped int
@@ -147,7 +153,13 @@ func (r *Recipient) quote(said reply.Reply) { r.said, r.Diagnostic = said, said.
 type Field struct{ Name, Value string }
 
 // Returned identifies the message that did not arrive. Its words are never judged.
-type Returned struct{ MessageID, From, To, Date string }
+type Returned struct {
+	MessageID, From, To, Date string
+
+	// Fields are those that the reader was asked to note, see [Reader.Returning], under
+	// the names by which it was asked; the first of each name, cut to 1000 octets.
+	Fields []Field
+}
 
 // Limits bound what reading one message may cost. A zero field means its default.
 // The cost grows linearly with the octets read, at worst times the depth. There are

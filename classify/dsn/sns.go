@@ -28,13 +28,14 @@ func (r *reading) notification(text string) (kind Kind, ok bool) {
 	}
 	switch n.NotificationType {
 	case "Complaint":
+		r.complained(&n)
 		return KindFeedback, true
 	case "Bounce":
 	default:
 		return KindNone, true
 	}
 	_, r.rep.ReportingMTA = splitType(withoutControls(n.Bounce.ReportingMTA, false))
-	r.rep.Returned = Returned{MessageID: strings.Trim(withoutControls(n.Mail.CommonHeaders.MessageID, false), "<>"), From: withoutControls(n.Mail.Source, false)}
+	r.sent(&n)
 	for _, b := range n.Bounce.BouncedRecipients {
 		if len(r.rep.Recipients) >= r.lim.Recipients {
 			r.rep.Dropped++
@@ -61,6 +62,44 @@ func (r *reading) notification(text string) (kind Kind, ok bool) {
 	return KindDSN, true
 }
 
+// complained reads a complaint.
+func (r *reading) complained(n *sesNotification) {
+	r.sent(n)
+	c := &n.Complaint
+	f := &Feedback{
+		Type:        readFeedbackType(c.FeedbackType),
+		ArrivalDate: withoutControls(c.ArrivalDate, false),
+		UserAgent:   withoutControls(c.UserAgent, false),
+		MailFrom:    readAddress(withoutControls(n.Mail.Source, false)),
+	}
+	if c.FeedbackType == "" {
+		f.Type = FeedbackAbuse // Amazon has it from the provider's loop, where that says it
+	}
+	var addrs []string
+	for _, rcpt := range c.Recipients {
+		addrs = append(addrs, withoutControls(rcpt.EmailAddress, false))
+	}
+	f.add(addrs, r.lim.Recipients)
+	r.rep.Feedback = f
+}
+
+// sent notes which message a notification is about.
+func (r *reading) sent(n *sesNotification) {
+	r.rep.Returned = Returned{MessageID: strings.Trim(withoutControls(n.Mail.CommonHeaders.MessageID, false), "<>"), From: withoutControls(n.Mail.Source, false)}
+	for _, name := range r.noted {
+		if !r.work.Take(len(n.Mail.Headers)) {
+			return
+		}
+		for _, h := range n.Mail.Headers {
+			if strings.EqualFold(h.Name, name) {
+				v := withoutControls(h.Value, false)
+				r.rep.Returned.Fields = append(r.rep.Returned.Fields, Field{name, v[:cutAt(v, maxNotedOctets)]})
+				break
+			}
+		}
+	}
+}
+
 // sesNotification is the part of a notification that is read.
 type sesNotification struct {
 	NotificationType string
@@ -75,8 +114,15 @@ type sesNotification struct {
 			DiagnosticCode string
 		}
 	}
+	Complaint struct {
+		UserAgent    string
+		FeedbackType string `json:"complaintFeedbackType"`
+		ArrivalDate  string
+		Recipients   []struct{ EmailAddress string } `json:"complainedRecipients"`
+	}
 	Mail struct {
 		Source        string
+		Headers       []struct{ Name, Value string }
 		CommonHeaders struct {
 			MessageID string `json:"messageId"`
 		}

@@ -13,7 +13,10 @@ type reportTables struct {
 	actions   map[string]Action // registered and invented actions
 	noCharset map[string]bool   // charset labels that say nothing
 	charset   map[string]string // charset labels that no registry has, with the right one
-	feedback  []string          // fields that providers such as Hotmail add to a message in a complaint
+	feedback  []feedbackForm    // abuse reports that are not in the form of RFC 5965
+
+	feedbackTypes map[string]FeedbackType // invented types of complaints
+	redacted      redactedTable
 
 	types      map[string]content // media types of parts
 	fields     []fieldAlias
@@ -29,6 +32,15 @@ type fieldAlias struct {
 	name   string
 	stands fieldID
 }
+
+// feedbackForm tells of abuse reports that are not in the form of RFC 5965.
+type feedbackForm struct {
+	returned string // field of the message that is complained about: whom it was for
+	subject  string // of the report: what stands before the address that it came from
+}
+
+// redactedTable names addresses that name nobody, lower case.
+type redactedTable struct{ Local, Domain []string }
 
 // personTable has fields that tell whether a person wrote a message.
 type personTable struct {
@@ -59,6 +71,11 @@ func loadTables(l *toml.Loader) *reportTables {
 		Feedback []struct {
 			Line            toml.Line
 			About, Returned string
+			Subject         string
+		}
+		Complaint struct {
+			Type     map[FeedbackType][]string
+			Redacted redactedTable
 		}
 		Diagnostic struct{ Fields []string }
 		Rejection  rejectionTable
@@ -82,6 +99,9 @@ func loadTables(l *toml.Loader) *reportTables {
 		hostTypes:  f.Names.Host,
 		typeNames:  f.Names.Type,
 		types:      map[string]content{},
+		redacted:   f.Complaint.Redacted,
+
+		feedbackTypes: map[string]FeedbackType{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Names.Field)) {
 		id := slices.Index(fieldNames[:], f.Names.Field[name])
@@ -115,7 +135,15 @@ func loadTables(l *toml.Loader) *reportTables {
 		if fb.Returned == "" {
 			l.Complain(fb.Line, "a report needs the field of the message that it is about: add returned")
 		}
-		t.feedback = append(t.feedback, fb.Returned)
+		t.feedback = append(t.feedback, feedbackForm{fb.Returned, fb.Subject})
+	}
+	for ft, words := range f.Complaint.Type {
+		if !slices.Contains(FeedbackTypes(), ft) {
+			l.Complain(0, "%q is no type of complaint: write one of %s", ft, toml.OneOf(FeedbackTypes()))
+		}
+		for _, w := range words {
+			t.feedbackTypes[w] = ft
+		}
 	}
 	return t
 }

@@ -10,20 +10,24 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
 // classified is one line of classify --format json.
 type classified struct {
 	File string `json:"file"`
 	classify.Result
+	VERP  string `json:"verp,omitempty"`
 	Error string `json:"error"`
+
+	sent verp.Match
 }
 
 func runClassify(a *app, paths []string) error {
 	if a.options.events && a.options.format.word == "text" {
 		return usagef("classify: --events prints JSON: leave --format text out")
 	}
-	cfg, engine, err := loadEngine(a.options.config)
+	cfg, engine, err := loadEngineFor(a.options.config, a.options.events)
 	if err != nil {
 		return err
 	}
@@ -31,6 +35,7 @@ func runClassify(a *app, paths []string) error {
 		paths = []string{mailbox.Stdin}
 		a.hint("a message")
 	}
+	patterns, _ := verp.Compile(cfg.Milter.VERP) // they were checked with the file
 	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	var bar *progress
 	if isTerminal(a.stderr) {
@@ -54,6 +59,12 @@ func runClassify(a *app, paths []string) error {
 			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
 		} else {
 			c = classified{File: m.Name, Result: engine.Classify(context.Background(), m.Raw)}
+			if a.options.events || cfg.Milter.WantsRecipients() {
+				// The last server wrote down to whom it delivered the message,
+				// or the reporting one to whom it was sent.
+				c.sent = patterns.Attribute(&c.Result, append(c.DeliveredTo, c.Sender)...)
+				c.VERP = c.sent.Address
+			}
 		}
 		if c.Recipients == nil {
 			c.Recipients = []classify.Recipient{}
@@ -93,7 +104,8 @@ func classifyEvents(a *app) func(classified) error {
 		host = "localhost"
 	}
 	return func(c classified) error {
-		env := event.Envelope{Time: time.Now(), Source: event.SourceClassify, Host: host}
+		env := event.Envelope{Time: time.Now(), Source: event.SourceClassify, Host: host, To: c.DeliveredTo,
+			VERP: c.sent.Address, Token: c.sent.Token}
 		for _, r := range event.Build(&c.Result, env) {
 			line, err := r.JSON()
 			if err != nil {

@@ -11,11 +11,21 @@ import (
 
 // loadEngine reads the configuration and builds the engine that it asks for.
 func loadEngine(file string) (*config.Config, *classify.Engine, error) {
+	return loadEngineFor(file, false)
+}
+
+// loadEngineFor does so, and says whether there are records to write, beside those of the
+// configured sinks.
+func loadEngineFor(file string, records bool) (*config.Config, *classify.Engine, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
 		return nil, nil, err
 	}
-	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report})
+	opts := classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report}
+	if records || len(cfg.Events.Sinks) > 0 {
+		opts.ReturnedFields = cfg.Events.Headers()
+	}
+	engine, err := classify.New(opts)
 	if err != nil {
 		var problems classify.Problems
 		if errors.As(err, &problems) {

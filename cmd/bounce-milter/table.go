@@ -63,7 +63,11 @@ func (t *classifyTable) row(c classified) error {
 		case dsn.KindDSN, dsn.KindText:
 			what = "no recipient"
 		}
-		return t.columns(what, "", "", "", "", "", file, dim)
+		about, who := "", ""
+		if f := c.Feedback; f != nil {
+			about, who = string(f.Type), strings.Join(f.Recipients, ", ")
+		}
+		return t.columns(what, "", about, "", "", clean(who), file, dim)
 	}
 	for _, r := range c.Recipients {
 		t.recipients++

@@ -35,8 +35,8 @@ const (
 )
 
 // Build makes the records of what a message reports: one for each recipient, or one where
-// none is known. Ordinary mail has none. The records share what is not their own, such as
-// EnvelopeTo.
+// none is known. Ordinary mail has none. The records share what is not their own:
+// EnvelopeTo, Returned.Headers, Feedback.
 func Build(res *classify.Result, env Envelope) []Record {
 	if res.Kind == dsn.KindNone || res.Kind == "" {
 		return nil
@@ -46,13 +46,24 @@ func Build(res *classify.Result, env Envelope) []Record {
 		QueueID: clean(env.QueueID), Client: clean(env.Client), EnvelopeFrom: clean(env.From),
 		EnvelopeTo: make([]string, len(env.To)),
 		Kind:       res.Kind, VERP: clean(env.VERP), Token: clean(env.Token),
+		Returned: returned(res),
 	}
 	shared := 0
+	for _, v := range all.Returned.Headers {
+		shared += len(v)
+	}
 	for i, to := range env.To {
 		all.EnvelopeTo[i] = clean(to)
 		shared += len(all.EnvelopeTo[i])
 	}
 	rcpts := res.Recipients
+	if f := res.Feedback; f != nil {
+		all.Feedback = &Feedback{Type: string(f.Type), SourceIP: f.SourceIP, ArrivalDate: clean(f.ArrivalDate)}
+		rcpts = make([]classify.Recipient, len(f.Recipients))
+		for i, a := range f.Recipients {
+			rcpts[i].Address = a
+		}
+	}
 	if len(rcpts) == 0 {
 		rcpts = make([]classify.Recipient, 1)
 	}
@@ -74,6 +85,18 @@ func Build(res *classify.Result, env Envelope) []Record {
 		r.Diagnostic = printable(r.Diagnostic)
 	}
 	return records
+}
+
+// returned says what is known of the message that came back.
+func returned(res *classify.Result) Returned {
+	r := Returned{MessageID: clean(res.ReturnedMessageID), From: clean(res.Returned.From), Date: clean(res.Returned.Date)}
+	if len(res.Returned.Fields) > 0 {
+		r.Headers = make(map[string]string, len(res.Returned.Fields))
+	}
+	for _, f := range res.Returned.Fields {
+		r.Headers[f.Name] = printable(f.Value)
+	}
+	return r
 }
 
 // clean bounds a value and takes out what could not stand in a line of text.

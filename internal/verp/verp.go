@@ -15,6 +15,7 @@ package verp
 import (
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/internal/address"
 )
 
@@ -48,6 +49,18 @@ func (ps *Patterns) First(addrs ...string) Match {
 		}
 	}
 	return Match{}
+}
+
+// Attribute finds out to whom the message was sent that a result is about, by the
+// addresses to which the report came, and of a complaint by the envelope sender that it
+// names, and tells the result.
+func (ps *Patterns) Attribute(res *classify.Result, to ...string) Match {
+	if f := res.Feedback; f != nil {
+		to = append(to[:len(to):len(to)], f.MailFrom)
+	}
+	m := ps.First(to...)
+	res.Attribute(m.Address)
+	return m
 }
 
 // Decode says what an address means; the match is not Found where it means nothing
