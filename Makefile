@@ -44,7 +44,7 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new bsdutils zsh fish
+	@internal/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new bsdutils zsh fish logrotate
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
@@ -65,7 +65,7 @@ race:
 
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
-	$(GO) test -tags e2e -count=1 -run '^TestShells$$' ./cmd/bounce-milter
+	$(GO) test -tags e2e -count=1 -run '^Test(Shells|Logrotate)$$' ./cmd/bounce-milter
 	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 20m
 
 fuzz-short:
@@ -105,7 +105,7 @@ install: build
 	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
 	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
-	for dir in postfix prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
+	for dir in logrotate postfix prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/$$dir/$${file##*/} || exit 1; done; done
 	GO='$(GO)' packaging/licenses.sh $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/licenses
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/LICENSE

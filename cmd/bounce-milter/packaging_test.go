@@ -13,6 +13,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -39,6 +40,15 @@ func TestMetricNames(t *testing.T) {
 	if _, err := milter.New(milter.DefaultConfig(), milterRules(engine), metrics, slog.New(slog.DiscardHandler), nil); err != nil {
 		t.Fatal(err)
 	}
+	events := stream.DefaultOptions()
+	sink := stream.DefaultSink()
+	sink.Name, sink.Type, sink.File.Path = "archive", stream.TypeFile, "-"
+	events.Sinks = append(events.Sinks, sink)
+	records, err := stream.New(events, "1", stream.NewMetrics(reg), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close(t.Context())
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
