@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	fs.SetOutput(errs)
 	duration := fs.Duration("duration", 10*time.Minute, "how long to search")
 	seed := fs.Uint64("seed", uint64(time.Now().UnixNano()), "of the random numbers")
-	dir := fs.String("dir", os.TempDir(), "folder to save what is too dear in")
+	dir := fs.String("dir", os.TempDir(), "folder to save expensive messages in")
 	save := fs.Bool("save", false, "save the dearest message of each place, too")
 	if err := fs.Parse(args); err != nil {
 		return 2
