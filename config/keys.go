@@ -20,7 +20,7 @@ func (k key) table() (table, name string) {
 	return cutLast(k.name)
 }
 
-// cutLast cuts a name at its last ".": what is above is "" where there is none.
+// cutLast splits a name at its last "."; above is "" if there is none.
 func cutLast(name string) (above, last string) {
 	if i := strings.LastIndexByte(name, '.'); i >= 0 {
 		return name[:i], name[i+1:]
@@ -31,7 +31,7 @@ func cutLast(name string) (above, last string) {
 // table is one [table] of the file; "" is what stands above the first.
 type table struct {
 	name, doc string
-	many      many // where it is a table [[name]]
+	many      many // set if it is a table [[name]]
 }
 
 // tables are the tables of the file in order, with what each is about.
@@ -41,9 +41,9 @@ var tables = []table{
 	{name: "log", doc: "The log goes to standard error, where systemd's journal takes it."},
 	{name: "limits", doc: `Bounds on what strangers' mail may cost. Sizes are octets, or "KiB", "MiB", "GiB".
 A message over a limit is delivered like any other; it is judged by what was read of it.`},
-	{name: "verp", doc: `What the addresses look like to which bounces of your mail come back, where the
-sender makes one for each recipient: so a bounce says whom it is about, whatever it says itself.`},
-	{name: "events", doc: `Every verdict as a record, to files and programs: one JSON object a recipient.
+	{name: "verp", doc: `The forms of your bounce addresses, if your sender makes one for each recipient (VERP).
+Then a bounce's address says which recipient it is about, whatever its text says.`},
+	{name: "events", doc: `Records of all verdicts for files and programs, one JSON object per recipient.
 Without a sink there are no records.`},
 	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
 }
@@ -133,21 +133,21 @@ idle_timeout there.`,
 		func(c *Config) value { return duration{&c.Milter.Limits.WriteTimeout} }},
 
 	{"verp.patterns", `Such as ["bounces+{local}={domain}@lists.example.org"]. {local} and {domain} are the
-address that was written to; {token} is a word of your own for it, which records have;
-{list} and {mac} are passed over. No address may fit two patterns, nor one in two ways.`,
+address that the sender wrote to; {token} is a word of your own for it, which records
+contain; {list} and {mac} are skipped. No address may match two patterns, or one pattern
+in two ways.`,
 		func(c *Config) value { return words{&c.Milter.VERP, "bounces+{local}={domain}@lists.example.org"} }},
 
-	{"events.spool", `Folder of the daemon's own, where records wait on disk until every sink has them;
-"" lets them wait in memory, and a restart loses them.`,
+	{"events.spool", `The daemon's own folder, in which records wait until every sink has them. With ""
+they wait in memory, and a restart loses them.`,
 		func(c *Config) value { return folder{&c.Events.Spool, "/var/lib/bounce-milter/spool"} }},
 	{"events.spool_max", `Octets that the spool may hold. Over it the oldest records are dropped.`,
 		func(c *Config) value { return size[int64]{&c.Events.SpoolMax} }},
-	{"events.sync", `When records are forced to the disk. In each case the kernel has them before the
-mail is accepted, so that no end of the daemon loses one; this is about power cuts.
-"never" leaves it to the kernel, "interval" does it once a second, "always" before the
-mail is accepted.`,
+	{"events.sync", `When records are forced to disk, in case of a power cut: "never" leaves it to the kernel,
+"interval" does it once a second, "always" before the mail is accepted. In each case the
+kernel has the records before the mail is accepted, so none is lost if the daemon ends.`,
 		func(c *Config) value { return choice[stream.Sync]{&c.Events.Sync, stream.Syncs} }},
-	{"events.returned_headers", `Fields of the returned message that a record has, beside List-Id, Feedback-ID,
-X-Campaign-ID, X-Listmonk-Campaign and X-Listmonk-Subscriber.`,
+	{"events.returned_headers", `Fields of the returned message to put into records, in addition to List-Id,
+Feedback-ID, X-Campaign-ID, X-Listmonk-Campaign and X-Listmonk-Subscriber.`,
 		func(c *Config) value { return words{&c.Events.ReturnedHeaders, "X-Mailing-ID"} }},
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// many is a table [[name]], of which there may be any number, each with the same keys.
-// The keys of the second are named "name[1].key".
+// many describes tables [[name]], of which there may be any number, all with the same
+// keys. The keys of the second table are named "name[1].key".
 type many interface {
 	// count returns how many there are in a configuration.
 	count(*Config) int
-	// grow adds one with its defaults, and returns its place.
+	// grow adds a table with its defaults, and returns its index.
 	grow(*Config) int
-	// keys returns the keys of the one at a place. They are bound to any
-	// configuration that has that place.
+	// keys returns the keys of the table with this index. They can be bound to any
+	// configuration that has such a table.
 	keys(item int) []key
-	// unfit returns the keys that mean nothing for the one at a place, each with
-	// why, as a message says it.
+	// unfit returns the keys that do not apply to the table with this index, each
+	// with the reason for a message.
 	unfit(c *Config, item int) map[string]string
-	// example is what Show prints, as a comment, where there is none.
+	// example is what Show prints, as a comment, if there are no such tables.
 	example() string
 }
 
@@ -30,17 +30,17 @@ type manyOf[T any] struct {
 	of    func(*Config) *[]T
 	fresh func() T // with its defaults
 	own   []keyOf[T]
-	// kindKey is the key that says the kind of an item, and kindOf the kind;
-	// "" and nil where all are of one.
+	// kindKey is the key that says what kind an item is, and kindOf returns the
+	// kind; "" and nil if all items are of one kind.
 	kindKey string
 	kindOf  func(*T) string
 	sample  string
 }
 
-// keyOf is one thing that may be set in a table [[name]].
+// keyOf is one setting of a table [[name]].
 type keyOf[T any] struct {
 	name string
-	only []string // the kinds that it is for, none for all
+	only []string // the kinds of item that it applies to, empty for all
 	doc  string
 	bind func(*T) value
 }
@@ -62,7 +62,7 @@ func (m *manyOf[T]) unfit(c *Config, item int) map[string]string {
 	}
 	kind := m.kindOf(&(*m.of(c))[item])
 	if !slices.ContainsFunc(m.own, func(k keyOf[T]) bool { return slices.Contains(k.only, kind) }) {
-		return nil // no kind at all, which is said elsewhere
+		return nil // there is no such kind, which Validate reports
 	}
 	why := map[string]string{}
 	for i, k := range m.keys(item) {
@@ -82,7 +82,7 @@ func (m *manyOf[T]) keys(item int) []key {
 	return list
 }
 
-// items lays the tables [[name]] of the file over the configuration.
+// items adds the tables [[name]] of the file to the configuration.
 func (p *parser) items(t table, f toml.Field) {
 	list := f.Value.List
 	wrong := f.Value.Kind != toml.List
@@ -110,8 +110,8 @@ func (p *parser) items(t table, f toml.Field) {
 	}
 }
 
-// everyKey returns the keys of the configuration, those of each item included, less
-// those that mean nothing for their item.
+// everyKey returns all keys of the configuration, including those of each item, but
+// without those that do not apply to their item.
 func (c *Config) everyKey() []key {
 	list := keys
 	for _, t := range tables {
@@ -125,13 +125,13 @@ func (c *Config) everyKey() []key {
 	return list
 }
 
-// itemKeys returns the keys that mean something for one of the tables [[name]].
+// itemKeys returns the keys that apply to one of the tables [[name]].
 func (c *Config) itemKeys(t table, item int) []key {
 	unfit := t.many.unfit(c, item)
 	return slices.DeleteFunc(t.many.keys(item), func(k key) bool { return unfit[k.name] != "" })
 }
 
-// heading is the line that begins a table.
+// heading returns the line that begins a table.
 func (t table) heading() string {
 	if t.many != nil {
 		return fmt.Sprintf("[[%s]]", t.name)
@@ -139,8 +139,8 @@ func (t table) heading() string {
 	return fmt.Sprintf("[%s]", t.name)
 }
 
-// own returns the keys of a table as the file names them, of a table [[name]] those
-// of any.
+// own returns the keys of a table as the file names them; for a table [[name]], the keys
+// of all kinds.
 func (t table) own() []string {
 	var names []string
 	list := keys

@@ -35,8 +35,8 @@ func (c *Config) Show() string {
 	return b.String()
 }
 
-// showMany writes the tables [[name]], each key explained where it is first, or an
-// example where there is none.
+// showMany writes the tables [[name]], with a comment at the first use of each key; if
+// there are no such tables, it writes an example.
 func (c *Config) showMany(b *strings.Builder, t table) {
 	b.WriteString("\n")
 	comment(b, t.doc)

@@ -8,16 +8,15 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// Recorder takes the records of one message: those of a report, one for each of its
-// recipients. Record is called before the MTA is told that the message is accepted, so
-// it returns soon, whatever becomes of whoever reads the records. The slice is the
-// Recorder's own from then on; what the records share is not to be changed. Any number
-// of goroutines may call it.
+// Recorder takes the records of one message, one for each recipient of a report. Record is
+// called before the MTA is told that the message is accepted, so it must return soon, even
+// if nobody reads the records. The slice then belongs to the Recorder, which must not
+// change what the records share. Record must be safe for concurrent use.
 type Recorder interface {
 	Record([]event.Record)
 }
 
-// record hands over what the message reports, if somebody wants records. Whatever goes
+// record passes what the message reports to the Recorder, if there is one. Whatever goes
 // wrong, the message passes.
 func (s *session) record(res *classify.Result) {
 	m := &s.msg
@@ -27,7 +26,8 @@ func (s *session) record(res *classify.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.srv.metrics.failed(stageRecord)
-			s.srv.logs.error(stageRecord, "recording what a message reports", "error", &panicError{v, nil}, "stack", string(debug.Stack()))
+			s.srv.logs.error(stageRecord, "recording what a message reports",
+				"error", &panicError{v, nil}, "stack", string(debug.Stack()))
 		}
 	}()
 	env := event.Envelope{Time: time.Now(), Source: event.SourceMilter, Host: s.hostName(), QueueID: s.queueID(),
@@ -40,8 +40,8 @@ func (s *session) record(res *classify.Result) {
 	}
 }
 
-// hostName is the MTA's name for itself, as queue ids are only unique there; else that of
-// this machine.
+// hostName returns the MTA's own host name, within which its queue ids are unique; if it
+// does not tell, the name of this machine.
 func (s *session) hostName() string {
 	if j := macro(s.macro['C'], "j"); len(j) <= maxHost && isHost(j, false) {
 		return j

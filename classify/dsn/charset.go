@@ -142,7 +142,8 @@ func decodeCharset(b []byte, label string) string {
 		if d, err := japanese.ISO2022JP.NewDecoder().Bytes(b); err == nil {
 			return string(d)
 		}
-	case utf8.Valid(b) && (t.noCharset[label] || strings.HasPrefix(label, "utf-8") || strings.HasPrefix(label, "windows-125") || strings.HasPrefix(label, "iso-8859-")):
+	case utf8.Valid(b) && (t.noCharset[label] || strings.HasPrefix(label, "utf-8") ||
+		strings.HasPrefix(label, "windows-125") || strings.HasPrefix(label, "iso-8859-")):
 		// QUIRK: UTF-8 labelled us-ascii or with a charset of the locale: qmail,
 		// Exim, scripts. Text of an eight-bit charset is hardly ever valid UTF-8.
 		return string(b)

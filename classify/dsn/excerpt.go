@@ -74,7 +74,8 @@ func cutPieces(raw []byte) []piece {
 			next = at + i + 1
 		}
 		line := raw[at:next]
-		if at > 0 && len(line) > 2 && line[0] == '-' && line[1] == '-' && slices.ContainsFunc(boundaries, func(b []byte) bool { return bytes.HasPrefix(line, b) }) {
+		if at > 0 && len(line) > 2 && line[0] == '-' && line[1] == '-' &&
+			slices.ContainsFunc(boundaries, func(b []byte) bool { return bytes.HasPrefix(line, b) }) {
 			pieces[len(pieces)-1].end = at
 			p := piece{start: at}
 			switch t := parseMediaType(headerOf(raw[next:]).raw("Content-Type")); {

@@ -76,7 +76,9 @@ func CheckFiles(files ...File) error {
 		e := &examples[i]
 		if e.File == "" {
 			if file := spoils(files, r, e); file != "" {
-				problems = append(problems, toml.Problem{File: file, Message: fmt.Sprintf("format %q, which is built in, is read as %s because of this file, and as %s without it: make phrases longer, or weights smaller", e.Format, quoteList(r.read(e)), quoteList(Reader{}.read(e)))})
+				problems = append(problems, toml.Problem{File: file, Message: fmt.Sprintf(
+					"an example of the built-in format %q is read as %s because of this file, and as %s without it: make phrases longer, or weights smaller",
+					e.Format, quoteList(r.read(e)), quoteList(Reader{}.read(e)))})
 			}
 		} else if wrong := r.check(e); wrong != "" {
 			problems = append(problems, toml.Problem{File: e.File, Line: e.Line, Message: fmt.Sprintf("format %q: %s", e.Format, wrong)})
@@ -123,7 +125,8 @@ func quoteList(list []string) string {
 func (r Reader) check(e *notice.Example) string {
 	h, _ := readHeader(nil, normalize(e.Message), DefaultLimits(), false)
 	if h = mendHeader(h); len(e.Want) > 0 && !r.lets(h) {
-		return "the daemon would not read its example, because no cue with gate = true holds for its header: add one, or begin the message with the Return-Path that it came with"
+		return "the daemon would not read its example, because no cue with gate = true matches its header: " +
+			"add one, or begin the message with the Return-Path that it came with"
 	}
 	got := r.read(e)
 	switch {

@@ -54,12 +54,12 @@ func TestCheckFiles(t *testing.T) {
 		{"a cue that never counts", "weight = 2\nmachine = true\ngate = true", "machine = true", `own.toml:1: cue "heron" never counts: give it a weight, or gate = true`},
 		{"a heavy cue", "weight = 2", "weight = 13", `own.toml:1: cue "heron" weighs 13: write a weight from -12 to 12`},
 		{"a closed gate", "gate = true\n", "", `own.toml:14: format "heron": the daemon would not read its example, because no cue `},
-		{"no machine", "machine = true\n", "", `own.toml:14: format "heron": its example is not read as a bounce: no cue marked machine or robot holds for its header`},
+		{"no machine", "machine = true\n", "", `own.toml:14: format "heron": its example is not read as a bounce: no cue marked machine or robot matches its header`},
 		{"a robot that opens nothing", "machine = true\ngate = true\n\n[[format]]\nname = \"heron\"\nopens", "robot = true\ngate = true\n[[format]]\nname = \"heron\"\nsays",
-			`own.toml:14: format "heron": its example is not read as a bounce: only a cue marked robot holds for its header, none marked machine: then the text must have a phrase of opens`},
+			`own.toml:14: format "heron": its example is not read as a bounce: only a cue marked robot matches its header, none marked machine: then the text must have a phrase of opens`},
 		{"too light", "weight = 2", "weight = -1", `header and words weigh too little: the header weighs -1, and both together must weigh 6; found in the text: one of opens, 0 of says, 0 of against`},
 		{"read otherwise", "|failed|", "|delayed|", `own.toml:15: format "heron": its example is read differently: write want = ["lost@example.net|failed|550|5.1.1|550 5.1.1 No such bird here"] if that is right`},
-		{"one that spoils the others", "names = ", "against = [\"could not be delivered\"]\nnames = ", "own.toml: format \"au\", which is built in, is read as "},
+		{"one that spoils the others", "names = ", "against = [\"could not be delivered\"]\nnames = ", "own.toml: an example of the built-in format \"au\" is read as "},
 	}
 	for _, tt := range tests {
 		text := strings.Replace(heron, tt.old, tt.new, 1)

@@ -113,7 +113,7 @@ func localStart(text []byte, from, at int) int {
 			}
 		}
 	}
-	for i < at && (text[i] == '\'' || text[i] == '.' || text[i] == '`' || text[i] == '-' || text[i] == '*' || text[i] == '=' || text[i] == '/' || text[i] == '|') {
+	for i < at && strings.IndexByte("'.`-*=/|", text[i]) >= 0 {
 		if text[i] == '*' && text[at-1] == '*' { // a masked address
 			break
 		}

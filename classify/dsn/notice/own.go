@@ -144,13 +144,14 @@ func (f *format) examples(file string) []Example {
 func (n *Notice) Lacks(head Score) string {
 	switch {
 	case !head.Machine && !head.Robot:
-		return "no cue marked machine or robot holds for its header"
+		return "no cue marked machine or robot matches its header"
 	case !head.Machine && !n.opened:
-		return "only a cue marked robot holds for its header, none marked machine: then the text must have a phrase of opens"
+		return "only a cue marked robot matches its header, none marked machine: then the text must have a phrase of opens"
 	case head.person && !n.opened:
 		return "people write such a header too (a cue marked person): then the text must have a phrase of opens"
 	case !n.isBounce(head):
-		return fmt.Sprintf("header and words weigh too little: the header weighs %d, and both together must weigh %d; found in the text: %s", head.score, n.d.weights.Threshold, n.counted())
+		return fmt.Sprintf("header and words weigh too little: the header weighs %d, and both together must weigh %d; found in the text: %s",
+			head.score, n.d.weights.Threshold, n.counted())
 	}
 	return ""
 }

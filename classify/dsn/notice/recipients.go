@@ -318,7 +318,8 @@ func (n *Notice) isQSBMF(a place) bool {
 		return false
 	}
 	after := bytes.TrimLeft(n.low[a.To:max(a.To, l.end)], " ")
-	return len(after) > 0 && after[0] == ':' || slices.ContainsFunc(n.d.around.Expanded, func(s string) bool { return bytes.HasPrefix(after, []byte(s)) })
+	return len(after) > 0 && after[0] == ':' ||
+		slices.ContainsFunc(n.d.around.Expanded, func(s string) bool { return bytes.HasPrefix(after, []byte(s)) })
 }
 
 // keepOnly makes the addresses that the header names the only recipients.
