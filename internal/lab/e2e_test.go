@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/internal/lab/natslab"
 )
 
 // The end-to-end tests share one Postfix, one remote server and one daemon.
@@ -17,7 +19,10 @@ import (
 // detector in it, so that a data race in the daemon fails the test that found it.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+func TestMain(m *testing.M) {
+	natslab.Main()
+	os.Exit(runTests(m))
+}
 
 func runTests(m *testing.M) int {
 	if os.Geteuid() != 0 {

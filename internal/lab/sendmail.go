@@ -1,9 +1,7 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -115,7 +113,7 @@ func (s *Sendmail) write(l *Lab, name, tree string, port int, milter, remote str
 			return err
 		}
 	}
-	binary, err := findFile(tree, "sendmail", 0o111)
+	binary, err := findFile(tree, "sendmail")
 	if err != nil {
 		return err
 	}
@@ -202,156 +200,9 @@ func (s *Sendmail) Stop() {
 }
 
 // SendmailTree is a folder with Debian's Sendmail unpacked, not installed: the
-// package would push Postfix off the machine. It is fetched once into the
-// module's bin folder, which make clean empties.
+// package would push Postfix off the machine.
 func SendmailTree() (string, error) {
-	root, err := ModuleRoot()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(root, "bin", "lab", "sendmail")
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", fmt.Errorf("unpacking Sendmail: %w", err)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "unpack")
-	if err != nil {
-		return "", fmt.Errorf("unpacking Sendmail: %w", err)
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", fmt.Errorf("unpacking Sendmail: %w", err)
-	}
-	if err := unpack(tmp); err != nil {
-		return "", fmt.Errorf("unpacking Sendmail: %w", err)
-	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return "", fmt.Errorf("unpacking Sendmail: %w", err)
-	}
-	return dir, nil
-}
-
-// unpack downloads Sendmail and, package by package, the libraries that it needs and that
-// the machine does not have.
-func unpack(dir string) error {
-	if err := download(dir, "sendmail-bin", "sendmail-cf"); err != nil {
-		return err
-	}
-	binary, err := findFile(dir, "sendmail", 0o111)
-	if err != nil {
-		return err
-	}
-	wanted := dependencies("sendmail-bin")
-	seen := map[string]bool{}
-	for len(wanted) > 0 {
-		libs, err := libraryPath(dir)
-		if err != nil {
-			return err
-		}
-		ldd := exec.Command("ldd", binary)
-		ldd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+libs)
-		out, err := ldd.Output()
-		if err != nil {
-			return fmt.Errorf("listing libraries: %w", err)
-		}
-		if !strings.Contains(string(out), "not found") {
-			return nil
-		}
-		pkg := wanted[0]
-		wanted = wanted[1:]
-		if seen[pkg] || installed(pkg) {
-			continue
-		}
-		seen[pkg] = true
-		if err := download(dir, pkg); err != nil {
-			return err
-		}
-		wanted = append(wanted, dependencies(pkg)...)
-	}
-	return errors.New("it needs libraries that its packages do not name")
-}
-
-// download fetches Debian packages and unpacks them into dir.
-func download(dir string, pkgs ...string) error {
-	cmd := exec.Command("apt-get", append([]string{"-q", "download"}, pkgs...)...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("downloading %s: %w\n%s", strings.Join(pkgs, ", "), err, out)
-	}
-	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil {
-		return err
-	}
-	for _, deb := range debs {
-		if out, err := exec.Command("dpkg", "-x", deb, dir).CombinedOutput(); err != nil {
-			return fmt.Errorf("unpacking %s: %w\n%s", filepath.Base(deb), err, out)
-		}
-		if err := os.Remove(deb); err != nil {
-			return err
-		}
-	}
-	return os.Chmod(dir, 0o755) // dpkg gives it the mode of the package's root
-}
-
-// dependencies returns the libraries that a package depends on.
-func dependencies(pkg string) []string {
-	out, err := exec.Command("apt-cache", "depends", "--no-recommends", "--no-suggests", pkg).Output()
-	if err != nil {
-		return nil
-	}
-	var libs []string
-	for line := range strings.SplitSeq(string(out), "\n") {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: lib"); ok {
-			libs = append(libs, "lib"+name)
-		}
-	}
-	return libs
-}
-
-func installed(pkg string) bool {
-	out, err := exec.Command("dpkg-query", "-W", "-f", "${db:Status-Status}", pkg).Output()
-	return err == nil && strings.HasPrefix(string(out), "installed")
-}
-
-// libraryPath lists the folders below dir that contain shared libraries.
-func libraryPath(dir string) (string, error) {
-	var dirs []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if strings.Contains(d.Name(), ".so.") {
-			if parent := filepath.Dir(path); len(dirs) == 0 || dirs[len(dirs)-1] != parent {
-				dirs = append(dirs, parent)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("looking for libraries: %w", err)
-	}
-	return strings.Join(dirs, ":"), nil
-}
-
-// findFile finds a regular file of this name with all of these mode bits.
-func findFile(dir, name string, mode os.FileMode) (string, error) {
-	found := ""
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || found != "" || d.Name() != name || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil && info.Mode()&mode == mode && info.Size() > 100<<10 { // not the start script of that name
-			found = path
-		}
-		return err
-	})
-	if err == nil && found == "" {
-		err = fmt.Errorf("no program %s in the packages", name)
-	}
-	return found, err
+	return DebTree("sendmail", []string{"sendmail-bin", "sendmail-cf"}, []string{"sendmail"})
 }
 
 // sendmailMC is m4 source for sendmail.cf. Delivery is interactive: the reply to

@@ -1,0 +1,180 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// DebTree is a folder with Debian packages unpacked, not installed: a package would
+// take the place of another one of the machine, or start a service. It is fetched once
+// into the module's bin folder, which make clean empties. programs are the names of the
+// files in it whose shared libraries must be there too.
+func DebTree(name string, packages, programs []string) (string, error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "bin", "lab", name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", name, err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "unpack")
+	if err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", name, err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", name, err)
+	}
+	if err := unpack(tmp, packages, programs); err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", name, err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", name, err)
+	}
+	return dir, nil
+}
+
+// unpack downloads packages and, one by one, the libraries that their programs need and
+// that the machine does not have.
+func unpack(dir string, packages, programs []string) error {
+	if err := download(dir, packages...); err != nil {
+		return err
+	}
+	var files, wanted []string
+	for _, p := range programs {
+		file, err := findFile(dir, p)
+		if err != nil {
+			return err
+		}
+		files = append(files, file)
+	}
+	seen := map[string]bool{}
+	for _, p := range packages {
+		seen[p] = true
+		wanted = append(wanted, dependencies(p)...)
+	}
+	for {
+		libs, err := libraryPath(dir)
+		if err != nil {
+			return err
+		}
+		ldd := exec.Command("ldd", files...)
+		ldd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+libs)
+		out, err := ldd.Output()
+		if err != nil {
+			return fmt.Errorf("listing libraries: %w", err)
+		}
+		if !strings.Contains(string(out), "not found") {
+			return nil
+		}
+		for len(wanted) > 0 && (seen[wanted[0]] || installed(wanted[0])) {
+			wanted = wanted[1:]
+		}
+		if len(wanted) == 0 {
+			return errors.New("it needs libraries that its packages do not name")
+		}
+		pkg := wanted[0]
+		seen[pkg] = true
+		if err := download(dir, pkg); err != nil {
+			return err
+		}
+		wanted = append(wanted, dependencies(pkg)...)
+	}
+}
+
+// download fetches Debian packages and unpacks them into dir.
+func download(dir string, pkgs ...string) error {
+	cmd := exec.Command("apt-get", append([]string{"-q", "download"}, pkgs...)...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("downloading %s: %w\n%s", strings.Join(pkgs, ", "), err, out)
+	}
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, deb := range debs {
+		if out, err := exec.Command("dpkg", "-x", deb, dir).CombinedOutput(); err != nil {
+			return fmt.Errorf("unpacking %s: %w\n%s", filepath.Base(deb), err, out)
+		}
+		if err := os.Remove(deb); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(dir, 0o755) // dpkg gives it the mode of the package's root
+}
+
+// dependencies returns the libraries that a package depends on.
+func dependencies(pkg string) []string {
+	out, err := exec.Command("apt-cache", "depends", "--no-recommends", "--no-suggests", pkg).Output()
+	if err != nil {
+		return nil
+	}
+	var libs []string
+	for line := range strings.SplitSeq(string(out), "\n") {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: lib"); ok {
+			libs = append(libs, "lib"+name)
+		}
+	}
+	return libs
+}
+
+func installed(pkg string) bool {
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${db:Status-Status}", pkg).Output()
+	return err == nil && strings.HasPrefix(string(out), "installed")
+}
+
+// libraryPath lists the folders below dir that contain shared libraries.
+func libraryPath(dir string) (string, error) {
+	var dirs []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if strings.Contains(d.Name(), ".so.") {
+			if parent := filepath.Dir(path); len(dirs) == 0 || dirs[len(dirs)-1] != parent {
+				dirs = append(dirs, parent)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("looking for libraries: %w", err)
+	}
+	return strings.Join(dirs, ":"), nil
+}
+
+// findFile finds a program or a shared library of this name: not the start script that
+// may have it too.
+func findFile(dir, name string) (string, error) {
+	found := ""
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || found != "" || d.Name() != name || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		magic := make([]byte, 4)
+		if _, err := io.ReadFull(f, magic); err == nil && string(magic) == "\x7fELF" {
+			found = path
+		}
+		return nil
+	})
+	if err == nil && found == "" {
+		err = fmt.Errorf("no program %s in the packages", name)
+	}
+	return found, err
+}
