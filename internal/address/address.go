@@ -5,6 +5,7 @@ package address
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Single returns the bare address in a field such as From, "" if the field has none or
@@ -105,15 +106,51 @@ func StripComments(s string) string {
 // mail to hosts without one bounces too.
 func IsMailbox(s string) bool {
 	at := strings.LastIndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 || strings.ContainsFunc(s, unicode.IsControl) {
+	if at <= 0 || at == len(s)-1 {
 		return false
 	}
 	local, domain := s[:at], s[at+1:]
-	if strings.ContainsAny(domain, " \t/|<>\"(),;\\") {
+	inLocal, inDomain := octetsOf(local), octetsOf(domain)
+	switch all := inLocal | inDomain; {
+	case inDomain&notInDomain != 0, all&control != 0, all&aboveASCII != 0 && strings.ContainsFunc(s, unicode.IsControl):
 		return false
-	}
-	if local[0] == '"' {
+	case local[0] == '"':
 		return len(local) > 1 && local[len(local)-1] == '"'
 	}
-	return local[0] != '|' && local[0] != '/' && !strings.ContainsAny(local, " \t<>(),;\"")
+	return local[0] != '|' && local[0] != '/' && inLocal&notInLocal == 0
+}
+
+// Kinds of octets in an address.
+const (
+	control    = 1 << iota // of ASCII
+	aboveASCII             // may be part of a control character
+	notInLocal             // in none but a quoted local part
+	notInDomain
+)
+
+// kinds tells what each octet is: every address is looked at several times.
+var kinds = func() (t [256]uint8) {
+	for c := range t {
+		switch {
+		case c < ' ' || c == 0x7f:
+			t[c] = control
+		case c >= utf8.RuneSelf:
+			t[c] = aboveASCII
+		}
+	}
+	for _, c := range " \t<>(),;\"" {
+		t[c] |= notInLocal
+	}
+	for _, c := range " \t/|<>\"(),;\\" {
+		t[c] |= notInDomain
+	}
+	return t
+}()
+
+// octetsOf returns what kinds of octets s has.
+func octetsOf(s string) (has uint8) {
+	for i := 0; i < len(s); i++ {
+		has |= kinds[s[i]]
+	}
+	return has
 }
