@@ -43,12 +43,18 @@ func (s *fieldSum) reset() {
 // differently.
 func (s *fieldSum) add(name string, value []byte) {
 	s.buf = append(append(s.buf, name...), 0)
-	for _, c := range value {
-		if c > ' ' {
-			s.buf = append(s.buf, c)
+	for len(value) > 0 {
+		n := 0
+		for n < min(len(value), maxPiece) && value[n] > ' ' {
+			n++
 		}
-		if len(s.buf) >= maxPiece {
+		if len(s.buf)+n > maxPiece {
 			s.hand()
+		}
+		s.buf = append(s.buf, value[:n]...)
+		value = value[n:]
+		for len(value) > 0 && value[0] <= ' ' {
+			value = value[1:]
 		}
 	}
 	s.buf = append(s.buf, 0)

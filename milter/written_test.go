@@ -117,3 +117,31 @@ func TestWrittenForgets(t *testing.T) {
 		t.Errorf("%d are remembered, the first one too: %v", len(w.at), w.knows(sum(0).sum, 0, now))
 	}
 }
+
+// TestFieldSum folds fields as filters do, long ones too: the hash is that of the words.
+func TestFieldSum(t *testing.T) {
+	sum := func(value string) mark {
+		s := newFieldSum()
+		s.add("X-Bounce-Result", []byte(value))
+		return s.mark(1)
+	}
+	for _, words := range [][]string{{"a"}, {"a", "b", "c"}, {strings.Repeat("x", maxPiece), "y"},
+		{strings.Repeat("x", 3*maxPiece+1)}, strings.Split(strings.Repeat("word ", 2*maxPiece), " ")} {
+		plain := sum(strings.Join(words, " "))
+		if folded := sum(" " + strings.Join(words, "\r\n\t") + "\t "); folded != plain {
+			t.Errorf("%d words: folded, the hash is another one", len(words))
+		}
+		if other := sum(strings.Join(words, " ") + "z"); other == plain {
+			t.Errorf("%d words: with another letter, the hash is the same", len(words))
+		}
+	}
+	s := newFieldSum()
+	fields := func() mark {
+		s.reset()
+		s.add("X-Bounce-Type", []byte("hard"))
+		return s.mark(1)
+	}
+	if n := testing.AllocsPerRun(100, func() { fields() }); n > 0 && !raceEnabled {
+		t.Errorf("%.0f allocations", n)
+	}
+}
