@@ -166,6 +166,24 @@ func TestEverything(t *testing.T) {
 	}
 }
 
+// Some put a secret behind the "?" of a URL: the log does not get it.
+func TestSettingsKeepSecrets(t *testing.T) {
+	c, err := Parse("x.toml", []byte("[[events.sink]]\nname = \"crm\"\ntype = \"webhook\"\nurl = \"https://crm.example.org/hook?key=geheim\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, s := range c.Settings() {
+		found = found || s == [2]string{"events.sink[0].url", `"https://crm.example.org/hook?…"`}
+		if strings.Contains(s[1], "geheim") {
+			t.Errorf("%s = %s", s[0], s[1])
+		}
+	}
+	if !found || !strings.Contains(c.Show(), "?key=geheim") {
+		t.Error("the URL is not shown")
+	}
+}
+
 // A client's IPv4 address is never one of the IPv6 ones that stand for it.
 func TestNetworksAreUnmapped(t *testing.T) {
 	c, err := Parse("x.toml", []byte(`trusted_networks = ["::ffff:192.0.2.7", "::ffff:198.51.100.0/120", "::ffff:0:0/96"]`))

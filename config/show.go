@@ -74,12 +74,16 @@ func comment(b *strings.Builder, text string) {
 }
 
 // Settings returns every key with its value in TOML, in the order of the file, for
-// the log line at start.
+// the log line at start: less what may be secret in a URL.
 func (c *Config) Settings() [][2]string {
 	every := c.everyKey()
 	list := make([][2]string, len(every))
 	for i, k := range every {
-		list[i] = [2]string{k.name, k.bind(c).text()}
+		v := k.bind(c)
+		list[i] = [2]string{k.name, v.text()}
+		if l, ok := v.(interface{ logged() string }); ok {
+			list[i][1] = l.logged()
+		}
 	}
 	return list
 }

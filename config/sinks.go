@@ -41,7 +41,7 @@ the same address; "domain", what stands behind the "@".`,
 
 		{"url", webhooks, `Where records are posted to.`,
 			func(s *stream.SinkOptions) value {
-				return word{&s.Webhook.URL, "https://crm.example.org/hooks/bounces"}
+				return link{word{&s.Webhook.URL, "https://crm.example.org/hooks/bounces"}}
 			}},
 		{"format", webhooks, `"native" is an array of records, signed as Standard Webhooks says; "listmonk" is what
 listmonk takes, one bounce a request.`,

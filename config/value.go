@@ -115,6 +115,17 @@ func (v word) set(in toml.Value, bad report) {
 	}
 }
 
+// link is a URL, of which the log does not get what stands behind its "?": some put
+// secrets there.
+type link struct{ word }
+
+func (v link) logged() string {
+	if before, _, ok := strings.Cut(*v.p, "?"); ok {
+		return toml.Quote(before + "?…")
+	}
+	return v.text()
+}
+
 // folder is the path of a folder, or of a file.
 type folder struct {
 	p       *string

@@ -1,0 +1,61 @@
+package stream
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What of a spool's folder is wrong is said before it is used, and what ends by itself
+// is kept apart from what does not.
+func TestCheckHost(t *testing.T) {
+	mine, others := spoolFolder(t), spoolFolder(t)
+	me := os.Geteuid()
+	o := options(mine, "a")
+	o.Sinks[0].File.Path = "-"
+	check := func(dir string, uid int, want string) {
+		t.Helper()
+		o.Spool = dir
+		got := o.CheckHost(uid).Error()
+		if want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%s for %d: %q, want %q", dir, uid, got, want)
+		}
+	}
+	check(mine, me, "")
+	check(mine, -1, "")
+	check(mine, me+54321, fmt.Sprintf("events.spool: the folder %s belongs to ", mine))
+	check(filepath.Join(mine, "x"), me, fmt.Sprintf("events.spool: the folder %s/x does not exist: create it with install -d -m 0700 -o ", mine))
+	if os.Chown(others, 54321, -1) == nil {
+		check(others, me, fmt.Sprintf("events.spool: the folder %s belongs to user 54321 and the daemon runs as ", others))
+		check(others, 54321, "")
+	}
+	if ps := o.CheckRoom(); len(ps) > 0 {
+		t.Errorf("room: %v", ps)
+	}
+	o.Sinks = nil
+	check("/nowhere", me, "") // nobody reads it
+
+	full := spoolFolder(t)
+	if err := syscall.Mount("tmpfs", full, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
+		t.Skip("needs to mount:", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(full, syscall.MNT_DETACH) })
+	o = options(full, "a")
+	if got := o.CheckRoom().Error(); !strings.HasPrefix(got, "events.spool: the disk of the folder "+full+" is full, 64 KiB are free: make room") {
+		t.Errorf("full: %q", got)
+	}
+	if err := newLab(&fake{name: "a"}).begin(o); err != nil {
+		t.Errorf("a full disk keeps the daemon from mail: %v", err)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	o := Options{ReturnedHeaders: []string{"list-id", "X-Mailing-ID", "x-mailing-id"}}
+	if got := o.Headers(); !slices.Equal(got, append(slices.Clone(AlwaysReturned), "X-Mailing-ID")) {
+		t.Errorf("headers %q", got)
+	}
+}

@@ -1,0 +1,83 @@
+package stream
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/event/spool"
+)
+
+// stuck is a journal whose disk hangs until goOn is closed.
+type stuck struct {
+	spool.Journal
+	asked chan struct{} // gets one for each Append
+	goOn  chan struct{}
+
+	mu  sync.Mutex
+	got int
+}
+
+func (s *stuck) Append(records [][]byte) error {
+	s.asked <- struct{}{}
+	<-s.goOn
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got += len(records)
+	return nil
+}
+
+// A disk that hangs: mail waits a moment once, then not at all; what does not fit into
+// memory is dropped and counted, and the rest is written when the disk goes on.
+func TestDiskHangs(t *testing.T) {
+	j := &stuck{asked: make(chan struct{}, 1000), goOn: make(chan struct{})}
+	var dropped atomic.Int64
+	w := newWriter(j, slog.New(slog.DiscardHandler), func() {}, func(n int) { dropped.Add(int64(n)) })
+	w.wait = time.Millisecond
+	go w.run()
+	w.write([][]byte{[]byte("first")})
+	<-j.asked
+	w.wait = time.Hour // of which nobody sees anything, for the disk is known to hang
+	const n, octets = 100, 100_000
+	for range n {
+		if !w.write([][]byte{make([]byte, octets)}) {
+			t.Fatal("not taken")
+		}
+	}
+	if d := dropped.Load(); d < n-maxQueued/octets-1 || d >= n {
+		t.Errorf("%d dropped", d)
+	}
+	close(j.goOn)
+	waitFor(t, "the rest", func() bool {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return j.got+int(dropped.Load()) == n+1
+	})
+	w.write([][]byte{[]byte("waits and is written")}) // an hour otherwise
+	<-w.close()
+	if w.write(nil) {
+		t.Error("taken after the end")
+	}
+	is(t, "written", j.got+int(dropped.Load()), n+2)
+}
+
+// failing is a journal whose disk takes nothing.
+type failing struct{ spool.Journal }
+
+func (failing) Append([][]byte) error { return errors.New("input/output error") }
+
+// A disk that takes nothing holds up neither mail nor the end.
+func TestDiskFails(t *testing.T) {
+	var dropped atomic.Int64
+	w := newWriter(failing{}, slog.New(slog.DiscardHandler), func() {}, func(n int) { dropped.Add(int64(n)) })
+	w.wait, w.retry = time.Hour, time.Hour
+	go w.run()
+	for range 10 {
+		w.write([][]byte{[]byte("a"), []byte("b")})
+	}
+	<-w.close()
+	is(t, "dropped", dropped.Load(), 20)
+}
