@@ -20,6 +20,7 @@ const (
 	noReplyConn = 0x1000
 	noReplyHelo = 0x2000
 	noReplyMail = 0x4000
+	noReplyRcpt = 0x8000
 	noReplyEOH  = 0x40000
 	noReplyBdy  = 0x80000
 	everything  = 0x1fffff
@@ -177,7 +178,7 @@ func (c *client) transact(m *message) error {
 	}
 	if c.options&noRcpt == 0 {
 		c.add(m.rcpt)
-		if err := c.proceed(); err != nil {
+		if err := c.unless(noReplyRcpt); err != nil {
 			return err
 		}
 	}

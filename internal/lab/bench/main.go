@@ -112,18 +112,19 @@ func (b *bench) run(bin string, wire, postfix bool) error {
 
 // start starts the filters.
 func (b *bench) start(bin string) error {
-	ports, err := lab.FreePorts(4)
+	ports, err := lab.FreePorts(5)
 	if err != nil {
 		return err
 	}
-	for i, keep := range []bool{false, true} {
-		f := &filter{name: "bounce-milter", own: true, keep: keep, tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
-		top, id := "socket_group = \"postfix\"\n", "ours"
-		if keep {
-			top, id = top+"forged_headers = \"keep\"\nlook_at = \"envelope\"\n", "keep"
-		}
-		f.unix = b.sockets + "/" + id + ".sock"
-		d, err := b.lab.StartDaemon(id, lab.DaemonConfig{Bin: bin, Listen: []string{"unix:" + f.unix, "inet:" + f.tcp}, Top: top})
+	for i, own := range []struct{ id, name, top, tables string }{
+		{"ours", "bounce-milter", "", ""},
+		{"keep", "bounce-milter", "forged_headers = \"keep\"\nlook_at = \"envelope\"\n", ""},
+		{"rcpt", "bounce-milter with recipients", "", "[verp]\npatterns = [\"bounces+{local}={domain}@lists.lab.test\"]\n"},
+	} {
+		f := &filter{name: own.name, own: true, keep: own.id == "keep", tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
+		f.unix = b.sockets + "/" + own.id + ".sock"
+		d, err := b.lab.StartDaemon(own.id, lab.DaemonConfig{Bin: bin, Listen: []string{"unix:" + f.unix, "inet:" + f.tcp},
+			Top: "socket_group = \"postfix\"\n" + own.top, Tables: own.tables})
 		if err != nil {
 			return err
 		}
@@ -134,7 +135,7 @@ func (b *bench) start(bin string) error {
 	if err := lab.Build("./internal/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
 		return err
 	}
-	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[2]), func(network, addr string) []string {
+	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[3]), func(network, addr string) []string {
 		return []string{network, addr}
 	}); err != nil {
 		return err
@@ -147,7 +148,7 @@ func (b *bench) start(bin string) error {
 		fmt.Printf("libmilter is left out, it does not build here: %s\n", strings.TrimSpace(string(out)))
 		return nil
 	}
-	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[3]), func(network, addr string) []string {
+	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[4]), func(network, addr string) []string {
 		if network == "unix" {
 			return []string{"unix:" + addr}
 		}
