@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/spf13/pflag"
 )
 
@@ -201,6 +202,19 @@ func TestRecipesCallCommands(t *testing.T) {
 		})
 		if err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// The configurations of events that the documents show are valid.
+func TestEventsConfigurations(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```toml\n(\\[+events.*?)```").FindAllStringSubmatch(read(t, "docs/events.md")+read(t, "README.md"), -1)
+	if len(blocks) < 5 {
+		t.Errorf("there are %d", len(blocks))
+	}
+	for _, b := range blocks {
+		if _, err := config.Parse("documents", []byte(b[1])); err != nil {
+			t.Errorf("%v\n%s", err, b[1])
 		}
 	}
 }

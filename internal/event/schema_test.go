@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,27 @@ func TestSchemaIsOfRecords(t *testing.T) {
 		if got := s.Properties[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("the schema has %q for %s, want %q", got, name, want)
 		}
+	}
+}
+
+// docs/events.md says of each field what it is, in the order of records.
+func TestFieldsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n## What a record says\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var got []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?) \\|").FindAllStringSubmatch(table, -1) {
+		for _, name := range strings.Split(row[1], ", ") {
+			got = append(got, strings.Trim(name, "`"))
+		}
+	}
+	want := readSchema(t).Required
+	want = slices.Insert(want, slices.Index(want, "action_taken"), "feedback")
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/events.md has the fields\n%q, records have\n%q", got, want)
 	}
 }
 
