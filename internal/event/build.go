@@ -87,9 +87,9 @@ func Build(res *classify.Result, env Envelope) []Record {
 	return records
 }
 
-// returned says what is known of the message that came back.
+// returned says what is known of the message that came back. Its author is an address.
 func returned(res *classify.Result) Returned {
-	r := Returned{MessageID: clean(res.ReturnedMessageID), From: clean(res.Returned.From), Date: clean(res.Returned.Date)}
+	r := Returned{MessageID: clean(res.ReturnedMessageID), From: clean(dsn.Address(res.Returned.From)), Date: clean(res.Returned.Date)}
 	if len(res.Returned.Fields) > 0 {
 		r.Headers = make(map[string]string, len(res.Returned.Fields))
 	}

@@ -72,3 +72,30 @@ func TestBuildBounds(t *testing.T) {
 		t.Errorf("of ordinary mail: %+v", got)
 	}
 }
+
+// A record has what is known of the message that came back, and a complaint one for each
+// whom it names, or one.
+func TestBuildReturned(t *testing.T) {
+	res := classify.Result{Kind: dsn.KindFeedback, ReturnedMessageID: "m@example.org",
+		Returned: dsn.Returned{From: "News <news@example.org>", To: "jo@example.com", Date: "Fri, 4 Sep 2026 12:00:00 +0000",
+			Fields: []dsn.Field{{Name: "List-Id", Value: "News <news.example.org>"}, {Name: "X-Own", Value: "a\x07b"}}},
+		Feedback: &dsn.Feedback{Type: dsn.FeedbackAbuse, SourceIP: "192.0.2.7", ArrivalDate: "today", Recipients: []string{"jo@example.com", "ann@example.com"}}}
+	got := Build(&res, Envelope{Time: at, Source: SourceMilter, VERP: "jo@example.com", Token: "77"})
+	if len(got) != 2 {
+		t.Fatalf("%d records, want 2", len(got))
+	}
+	for i, want := range []string{"jo@example.com", "ann@example.com"} {
+		r := got[i]
+		if r.Address != want || r.Category != "" || r.Action != "" || *r.Feedback != (Feedback{"abuse", "192.0.2.7", "today"}) || r.VERP != "jo@example.com" || r.Token != "77" ||
+			fmt.Sprint(r.Returned) != "{m@example.org news@example.org Fri, 4 Sep 2026 12:00:00 +0000 map[List-Id:News <news.example.org> X-Own:ab]}" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if got[0].ID >= got[1].ID {
+		t.Errorf("ids %s and %s are not in the order of the recipients", got[0].ID, got[1].ID)
+	}
+	res.Feedback.Recipients = nil
+	if got := Build(&res, Envelope{Time: at}); len(got) != 1 || got[0].Address != "" || got[0].Feedback == nil {
+		t.Errorf("of a complaint about nobody: %+v", got)
+	}
+}

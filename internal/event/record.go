@@ -70,7 +70,7 @@ type Record struct {
 // Returned is what is known of the message that came back.
 type Returned struct {
 	MessageID string            `json:"message_id"`
-	From      string            `json:"from"`
+	From      string            `json:"from"` // address of its author
 	Date      string            `json:"date"`
 	Headers   map[string]string `json:"headers"` // by the names that were asked for; never null
 }

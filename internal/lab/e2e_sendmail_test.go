@@ -128,6 +128,41 @@ func testSendmail(t *testing.T, s *sendmails) {
 			count(0, "errors_total"))
 	})
 
+	t.Run("recipients of the envelope", func(t *testing.T) {
+		without := s.daemon.cfg
+		with := without
+		with.Tables = "[verp]\npatterns = [\"verp+{local}={domain}@remote.test\"]\n"
+		for _, cfg := range []DaemonConfig{with, without} {
+			if err := s.daemon.Configure(cfg); err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := s.daemon.Reload(); err != nil || !ok {
+				t.Fatalf("reload: %t, %v", ok, err)
+			}
+			to := fmt.Sprintf("verp+ann%d=example.com@remote.test", len(cfg.Tables))
+			send(t, s.with.Addr,
+				Mail{To: []string{s.recipient(), to}, Data: Bounce("r1", to, nil, unknownUser)},
+				Mail{From: "ann@remote.test", To: []string{to}, Data: Ordinary("r2", to, nil, 1000)},
+				Mail{To: []string{to}, Data: Bounce("r3", to, nil, overQuota)},
+			)
+			want := ""
+			if cfg.Tables != "" {
+				want = strings.TrimPrefix(strings.Replace(to, "=", "@", 1), "verp+")
+				want = strings.TrimSuffix(want, "@remote.test")
+			}
+			for i, m := range s.arrived(t, to, 3) {
+				if i == 1 {
+					continue
+				}
+				for _, f := range m.Fields() {
+					if got := f.Params()["verp"]; f.Name == "X-Bounce-Result" && got != want {
+						t.Errorf("message %d has verp=%q, want %q", i, got, want)
+					}
+				}
+			}
+		}
+	})
+
 	t.Run("ordinary mail is untouched", func(t *testing.T) {
 		for name, text := range oddities {
 			if name == "bare CR" {

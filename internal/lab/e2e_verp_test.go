@@ -97,6 +97,9 @@ path = "` + file + `"
 				raw, _ := os.ReadFile(file) // it comes with the first record
 				records = nil
 				for line := range bytes.Lines(raw) {
+					if err := CheckEvent(bytes.TrimSpace(line)); err != nil && bytes.HasSuffix(line, []byte("\n")) {
+						return false, err
+					}
 					var r event.Record
 					if err := json.Unmarshal(line, &r); err != nil {
 						return false, nil // not all of it is written yet

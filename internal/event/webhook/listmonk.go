@@ -50,8 +50,8 @@ const complaint = "complaint"
 
 // noComplaint are the feedback types that no recipient's displeasure is behind: a
 // message that was no spam after all (RFC 6430), one that did not authenticate
-// (RFC 6591), one in which a scanner found a virus (RFC 5965).
-var noComplaint = []string{"not-spam", "auth-failure", "virus"}
+// (RFC 6591, and a draft of RFC 5965), one in which a scanner found a virus (RFC 5965).
+var noComplaint = []string{"not-spam", "auth-failure", "dkim", "virus"}
 
 // foreign is the origin of a report about mail that is not ours.
 const foreign = "foreign"
