@@ -33,9 +33,16 @@ func TestBadRules(t *testing.T) {
 				t.Fatal(err)
 			}
 			set, problems := small(t, rules.File{Name: filepath.Base(file), Data: data, Admin: true})
-			problems = append(problems, checkSet(set, true)...)
+			wrong, warnings := checkSet(set, true)
+			problems = append(problems, wrong...)
 			problems.Sort()
 			got := problems.Error() + "\n"
+			for _, p := range append(set.Warnings, warnings...) {
+				got += "warning: " + p.String() + "\n"
+			}
+			for _, r := range set.Broken {
+				got += "untested: " + r.ID + "\n"
+			}
 			expected := strings.TrimSuffix(file, ".toml") + ".want"
 			if *update {
 				if err := os.WriteFile(expected, []byte(got), 0o644); err != nil {
@@ -56,8 +63,8 @@ func TestBadRules(t *testing.T) {
 // TestSmall holds the test's own data to the rules for all data.
 func TestSmall(t *testing.T) {
 	set, problems := small(t)
-	problems = append(problems, checkSet(set, false)...)
-	for _, p := range problems {
+	wrong, warnings := checkSet(set, false)
+	for _, p := range slices.Concat(problems, wrong, warnings) {
 		t.Error(p)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
-	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -27,46 +26,99 @@ type Problems = rules.Problems
 // before any other rule, no rule may be unable to match or say what another
 // one says, and no phrase may be one that no text can hold. A notice of the
 // administrator's must be read as its examples say, and be one that the gate opens to.
-func Check(rulesDir string, files []string) Problems {
+//
+// Check returns the problems of an [Examination], which [Examine] makes.
+func Check(rulesDir string, files []string) Problems { return Examine(rulesDir, files).Problems }
+
+// Examination is what [Examine] found. Its rules can be used if there are no Problems.
+type Examination struct {
+	Problems Problems // what is wrong
+	Warnings Problems // what works but may not be meant
+	// Untested names the rules whose examples were not judged, because something in
+	// the rule cannot be read: each as "rule \"id\" (file:line)".
+	Untested []string
+	Files    []string // the administrator's files that were read
+	Rules    int      // in force
+	Own      int      // of these, the administrator's
+	Examples int      // of all rules in force
+	Notices  bool     // a file describes bounces in words
+}
+
+// Examine does what [Check] does, and also says what was read, what was left out, and
+// what may not be meant.
+func Examine(rulesDir string, files []string) Examination {
 	set, problems := rules.Load(rulesDir, files...)
+	x := Examination{Warnings: set.Warnings, Files: set.Own, Rules: len(set.Rules), Notices: len(set.Notices) > 0}
 	var data Problems
 	if errors.As(dsn.CheckFiles(noticeFiles(set)...), &data) {
 		problems = append(problems, data...)
 	}
+	for _, r := range set.Rules {
+		x.Examples += len(r.Examples) + len(r.NotExamples)
+		if r.Admin {
+			x.Own++
+		}
+	}
+	for _, r := range set.Broken {
+		name := "a rule without id"
+		if r.ID != "" {
+			name = fmt.Sprintf("rule %q", r.ID)
+		}
+		x.Untested = append(x.Untested, fmt.Sprintf("%s (%s:%d)", name, r.File, r.Line))
+	}
+	check := func(set *rules.Set, adminOnly bool) {
+		wrong, odd := checkSet(set, adminOnly)
+		problems, x.Warnings = append(problems, wrong...), append(x.Warnings, odd...)
+	}
 	// What could be read of a broken file is checked too, so that one run shows
-	// everything.
-	if len(set.OwnWords) > 0 || slices.ContainsFunc(set.Rules, func(r *rules.Compiled) bool { return r.Admin }) {
+	// as much as it can.
+	if len(set.OwnWords) > 0 || x.Own > 0 {
 		// Built-in rules must stand on their own; an administrator's rule
 		// may well take their examples.
 		alone, _ := rules.Load("")
-		problems = append(problems, checkSet(alone, false)...)
-		problems = append(problems, checkSet(set, true)...)
+		check(alone, false)
+		check(set, true)
 	} else {
-		problems = append(problems, checkSet(set, false)...)
+		check(set, false)
 	}
 	problems.Sort()
-	return problems
+	x.Warnings.Sort()
+	x.Problems = problems
+	return x
 }
 
 // checkSet checks the rules of a set, or the administrator's alone.
-func checkSet(set *rules.Set, adminOnly bool) Problems {
-	e, err := newEngine(set)
+//
+// A rule in which something could not be read has lost conditions, and would take
+// replies that are not its own: it is left out while examples are judged.
+func checkSet(set *rules.Set, adminOnly bool) (problems, warnings Problems) {
+	c := checker{broken: map[string]bool{}, problems: &problems, warnings: &warnings}
+	whole := *set
+	whole.Rules = slices.Clone(set.Rules)
+	whole.Rules = slices.DeleteFunc(whole.Rules, func(r *rules.Compiled) bool {
+		if r.Broken {
+			c.broken[r.ID] = true
+			if r.Admin || !adminOnly {
+				c.phrases(r)
+				c.dead(r)
+			}
+		}
+		return r.Broken
+	})
+	e, err := newEngine(&whole)
 	if err != nil {
-		return Problems{{Message: err.Error()}}
+		return append(problems, Problem{Message: err.Error()}), warnings
 	}
 	e.testing = true
-	var problems Problems
-	c := checker{e: e, problems: &problems}
+	c.e = e
 	for _, r := range e.match.rules {
 		if adminOnly && !r.Admin {
 			continue
 		}
-		c.phrases(r)
-		c.dead(r)
-		if !r.Broken { // else its examples would only repeat what is wrong
-			c.examples(r)
-			c.sweep(r)
-		}
+		c.phrases(r.Compiled)
+		c.dead(r.Compiled)
+		c.examples(r)
+		c.sweep(r)
 	}
 	c.duplicates(adminOnly)
 	for _, w := range set.OwnWords {
@@ -77,12 +129,13 @@ func checkSet(set *rules.Set, adminOnly bool) Problems {
 		}
 	}
 	problems.Sort()
-	return problems
+	return problems, warnings
 }
 
 type checker struct {
-	e        *Engine
-	problems *Problems
+	e                  *Engine
+	broken             map[string]bool // ids of rules that are left out
+	problems, warnings *Problems
 }
 
 func (c checker) complain(file string, line int, format string, args ...any) {
@@ -90,7 +143,7 @@ func (c checker) complain(file string, line int, format string, args ...any) {
 }
 
 // phrases looks for phrases that no text can hold.
-func (c checker) phrases(r *rule) {
+func (c checker) phrases(r *rules.Compiled) {
 	for _, list := range [][]string{r.Any, r.All, r.None, r.Near, r.Tokens} {
 		for _, p := range list {
 			line := r.PhraseLines[p]
@@ -116,7 +169,7 @@ func (c checker) phrases(r *rule) {
 }
 
 // dead looks for conditions that exclude each other.
-func (c checker) dead(r *rule) {
+func (c checker) dead(r *rules.Compiled) {
 	excluded := func(p string) string {
 		for _, n := range r.None {
 			if strings.Contains(p, n) {
@@ -139,137 +192,6 @@ func (c checker) dead(r *rule) {
 				r.ID, p, n)
 		}
 	}
-}
-
-// examples sends every example through the engine.
-func (c checker) examples(r *rule) {
-	for _, ex := range r.Examples {
-		ev, f, provider := c.judge(r, ex)
-		switch got := f.match.rule; {
-		case got == r:
-		case got == nil:
-			c.complain(r.File, ex.Line,
-				"rule %q is not reached by its example %s: %s",
-				r.ID, quoteExample(ex), c.missed(r, &ev, exampleProvider(r, ex), provider))
-		default:
-			c.complain(r.File, ex.Line, "rule %q does not get its example %s: rule %q (%s:%d) comes first, with %s",
-				r.ID, quoteExample(ex), got.ID, got.File, got.Line, c.ranks(got, f.match, r))
-		}
-	}
-	for _, ex := range r.NotExamples {
-		_, f, _ := c.judge(r, ex)
-		if f.match.rule != r {
-			continue
-		}
-		by := "its conditions without words"
-		if f.match.phrase >= 0 {
-			by = fmt.Sprintf("%q", c.e.match.phrases[f.match.phrase])
-		}
-		c.complain(r.File, ex.Line, "rule %q matches its not_example %s, by %s", r.ID, quoteExample(ex), by)
-	}
-}
-
-// judge judges an example of a rule. The provider is the one that was recognised.
-func (c checker) judge(r *rule, ex rules.Example) (ev Evidence, f finding, provider string) {
-	ev = Evidence{Reply: ex.Reply, Notice: ex.Notice, Status: reply.ParseStatus(ex.Status), SMTPCode: ex.Code,
-		Action: dsn.Action(ex.Action), RemoteMTA: ex.RemoteMTA, ReportingMTA: ex.ReportingMTA,
-		Recipient: ex.Recipient, Sender: ex.Sender}
-	f, provider = c.e.judgeExample(&ev, exampleProvider(r, ex))
-	return ev, f, provider
-}
-
-// exampleProvider is the provider that an example is taken to come from: the
-// one it names, or that of the rule where it names neither provider nor host.
-func exampleProvider(r *rule, ex rules.Example) string {
-	if ex.Provider == "" && len(r.Providers) > 0 && ex.RemoteMTA == "" && ex.ReportingMTA == "" {
-		return r.Providers[0]
-	}
-	return ex.Provider
-}
-
-// judgeExample judges with a provider taken as recognised.
-func (e *Engine) judgeExample(ev *Evidence, provider string) (finding, string) {
-	q := e.begin(ev)
-	defer e.end(q)
-	if provider != "" {
-		q.assume(provider)
-	}
-	return q.climb(), q.providerName()
-}
-
-// assume takes a provider as recognised.
-func (q *inquest) assume(provider string) {
-	q.who = [3]int16{-1, -1, -1}
-	for i, p := range q.e.set.Providers {
-		if p.Name == provider {
-			q.who[0] = int16(i)
-		}
-	}
-}
-
-// missed says which condition of a rule its example does not fulfil.
-func (c checker) missed(r *rule, ev *Evidence, provider, recognised string) string {
-	q := c.e.begin(ev)
-	defer c.e.end(q)
-	if provider != "" {
-		q.assume(provider)
-	}
-	q.look(scopeInner, r.stock())
-	q.look(scopeNotice, r.stock())
-	q.plainOf = nil
-	t, from := &q.reply, q.reply.inner
-	if ev.Notice != "" && ev.Reply == "" {
-		t, from = &q.notice, 0
-	}
-	words := strings.TrimSpace(string(q.regexText(t, from, true)))
-	_, isFrom := q.isFrom(r)
-	switch {
-	case !isFrom:
-		return fmt.Sprintf("its provider is recognised as %q", recognised)
-	case !q.codesFit(r):
-		return fmt.Sprintf("its codes are read as %q", codeText(q.code, q.status.String()))
-	case !q.isAt(r):
-		return fmt.Sprintf("it names no host of remote_mta; "+
-			"an example says which one refused: { reply = \"…\", remote_mta = %q }", r.RemoteMTAs[0])
-	case !q.isAbout(r, scopeReply):
-		return "it does not name the " + r.About + ", or the recipient too; " +
-			"an example says who they are: { reply = \"…\", sender = \"…\", recipient = \"…\" }"
-	}
-	if _, ok := q.wordsFit(r, -1, t, from); !ok {
-		return fmt.Sprintf("its words, read as %q, lack a phrase of any or all, or hold one of none", words)
-	}
-	if longest, ok := q.wordsFit(r, -1, t, from); ok && (len(r.Near) > 0 || longest >= 0) {
-		switch at, ok := q.placeOf(r, longest, t, from); {
-		case !ok:
-			return fmt.Sprintf("of its words, read as %q, none of near stands near one of any", words)
-		case r.kind == Hard && !r.Admin && q.elsewhere(t, int(at.from), int(at.to)):
-			return fmt.Sprintf("its words, read as %q, speak of the sender or of some thing ([elsewhere] of wrappers.toml)", words)
-		}
-	}
-	return fmt.Sprintf("the regex does not match its words, read as %q", words)
-}
-
-// ranks says why one match ranks before the rule.
-func (c checker) ranks(got *rule, m match, r *rule) string {
-	phrase := ""
-	if m.phrase >= 0 {
-		phrase = fmt.Sprintf(" and %q", c.e.match.phrases[m.phrase])
-	}
-	if m.tier < r.tier {
-		return fmt.Sprintf("tier %s before %s%s", tierNames[m.tier], tierNames[r.tier], phrase)
-	}
-	return fmt.Sprintf("%s against %d%s", plural(got.conds, "condition"), r.conds, phrase)
-}
-
-func quoteExample(ex rules.Example) string {
-	s := ex.Reply
-	if s == "" {
-		s = ex.Notice
-	}
-	if r := []rune(s); len(r) > 100 {
-		s = string(r[:100]) + "…"
-	}
-	return fmt.Sprintf("%q", s)
 }
 
 // duplicates looks for a phrase that two rules of one tier hold on the same

@@ -11,7 +11,8 @@ import (
 
 // TestRules is `rules test` on what is embedded.
 func TestRules(t *testing.T) {
-	for _, p := range Check("", nil) {
+	x := Examine("", nil)
+	for _, p := range append(x.Problems, x.Warnings...) {
 		t.Error(p)
 	}
 }

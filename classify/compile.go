@@ -376,7 +376,7 @@ func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers
 			c.m.patterns[p].place = true
 		}
 	}
-	v.conds = conditions(&r.Rule)
+	v.conds, _ = conditions(&r.Rule)
 	if r.Regex != "" {
 		v.prefilter, v.size = prefilter(r.Regex), instructions(r.Regex)
 	}
@@ -409,17 +409,34 @@ func (r *rule) stock() int {
 	return 0
 }
 
-// conditions counts what a rule asks for: one each for code, status, any (with token),
-// near, regex, about, remote_mta, and every phrase of all. What it excludes (none) does
+// conditions counts what a rule asks for, and names it: one each for any and token
+// together, near, regex, code, status, about, remote_mta, and every phrase of all. What it excludes (none) does
 // not count, for that is no evidence, and a guard would put its rule before others. Its
 // provider makes its tier and counts only among the administrator's rules.
-func conditions(r *rules.Rule) int {
-	n := len(r.All)
-	for _, has := range []bool{len(r.Codes) > 0, len(r.Statuses) > 0, len(r.Any)+len(r.Tokens) > 0,
-		len(r.Near) > 0, r.Regex != "", r.About != "", len(r.RemoteMTAs) > 0, r.Admin && len(r.Providers) > 0} {
-		if has {
-			n++
+func conditions(r *rules.Rule) (n int, names string) {
+	words := "any or token"
+	switch {
+	case len(r.Tokens) == 0:
+		words = "any"
+	case len(r.Any) == 0:
+		words = "token"
+	}
+	list := make([]string, 0, 8)
+	for _, c := range []struct {
+		name string
+		has  bool
+	}{
+		{words, len(r.Any)+len(r.Tokens) > 0}, {"near", len(r.Near) > 0}, {"regex", r.Regex != ""},
+		{"code", len(r.Codes) > 0}, {"status", len(r.Statuses) > 0}, {"about", r.About != ""},
+		{"remote_mta", len(r.RemoteMTAs) > 0}, {"provider", r.Admin && len(r.Providers) > 0},
+	} {
+		if c.has {
+			list = append(list, c.name)
 		}
 	}
-	return n
+	n = len(list) + len(r.All)
+	if len(r.All) > 0 {
+		list = append(list, plural(len(r.All), "phrase")+" of all")
+	}
+	return n, strings.Join(list, ", ")
 }

@@ -64,7 +64,7 @@ func New(opts Options) (*Engine, error) {
 	e.limits, e.reader = opts.Limits.WithDefaults(), reader.Returning(opts.ReturnedFields...)
 	set.Notices = nil // they were read
 	if e.hasAdmin || len(set.OwnWords) > 0 {
-		if problems := checkSet(set, true); len(problems) > 0 {
+		if problems, _ := checkSet(set, true); len(problems) > 0 {
 			return nil, fmt.Errorf("checking rules: %w", problems)
 		}
 	}
@@ -213,6 +213,10 @@ func (e *Engine) Providers() []string {
 // Reader is what the engine reads messages by. A program that is handed mail in pieces
 // asks its gate whether a message is worth keeping for [Engine.Classify].
 func (e *Engine) Reader() dsn.Reader { return e.reader }
+
+// Warnings says what works in the administrator's rules but may not be meant: a rule that
+// replaces a built-in one without saying so. [Examine] finds more.
+func (e *Engine) Warnings() Problems { return slices.Clone(e.set.Warnings) }
 
 // Version names the rule set: a hash over all of its data, which changes with
 // every change of it.

@@ -82,11 +82,8 @@ func (e *Engine) ExplainMessage(ctx context.Context, raw []byte) (Result, []*Exp
 func (e *Engine) explain(ev *Evidence, told *Recipient, incomplete bool) *Explanation {
 	q := e.begin(ev)
 	defer e.end(q)
-	q.explains, q.incomplete = true, incomplete
-	for s := scope(0); s < scopes; s++ {
-		q.look(s, 0)
-		q.look(s, 1)
-	}
+	q.incomplete = incomplete
+	q.lookEverywhere()
 	won := q.climb()
 	kind, safer := q.safe(won)
 	r := q.recipient(q.verdict(won))
@@ -132,6 +129,15 @@ func (e *Engine) explain(ev *Evidence, told *Recipient, incomplete bool) *Explan
 	x.Why = q.why(won, kind, safer)
 	x.Meaning, x.Advice = e.advise(won.reason, kind, q.grounds(won))
 	return x
+}
+
+// lookEverywhere finds every rule that matches, not only the one that decides.
+func (q *inquest) lookEverywhere() {
+	q.explains = true
+	for s := scope(0); s < scopes; s++ {
+		q.look(s, 0)
+		q.look(s, 1)
+	}
 }
 
 // describe says what a rung's evidence is.

@@ -36,8 +36,8 @@ func TestExplainLists(t *testing.T) {
 			if len(r.Near) > 0 {
 				met++
 			}
-			if met != conditions(&r) {
-				t.Errorf("%q: rule %s has %d conditions, told are %q", evidence[i].Reply, m.ID, conditions(&r), m.By)
+			if n, names := conditions(&r); met != n {
+				t.Errorf("%q: rule %s has %d conditions (%s), told are %q", evidence[i].Reply, m.ID, n, names, m.By)
 			}
 			if m.Won != (m.Lost == "") || m.Won && j > 0 {
 				t.Errorf("%q: rule %s at %d: won %v, lost %q", evidence[i].Reply, m.ID, j, m.Won, m.Lost)
@@ -85,7 +85,7 @@ examples = ["550 brown"]
 		{"tier", Evidence{Reply: "421 mailbox full speed", RemoteMTA: "mx.bigmail.test"},
 			"bigmail-limit: ; full: a rule for the provider comes before it"},
 		{"conditions", Evidence{Reply: "450 4.7.1 mailbox full, slow"},
-			"too-fast-with-code: ; full: it has 1 condition, the winner 3"},
+			"too-fast-with-code: ; full: it has 1 condition (any), the winner 3 (any, code, status)"},
 		{"phrase", Evidence{Reply: "550 no such user, over quota"},
 			"unknown-user: ; full: its longest phrase has 10 characters, the winner's 12"},
 		{"position", Evidence{Reply: "550 green or brown"},

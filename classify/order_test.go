@@ -140,8 +140,8 @@ disabled = true
 // ones, and those in the shadow only leave a trace.
 func TestAdmin(t *testing.T) {
 	e := smallEngine(t, adminRules)
-	if problems := checkSet(e.set, true); len(problems) > 0 {
-		t.Error(problems)
+	if problems, warnings := checkSet(e.set, true); len(problems)+len(warnings) > 0 {
+		t.Error(problems, warnings)
 	}
 	for _, c := range []struct{ reply, mta, rule, shadow string }{
 		{"550 mailbox full, over quota", "", "house", ""},

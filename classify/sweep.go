@@ -28,6 +28,7 @@ func (c checker) sweep(r *rule) {
 		a, isAccepted := accepted[p.phrase]
 		delete(accepted, p.phrase)
 		switch {
+		case isAccepted && c.broken[a.Rule]:
 		case isAccepted && (got == nil || got.ID != a.Rule):
 			c.complain(r.File, a.Line,
 				"rule %q accepts that %q goes to rule %q, but it does not: take that out",

@@ -153,7 +153,9 @@ func (q *inquest) lost(m, won match) string {
 	case m.tier != won.tier:
 		return "a rule for the provider comes before it"
 	case m.rule.conds != won.rule.conds:
-		return fmt.Sprintf("it has %s, the winner %d", plural(m.rule.conds, "condition"), won.rule.conds)
+		_, its := conditions(&m.rule.Rule)
+		_, winners := conditions(&won.rule.Rule)
+		return fmt.Sprintf("it has %s (%s), the winner %d (%s)", plural(m.rule.conds, "condition"), its, won.rule.conds, winners)
 	case q.runes(m) != q.runes(won):
 		return fmt.Sprintf("its longest phrase has %s, the winner's %d", plural(int(q.runes(m)), "character"), q.runes(won))
 	}

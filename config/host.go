@@ -40,11 +40,7 @@ func (c *Config) CheckHost() toml.Problems {
 	if _, err := milter.LookupGroup(c.Milter.SocketGroup); err != nil {
 		bad("socket_group", "%v", err)
 	}
-	if dir := c.RulesFolder(); dir != "" {
-		if err := checkFolder(dir); err != nil {
-			bad("rules_dir", `%v, or write "" for no rules of your own`, err)
-		}
-	}
+	ps = append(ps, c.CheckRulesFolder()...)
 	ps = append(ps, c.place(c.Events.CheckHost(c.uid()))...)
 	ps.Sort()
 	return ps
@@ -100,6 +96,20 @@ func checkSocket(s milter.Socket) error {
 	return nil
 }
 
+// CheckRulesFolder says what is wrong with the folder that [Config.RulesFolder] names: it
+// must exist.
+func (c *Config) CheckRulesFolder() toml.Problems {
+	dir := c.RulesFolder()
+	if dir == "" {
+		return nil
+	}
+	if err := checkFolder(dir); err != nil {
+		return toml.Problems{c.problem("rules_dir", `%v, or write "" for no rules of your own`, err)}
+	}
+	return nil
+}
+
+// checkFolder says why a folder cannot be used.
 func checkFolder(dir string) error {
 	info, err := os.Stat(dir)
 	switch {

@@ -22,6 +22,7 @@ type builder struct {
 	// file that is read.
 	shared, lists map[string]*phraseList
 	overrides     []override
+	replaced      map[*Compiled]*Compiled    // built-in rules that own rules replace without saying so
 	signs         map[string]map[string]sign // of providers, by key and text
 	own           int                        // providers that the administrator added
 }
@@ -32,6 +33,7 @@ type override struct {
 	disabled bool
 	file     string
 	line     int
+	by       *Compiled // the administrator's rule with the same id; nil for an [[override]]
 }
 
 var types = []string{"hard", "soft", "block"}
@@ -55,6 +57,22 @@ func (b *builder) oneOf(f File, what string, t toml.Text, known []string) {
 	if t.S != "" && !slices.Contains(known, t.S) {
 		b.complain(f.Name, t.Line, "unknown %s %q%s", what, t.S, toml.DidYouMean(t.S, known))
 	}
+}
+
+// provider complains about a provider that is not declared, and says where to do that.
+func (b *builder) provider(f File, t toml.Text) {
+	if t.S == "" || slices.Contains(b.providerNames, t.S) {
+		return
+	}
+	where := "a file of the folder classify/rules/providers"
+	if f.Admin {
+		where = "this file or another of rules_dir"
+	}
+	mend := "declare it"
+	if near := toml.Nearest(t.S, b.providerNames); near != "" {
+		mend = fmt.Sprintf("did you mean %q? Else declare it", near)
+	}
+	b.complain(f.Name, t.Line, "unknown provider %q: %s with [[provider]], in %s", t.S, mend, where)
 }
 
 // host reads the name of a host, which may be written in one way only. It stands

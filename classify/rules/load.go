@@ -123,7 +123,8 @@ func plain(err error) string {
 // Build makes a set of the data in fsys (laid out as this folder is) and of an
 // administrator's files.
 func Build(fsys fs.FS, admin []File) (*Set, Problems) {
-	b := &builder{set: &Set{}, hash: sha256.New(), signs: map[string]map[string]sign{"mx": {}, "reply": {}, "reporting": {}}}
+	b := &builder{set: &Set{}, hash: sha256.New(), replaced: map[*Compiled]*Compiled{},
+		signs: map[string]map[string]sign{"mx": {}, "reply": {}, "reporting": {}}}
 	b.reasons(b.read(fsys, "reasons.toml"))
 	b.advice(b.read(fsys, "advice.toml"))
 	for _, f := range b.folder(fsys, "providers") {
@@ -138,6 +139,7 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	for _, f := range admin {
 		b.hash.Write([]byte(f.Name))
 		b.hash.Write(f.Data)
+		b.set.Own = append(b.set.Own, f.Name)
 		files = append(files, f)
 	}
 	// Parsing takes most of the time: what comes later is parsed meanwhile.
@@ -161,6 +163,7 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	b.applyOverrides()
 	b.set.Version = hex.EncodeToString(b.hash.Sum(nil))[:12]
 	b.problems.Sort()
+	b.set.Warnings.Sort()
 	return b.set, b.problems
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -37,7 +38,7 @@ type writtenRule struct {
 	Any, All, None, Near, Token []toml.Text
 	Regex, About                toml.Text
 	StockPhrase                 bool `toml:"stock_phrase"`
-	Last, Shadow                bool
+	Last, Shadow, Replaces      bool
 	Examples                    []writtenExample
 	NotExamples                 []writtenExample `toml:"not_examples"`
 	Accepted                    []struct {
@@ -103,6 +104,9 @@ func (b *builder) rules(f File) {
 		v.Within = data.WithinWords
 		v.Broken = len(b.problems) > before ||
 			slices.ContainsFunc(problems, func(p Problem) bool { return p.Line >= v.Line && p.Line < end })
+		if v.Broken {
+			b.set.Broken = append(b.set.Broken, v)
+		}
 	}
 	b.unusedLists(f.Name)
 	for _, o := range data.Override {
@@ -132,7 +136,8 @@ func (b *builder) ownOnly(f File, data *ruleFile) {
 func (b *builder) rule(f File, t writtenRule) *Compiled {
 	v := &Compiled{PhraseLines: map[string]int{}, Rule: Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin,
 		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
-		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last, Shadow: t.Shadow}}
+		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last,
+		Shadow: t.Shadow, Replaces: t.Replaces}}
 	if t.ID.Line > 0 && !validID(v.ID) {
 		b.complain(f.Name, t.ID.Line, "id %q must be of lower-case letters, digits and dashes, 64 at most", v.ID)
 	}
@@ -140,7 +145,7 @@ func (b *builder) rule(f File, t writtenRule) *Compiled {
 	b.oneOf(f, "type", t.Type, types)
 	b.oneOf(f, "about", t.About, abouts)
 	for _, p := range t.Provider {
-		b.oneOf(f, "provider", p, b.providerNames)
+		b.provider(f, p)
 	}
 	for _, c := range t.Code {
 		p, err := parseCode(c.S)
@@ -216,14 +221,25 @@ func (b *builder) checkRule(v *Compiled) {
 	if v.Shadow && !v.Admin {
 		bad("rule %q: shadow is for administrator's rules only", v.ID)
 	}
+	if v.Replaces && !v.Admin {
+		bad("rule %q: replaces is for administrator's rules only", v.ID)
+	}
 	if len(v.Examples) == 0 {
 		bad("rule %q has no example", v.ID)
 	}
 	old := b.ruleByID[v.ID]
 	switch {
+	case old == nil && v.Replaces && v.Admin:
+		b.warn(v, "rule %q says replaces = true, but no built-in rule has this id: see bounce-milter rules list", v.ID)
 	case old == nil:
 	case v.Admin && !old.Admin:
-		b.overrides = append(b.overrides, override{id: v.ID, disabled: true, file: v.File, line: v.Line})
+		b.overrides = append(b.overrides, override{id: v.ID, disabled: true, by: v})
+		if v.Shadow {
+			bad("rule %q has the id of a built-in rule (%s:%d), which it would switch off: give a shadow rule an id of its own",
+				v.ID, old.File, old.Line)
+		} else if !v.Replaces {
+			b.replaced[v] = old
+		}
 	default:
 		bad("rule %q is there twice, first at %s:%d", v.ID, old.File, old.Line)
 		return
@@ -235,7 +251,7 @@ func (b *builder) checkRule(v *Compiled) {
 func (b *builder) example(f File, t writtenExample) Example {
 	e := Example{Line: int(t.Line), Reply: t.Reply, Notice: t.Notice, Sender: t.Sender, Recipient: t.Recipient,
 		RemoteMTA: t.RemoteMTA, ReportingMTA: t.ReportingMTA, Provider: t.Provider.S, Status: t.Status.S, Action: t.Action.S}
-	b.oneOf(f, "provider", t.Provider, b.providerNames)
+	b.provider(f, t.Provider)
 	b.oneOf(f, "action", t.Action, actions)
 	if e.Status != "" && reply.ParseStatus(e.Status) == (reply.Status{}) {
 		b.complain(f.Name, t.Status.Line, "status %q is no enhanced code", e.Status)
@@ -263,16 +279,31 @@ func (b *builder) override(f File, o override) {
 			o.id, toml.DidYouMean(o.id, slices.Sorted(maps.Keys(b.ruleByID))))
 	case !o.disabled:
 		b.complain(f.Name, o.line,
-			"override of %q does nothing: say disabled = true, or write a [[rule]] with this id",
+			"override of %q does nothing: say disabled = true, or write a [[rule]] with this id and replaces = true",
 			o.id)
 	default:
 		b.overrides = append(b.overrides, o)
 	}
 }
 
-// applyOverrides takes out the rules that an administrator disabled or replaced.
+// warn says what works but may not be meant.
+func (b *builder) warn(v *Compiled, format string, args ...any) {
+	b.set.Warnings = append(b.set.Warnings, Problem{File: v.File, Line: v.Line, Message: fmt.Sprintf(format, args...)})
+}
+
+// applyOverrides takes out the rules that an administrator disabled or replaced. A rule
+// that replaces another without saying so may have got its id by chance; it is a warning
+// only, because the next release may have a rule with that id, and the daemon must start.
 func (b *builder) applyOverrides() {
+	off := map[string]bool{}
 	for _, o := range b.overrides {
+		off[o.id] = off[o.id] || o.by == nil
+	}
+	for _, o := range b.overrides {
+		if old := b.replaced[o.by]; old != nil && !off[o.id] {
+			b.warn(o.by, "rule %q replaces the built-in rule with the same id (%s:%d): "+
+				"write replaces = true if that is meant, or give it another id", o.id, old.File, old.Line)
+		}
 		b.set.Rules = slices.DeleteFunc(b.set.Rules, func(v *Compiled) bool { return v.ID == o.id && !v.Admin })
 	}
 }

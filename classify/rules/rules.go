@@ -155,7 +155,8 @@ type Rule struct {
 	StockPhrase bool       `json:"stock_phrase,omitempty"`
 	Last        bool       `json:"last,omitempty"` // a stock phrase behind all others
 	Shadow      bool       `json:"shadow,omitempty"`
-	Admin       bool       `json:"admin,omitempty"` // from the administrator's rules
+	Replaces    bool       `json:"replaces,omitempty"` // is meant to replace the built-in rule with its id
+	Admin       bool       `json:"admin,omitempty"`    // from the administrator's rules
 	Examples    []Example  `json:"examples"`
 	NotExamples []Example  `json:"not_examples,omitempty"` // must not reach this rule
 	Accepted    []Accepted `json:"accepted,omitempty"`
@@ -237,10 +238,13 @@ type Set struct {
 	Elsewhere Elsewhere
 	Light     []string    // words that may stand between phrases near each other
 	Rules     []*Compiled // in the order of files and lines, the administrator's last
+	Broken    []*Compiled // rules in which something could not be read, be they in Rules or not
 	Bare      Caution     // if codes decided and there were no words
 	Unread    Caution     // if codes decided beside words that no rule knows
 	Codes     *Codes
 	OwnWords  []OwnWord
-	Notices   []File // the administrator's files that teach notices in words: package dsn reads that
-	Version   string // short hash over all files that were read
+	Own       []string // the administrator's files that were read
+	Warnings  Problems // what works, but may not be meant
+	Notices   []File   // the administrator's files that teach notices in words: package dsn reads that
+	Version   string   // short hash over all files that were read
 }

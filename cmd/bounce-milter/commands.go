@@ -51,8 +51,9 @@ object with reply and, if known, remote_mta, reporting_mta, status and smtp_code
 			does: "test the rules with their examples",
 			more: `It checks the built-in rules, those in rules_dir, and each FILE as if it were there:
 every rule must decide its own examples, and no rule may be dead, shadowed or a
-duplicate; your own notices must be read as their examples say. It prints every
-problem with file and line; the exit code is then 1.`,
+duplicate; your own notices must be read as their examples say. It prints what it
+read, and every problem with file and line; the exit code is then 1. Of rules that
+replace built-in ones without saying so it only warns.`,
 			offers: offerFiles, run: runRulesTest,
 		},
 		{
@@ -61,7 +62,8 @@ problem with file and line; the exit code is then 1.`,
 			more: `It prints every problem of the file, of the things on this host that it names, and of
 the rules in its rules_dir, each with its line and the mend; the exit code is then 1.
 What works but lets others interfere is only a warning: files that others may write,
-and trusted networks that anybody may send from.
+and trusted networks that anybody may send from; so are rules that replace built-in
+ones without saying so.
 
 Without FILE or --config it is ` + config.DefaultPath + ` if that exists, else
 the defaults.`,

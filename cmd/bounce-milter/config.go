@@ -63,9 +63,11 @@ func (a *app) checkConfig(file string) error {
 		said = append(said, ps)
 	}
 	if dir := cfg.RulesFolder(); dir != "" && !missing(dir) {
-		if problems := classify.Check(dir, nil); len(problems) > 0 {
-			said = append(said, problems)
+		x := classify.Examine(dir, nil)
+		if len(x.Problems) > 0 {
+			said = append(said, x.Problems)
 		}
+		a.warn(x.Warnings)
 	}
 	a.warn(cfg.Warnings())
 	if len(said) > 0 {

@@ -21,6 +21,15 @@ func loadEngineFor(file string, records bool) (*config.Config, *classify.Engine,
 	if err != nil {
 		return nil, nil, err
 	}
+	if ps := cfg.CheckRulesFolder(); len(ps) > 0 {
+		return nil, nil, ps
+	}
+	engine, err := newEngine(cfg, records)
+	return cfg, engine, err
+}
+
+// newEngine builds the engine that a configuration asks for.
+func newEngine(cfg *config.Config, records bool) (*classify.Engine, error) {
 	opts := classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report}
 	if records || len(cfg.Events.Sinks) > 0 {
 		opts.ReturnedFields = cfg.Events.Headers()
@@ -29,11 +38,11 @@ func loadEngineFor(file string, records bool) (*config.Config, *classify.Engine,
 	if err != nil {
 		var problems classify.Problems
 		if errors.As(err, &problems) {
-			return nil, nil, problems // each names its own file and line
+			return nil, problems // each names its own file and line
 		}
-		return nil, nil, err
+		return nil, err
 	}
-	return cfg, engine, nil
+	return engine, nil
 }
 
 // milterRules wraps an engine for the daemon, with every value that its verdicts can

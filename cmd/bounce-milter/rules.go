@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,7 +36,10 @@ func runRulesTest(a *app, files []string) error {
 	if err != nil {
 		return err
 	}
-	return a.testRules(cfg.RulesFolder(), files)
+	if ps := cfg.CheckRulesFolder(); len(ps) > 0 {
+		return ps
+	}
+	return a.testRules(cfg, files)
 }
 
 func (a *app) listRules(engine *classify.Engine, words []string) error {
@@ -134,22 +137,50 @@ func (a *app) showRule(engine *classify.Engine, id string) error {
 	return fmt.Errorf("rules show: no rule %q: see bounce-milter rules list", id)
 }
 
-func (a *app) testRules(dir string, files []string) error {
-	if problems := classify.Check(dir, files); len(problems) > 0 {
-		return problems
+// testRules prints which rules it read, what may not be meant, and what is wrong.
+func (a *app) testRules(cfg *config.Config, files []string) error {
+	x := classify.Examine(cfg.RulesFolder(), files)
+	fmt.Fprintf(a.out, "read: the built-in rules; %s\n", ownFiles(cfg, x.Files))
+	a.warn(x.Warnings)
+	if len(x.Problems) > 0 {
+		if len(x.Untested) == 0 {
+			return x.Problems
+		}
+		return fmt.Errorf("%w\nnot tested until the above is mended: the examples of %s",
+			x.Problems, strings.Join(x.Untested, ", "))
 	}
-	set, problems := rules.Load(dir, files...)
-	if len(problems) > 0 {
-		return errors.New(problems.Error())
+	own, notices := "", ""
+	if x.Own > 0 {
+		own = fmt.Sprintf(" (%s of your own)", grouped(x.Own))
 	}
-	examples := 0
-	for _, r := range set.Rules {
-		examples += len(r.Examples) + len(r.NotExamples)
-	}
-	notices := ""
-	if len(set.Notices) > 0 {
+	if x.Notices {
 		notices = ", notices of your own"
 	}
-	fmt.Fprintf(a.out, "%s rules, %s examples%s: good\n", grouped(len(set.Rules)), grouped(examples), notices)
+	fmt.Fprintf(a.out, "%s rules%s, %s examples%s: good\n", grouped(x.Rules), own, grouped(x.Examples), notices)
 	return nil
+}
+
+// ownFiles names the administrator's files that were read, or says why there are none.
+func ownFiles(cfg *config.Config, files []string) string {
+	folder := cfg.RulesFolder()
+	inFolder, others := 0, []string(nil)
+	for _, f := range files {
+		if folder != "" && filepath.Dir(f) == filepath.Clean(folder) {
+			inFolder++
+		} else {
+			others = append(others, f)
+		}
+	}
+	var from string
+	switch {
+	case cfg.RulesDir == "":
+		from = "no folder of your own, because rules_dir is \"\""
+	case folder == "":
+		from = "no folder of your own, because there is no " + cfg.RulesDir
+	case inFolder == 1:
+		from = "1 file in " + folder
+	default:
+		from = fmt.Sprintf("%d files in %s", inFolder, folder)
+	}
+	return strings.Join(append([]string{from}, others...), "; ")
 }

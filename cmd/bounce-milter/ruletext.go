@@ -49,6 +49,9 @@ func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
 	if r.Last {
 		p.field("last", "after all other stock phrases")
 	}
+	if r.Replaces {
+		p.field("replaces", "the built-in rule with this id")
+	}
 	if r.Shadow {
 		p.field("shadow", "counted and logged, without effect")
 	}

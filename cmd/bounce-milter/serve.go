@@ -58,7 +58,7 @@ func runServe(a *app, _ []string) error {
 			return err
 		}
 	}
-	logWarnings(log, cfg)
+	logWarnings(log, cfg, engine)
 
 	registry := prometheus.NewRegistry()
 	metrics := milter.NewMetrics(registry,
@@ -109,7 +109,11 @@ func (d *daemon) endEvents() {
 
 // load reads and checks configuration and rules, without putting them in force.
 func (d *daemon) load() (*config.Config, *classify.Engine, error) {
-	cfg, engine, err := loadEngine(d.file)
+	cfg, err := config.Load(d.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := newEngine(cfg, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,13 +149,13 @@ func (d *daemon) reload() {
 		d.drain.Store(int64(cfg.Milter.DrainTimeout))
 		d.handler.set(cfg.Log)
 		log := slog.New(d.handler)
-		logWarnings(log, cfg)
+		logWarnings(log, cfg, engine)
 		log.Info("configuration", append([]any{"config", origin(cfg)}, settings(cfg)...)...)
 	}
 }
 
-// logWarnings logs what works but lets others interfere.
-func logWarnings(log *slog.Logger, cfg *config.Config) {
+// logWarnings logs what works but lets others interfere, or may not be meant.
+func logWarnings(log *slog.Logger, cfg *config.Config, engine *classify.Engine) {
 	if os.Geteuid() == 0 {
 		log.Warn("running as root, which the daemon does not need: name a user in the configuration, or with User= in the unit")
 	}
@@ -159,5 +163,8 @@ func logWarnings(log *slog.Logger, cfg *config.Config) {
 		file, line := p.File, p.Line
 		p.File = ""
 		log.Warn("configuration: "+p.String(), "file", file, "line", line)
+	}
+	for _, p := range engine.Warnings() {
+		log.Warn("rules: "+p.Message, "file", p.File, "line", p.Line)
 	}
 }

@@ -71,7 +71,7 @@ func (ps Problems) Sort() {
 }
 
 // maxListed is how many names a message lists at most if none is similar.
-const maxListed = 20
+const maxListed = 24
 
 // DidYouMean returns the end of a message about an unknown name: the name that was
 // probably meant, or all known names if they are few.
