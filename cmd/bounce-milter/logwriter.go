@@ -12,6 +12,10 @@ const (
 	// logBuffer is how many octets of the log wait for a slow reader.
 	logBuffer = 1 << 20
 
+	// logPause is how long lines gather after some were written: under load, to
+	// wake a thread for every line costs a mail more than all else about the line.
+	logPause = 10 * time.Millisecond
+
 	// logPatience is how long the program, when it ends, waits for such a reader.
 	logPatience = time.Second
 )
@@ -23,6 +27,7 @@ type logWriter struct {
 	w      io.Writer
 	notice func(lost int) []byte // makes the line that says how many were lost
 	wake   chan struct{}
+	hurry  chan struct{} // ends the pause
 	done   chan struct{} // closed when nothing more is written
 
 	mu     sync.Mutex
@@ -35,7 +40,7 @@ type logWriter struct {
 
 // newLogWriter writes to w until Close.
 func newLogWriter(w io.Writer, notice func(lost int) []byte) *logWriter {
-	l := &logWriter{w: w, notice: notice, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &logWriter{w: w, notice: notice, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -49,7 +54,10 @@ func (l *logWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	l.wait = append(l.wait, p...)
-	l.nudge()
+	nudge(l.wake)
+	if len(l.wait) > logBuffer/2 {
+		nudge(l.hurry)
+	}
 	return len(p), nil
 }
 
@@ -68,7 +76,8 @@ func (l *logWriter) CountLost(f func(int)) {
 func (l *logWriter) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	l.nudge()
+	nudge(l.wake)
+	nudge(l.hurry)
 	l.mu.Unlock()
 	select {
 	case <-l.done:
@@ -78,9 +87,10 @@ func (l *logWriter) Close() error {
 	}
 }
 
-func (l *logWriter) nudge() {
+// nudge sends to a channel that has room for one, unless something waits in it.
+func nudge(c chan struct{}) {
 	select {
-	case l.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -126,6 +136,10 @@ func (l *logWriter) run() {
 		}
 		if closed {
 			return
+		}
+		select {
+		case <-time.After(logPause):
+		case <-l.hurry:
 		}
 	}
 }
