@@ -69,6 +69,22 @@ const DefaultRulesDir = "/etc/bounce-milter/rules.d"
 // reads DefaultPath if that exists, else it returns the defaults. The error is
 // [toml.Problems] if the file has mistakes, and a [FileError] if it cannot be read.
 func Load(path string) (*Config, error) {
+	return load(path, Parse)
+}
+
+// Examine returns everything that is wrong with the file at path, as Load does, and what
+// could be read of it: nil if that is nothing. The error says why the file cannot be read.
+func Examine(path string) (c *Config, ps toml.Problems, err error) {
+	c, err = load(path, func(path string, data []byte) (*Config, error) {
+		var part *Config
+		part, ps = examine(path, data)
+		return part, nil
+	})
+	return c, ps, err
+}
+
+// load reads the file at path, or DefaultPath without one.
+func load(path string, parse func(string, []byte) (*Config, error)) (*Config, error) {
 	named := path != ""
 	if !named {
 		path = DefaultPath
@@ -84,7 +100,7 @@ func Load(path string) (*Config, error) {
 		}
 		return nil, &FileError{Path: path, Err: err}
 	}
-	return Parse(path, data)
+	return parse(path, data)
 }
 
 // FileError says why a configuration file cannot be read.
@@ -109,14 +125,18 @@ func (c *Config) RulesFolder() string {
 }
 
 // Line returns the line of the file that sets a key ("metrics.listen",
-// "listen[1]"), 0 if the key has its default. Of a key that a table [[name]] lacks it is
-// the line in which that table begins.
+// "listen[1]"), 0 if the key has its default. Of an item or a key that is missing it is the
+// line of the list or of the table [[name]] that it is missing in.
 func (c *Config) Line(key string) int {
-	if line, ok := c.lines[key]; ok {
-		return line
-	}
-	if item, _ := cutLast(key); strings.HasSuffix(item, "]") {
-		return c.lines[item]
+	for key != "" {
+		if line, ok := c.lines[key]; ok {
+			return line
+		}
+		if i := strings.LastIndexByte(key, '['); i >= 0 && strings.HasSuffix(key, "]") {
+			key = key[:i]
+		} else {
+			key, _ = cutLast(key)
+		}
 	}
 	return 0
 }

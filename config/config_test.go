@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -22,20 +24,24 @@ func TestBad(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no fixtures", err)
 	}
+	engine, err := classify.New(classify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	voc := action.VocabularyOf(engine)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
 			data, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := Parse(filepath.Base(file), data)
-			var ps toml.Problems
-			switch {
-			case errors.As(err, &ps):
-			case err != nil:
-				t.Fatalf("%T: %v", err, err)
-			default:
+			c, ps := examine(filepath.Base(file), data)
+			if len(ps) == 0 {
 				ps = c.CheckHost()
+			}
+			if c != nil {
+				ps = append(ps, c.CheckActions(voc)...)
+				ps.Sort()
 			}
 			got := ps.Error() + "\n"
 			wantFile := strings.TrimSuffix(file, ".toml") + ".want"
@@ -141,11 +147,24 @@ func TestEverything(t *testing.T) {
 		sinks.grow(d)
 		d.Events.Sinks[i].Type = c.Events.Sinks[i].Type // so that the same keys are shown
 	}
+	for range c.Milter.Actions {
+		actions.grow(d)
+	}
+	defaults := map[string]string{}
+	for _, s := range d.Settings() {
+		defaults[s[0]] = s[1]
+	}
 	differs := map[string]bool{} // in one table [[name]] at least
 	place := regexp.MustCompile(`\[\d+\]`)
-	for i, s := range c.Settings() {
+	for _, s := range c.Settings() {
 		name := place.ReplaceAllString(s[0], "")
-		differs[name] = differs[name] || s != d.Settings()[i] || strings.HasSuffix(name, ".type")
+		def, ok := defaults[s[0]]
+		differs[name] = differs[name] || !ok || s[1] != def || strings.HasSuffix(name, ".type")
+	}
+	for _, k := range actions.keys(0) {
+		if name := place.ReplaceAllString(k.name, ""); !differs[name] {
+			t.Errorf("%s is not in the file", name)
+		}
 	}
 	for _, s := range c.Settings() {
 		if !differs[place.ReplaceAllString(s[0], "")] {

@@ -14,6 +14,16 @@ type key struct {
 	bind func(*Config) value
 }
 
+// local returns the name of the key below the heading of its table: of a table [[name]]
+// it may have a table before it, as in "match.type".
+func (k key) local() string {
+	if _, name, ok := strings.Cut(k.name, "]."); ok {
+		return name
+	}
+	_, name := k.table()
+	return name
+}
+
 // table returns the name of the key's table, "" for the top level, and the key
 // within it.
 func (k key) table() (table, name string) {
@@ -31,7 +41,8 @@ func cutLast(name string) (above, last string) {
 // table is one [table] of the file; "" is what stands above the first.
 type table struct {
 	name, doc string
-	many      many // set if it is a table [[name]]
+	many      many   // set if it is a table [[name]]
+	inner     string // the name of a table within that one, if it is such a one
 }
 
 // tables are the tables of the file in order, with what each is about.
@@ -46,6 +57,8 @@ Then a bounce's address says which recipient it is about, whatever its text says
 	{name: "events", doc: `Records of all verdicts for files and programs, one JSON object per recipient.
 Without a sink there are no records.`},
 	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
+	{name: "action", doc: `What else is done with messages, beside tagging them. The first action that matches is
+taken. Your mail server may do the same by our headers: docs/routing.md compares both.`, many: actions},
 }
 
 // keys are all keys, in the order in which Show prints them.

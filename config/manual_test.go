@@ -19,7 +19,8 @@ func TestManual(t *testing.T) {
 		if !ok {
 			t.Fatalf("no section %q", title)
 		}
-		section, _, _ = strings.Cut(section, ".El\n")
+		section, _, _ = strings.Cut(section, "\n.Ss ")
+		section, _, _ = strings.Cut(section, "\n.Sh ")
 		_, entry, ok := strings.Cut(section, ".It Ic "+key+"\n")
 		if !ok {
 			t.Errorf("%s is not in its section", key)
@@ -50,7 +51,7 @@ func TestManual(t *testing.T) {
 		c := Default()
 		title := ".Ss Tables " + table.heading() + "\n"
 		for _, k := range table.many.keys(table.many.grow(c)) {
-			_, name := k.table()
+			name := k.local()
 			if value := k.bind(c).text(); value != `""` && value != "[]" {
 				check(title, name, value)
 			} else {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
@@ -30,8 +31,8 @@ type manyOf[T any] struct {
 	of    func(*Config) *[]T
 	fresh func() T // with its defaults
 	own   []keyOf[T]
-	// kindKey is the key that says what kind an item is, and kindOf returns the
-	// kind; "" and nil if all items are of one kind.
+	// kindKey is the key that says what kind an item is, "" if the keys themselves
+	// tell. kindOf returns the kind; it is nil if all items are of one kind.
 	kindKey string
 	kindOf  func(*T) string
 	sample  string
@@ -44,6 +45,11 @@ type keyOf[T any] struct {
 	doc  string
 	bind func(*T) value
 }
+
+// optional is a value that says nothing where it is empty. Show leaves it out.
+type optional struct{ value }
+
+func (v optional) isEmpty() bool { return slices.Contains([]string{"[]", `""`, "false"}, v.text()) }
 
 var _ many = (*manyOf[int])(nil)
 
@@ -68,6 +74,9 @@ func (m *manyOf[T]) unfit(c *Config, item int) map[string]string {
 	for i, k := range m.keys(item) {
 		if only := m.own[i].only; len(only) > 0 && !slices.Contains(only, kind) {
 			why[k.name] = fmt.Sprintf("is for %s = %s, and this one's is %q: take it out", m.kindKey, toml.OneOf(only), kind)
+			if m.kindKey == "" {
+				why[k.name] = fmt.Sprintf("says nothing beside %s: take it out", kind)
+			}
 		}
 	}
 	return why
@@ -128,19 +137,25 @@ func (c *Config) everyKey() []key {
 // itemKeys returns the keys that apply to one of the tables [[name]].
 func (c *Config) itemKeys(t table, item int) []key {
 	unfit := t.many.unfit(c, item)
-	return slices.DeleteFunc(t.many.keys(item), func(k key) bool { return unfit[k.name] != "" })
+	return slices.DeleteFunc(t.many.keys(item), func(k key) bool {
+		v, ok := k.bind(c).(optional)
+		return unfit[k.name] != "" || ok && v.isEmpty()
+	})
 }
 
 // heading returns the line that begins a table.
 func (t table) heading() string {
-	if t.many != nil {
+	switch {
+	case t.inner != "":
+		return fmt.Sprintf("[%s.%s]", t.name, t.inner)
+	case t.many != nil:
 		return fmt.Sprintf("[[%s]]", t.name)
 	}
 	return fmt.Sprintf("[%s]", t.name)
 }
 
-// own returns the keys of a table as the file names them; for a table [[name]], the keys
-// of all kinds.
+// own returns the keys of a table as the file names them. For a table [[name]] these are
+// the keys of any kind, and the names of the tables in it.
 func (t table) own() []string {
 	var names []string
 	list := keys
@@ -148,9 +163,35 @@ func (t table) own() []string {
 		list = t.many.keys(0)
 	}
 	for _, k := range list {
-		if table, name := k.table(); t.many != nil || table == t.name {
+		if table, _ := k.table(); t.many == nil && table != t.name {
+			continue
+		}
+		name := k.local()
+		if t.inner != "" {
+			var ok bool
+			if name, ok = strings.CutPrefix(name, t.inner+"."); !ok {
+				continue
+			}
+		}
+		name, _, _ = strings.Cut(name, ".")
+		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// inners returns the tables within a table [[name]].
+func (t table) inners() []table {
+	var list []table
+	if t.many == nil {
+		return nil
+	}
+	for _, k := range t.many.keys(0) {
+		inner, _, ok := strings.Cut(k.local(), ".")
+		if ok && !slices.ContainsFunc(list, func(u table) bool { return u.inner == inner }) {
+			list = append(list, table{name: t.name, many: t.many, inner: inner})
+		}
+	}
+	return list
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
@@ -10,6 +11,16 @@ import (
 // Parse reads a configuration; path is its name in messages. The error is
 // [toml.Problems].
 func Parse(path string, data []byte) (*Config, error) {
+	c, problems := examine(path, data)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// examine reads a configuration and returns what could be read of it, nil if it is not
+// TOML, and everything that is wrong.
+func examine(path string, data []byte) (*Config, toml.Problems) {
 	doc, problems := toml.Parse(path, data)
 	if len(problems) > 0 {
 		return nil, problems
@@ -21,10 +32,7 @@ func Parse(path string, data []byte) (*Config, error) {
 	c.Milter.Events = len(c.Events.Sinks) > 0
 	p.validate()
 	p.problems.Sort()
-	if err := p.problems.Err(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, p.problems
 }
 
 // parser lays one file over a configuration.
@@ -54,6 +62,10 @@ func (p *parser) fields(t table, prefix string, known []key, in *toml.Table) {
 			continue
 		}
 		i := slices.IndexFunc(known, func(k key) bool { return k.name == full })
+		if within := full + "."; i < 0 && slices.ContainsFunc(known, func(k key) bool { return strings.HasPrefix(k.name, within) }) {
+			p.inner(t, full, known, f)
+			continue
+		}
 		if i < 0 {
 			p.unknown(t, f)
 			continue
@@ -86,6 +98,20 @@ func (p *parser) below(t table, f toml.Field) {
 	}
 }
 
+// inner adds a table that stands within a table [[name]].
+func (p *parser) inner(t table, full string, known []key, f toml.Field) {
+	t.inner = f.Key
+	p.config.lines[full] = f.Line
+	switch {
+	case f.Value.Kind == toml.Tables:
+		p.fields(t, full, known, f.Value.Table)
+	case f.Value.Headed:
+		p.bad(f.Line, "", "[%s]: is a single table: write %s", t.heading(), t.heading())
+	default:
+		p.bad(f.Line, full, "is a table: write its keys in braces, or below a line %s", t.heading())
+	}
+}
+
 func itemKey(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) }
 
 // validate adds what is wrong with the values themselves, except for values that
@@ -93,7 +119,9 @@ func itemKey(name string, i int) string { return fmt.Sprintf("%s[%d]", name, i) 
 func (p *parser) validate() {
 	unread := map[string]bool{}
 	for _, q := range p.problems {
-		unread[q.Key] = true
+		for key := q.Key; key != ""; key, _ = cutLast(key) {
+			unread[key] = true // what it belongs to is not whole either
+		}
 	}
 	c := p.config
 	problems := append(c.Milter.Validate(), c.Events.Validate()...)
@@ -126,8 +154,12 @@ func (p *parser) unknown(t table, f toml.Field) {
 	if t.name != "" {
 		in = " in " + t.heading()
 	}
+	var others []table
 	for _, other := range tables {
-		if other.name == t.name || !slices.Contains(other.own(), f.Key) {
+		others = append(append(others, other), other.inners()...)
+	}
+	for _, other := range others {
+		if other.name == t.name && other.inner == t.inner || !slices.Contains(other.own(), f.Key) {
 			continue
 		}
 		where := "in " + other.heading()

@@ -52,7 +52,7 @@ func (c *Config) showMany(b *strings.Builder, t table) {
 		}
 		b.WriteString(t.heading() + "\n")
 		for _, k := range c.itemKeys(t, i) {
-			if _, name := k.table(); !said[name] {
+			if name := k.local(); !said[name] {
 				said[name] = true
 				b.WriteString("\n")
 				comment(b, k.doc)
@@ -63,8 +63,7 @@ func (c *Config) showMany(b *strings.Builder, t table) {
 }
 
 func (c *Config) showKey(b *strings.Builder, k key) {
-	_, name := k.table()
-	b.WriteString(name + " = " + k.bind(c).text() + "\n")
+	b.WriteString(k.local() + " = " + k.bind(c).text() + "\n")
 }
 
 func comment(b *strings.Builder, text string) {

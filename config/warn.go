@@ -71,6 +71,12 @@ func (c *Config) Warnings() toml.Problems {
 			warn(c.File, key, "%s contains this host, so whoever may send mail from here may forge headers: name other hosts only", p)
 		}
 	}
+	for i, a := range c.Milter.Actions {
+		if len(a.Match.Origin) > 0 {
+			warn(c.File, itemKey("action", i)+".match.origin",
+				"holds for no message as long as no table [origin] says how to tell whose mail came back: action %q is never taken", a.Name)
+		}
+	}
 	for _, p := range c.Events.Warnings() {
 		warn(c.File, p.Key, "%s", p.Message)
 	}

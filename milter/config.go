@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
@@ -110,6 +111,10 @@ type Config struct {
 	// are asked for, and what messages report is handed to the [Recorder].
 	Events bool
 
+	// Actions say what else is done with messages, the first that matches. In
+	// [ModeObserve] they are only counted.
+	Actions []action.Options
+
 	// Metrics is where metrics and the status page are served; the zero Socket
 	// turns both off.
 	Metrics Socket
@@ -148,7 +153,9 @@ func DefaultConfig() Config {
 
 // WantsRecipients reports whether something needs the recipients of envelopes, for which
 // the MTA is asked only then.
-func (c *Config) WantsRecipients() bool { return c.Events || len(c.VERP) > 0 }
+func (c *Config) WantsRecipients() bool {
+	return c.Events || len(c.VERP) > 0 || action.New(c.Actions).NeedsRecipients()
+}
 
 // Validate returns everything that is wrong with c. The keys are those of the
 // configuration file.
@@ -170,7 +177,7 @@ func (c *Config) Validate() toml.Problems {
 		ps.Add(fmt.Sprintf("verp.patterns[%d]", p.Pattern), "%v", p.Err)
 	}
 	c.Limits.check(&ps)
-	return ps
+	return append(ps, action.Validate(c.Actions, c.HeaderPrefix)...)
 }
 
 func (c *Config) checkSockets(ps *toml.Problems) {

@@ -54,7 +54,7 @@ func (o *ownNames) index(name []byte) int {
 // forged counts the header fields of a message that have names of ours.
 type forged struct {
 	count    int       // fields seen
-	verdicts int       // of these, all but X-Bounce-Forged
+	verdicts int       // of these, all but X-Bounce-Forged and those of actions
 	left     int       // of these, fields whose deletion would be too much work
 	work     int       // of all deletions, in the units of maxDeletionWork
 	n        []int     // how many fields to delete, from the first one on, by index in ownNames
@@ -65,7 +65,7 @@ type forged struct {
 // octets and lines of the header.
 func (f *forged) add(own *ownNames, place int, value []byte, octets, lines int) {
 	f.count++
-	if place != placeForged {
+	if place != placeForged && place < tagNames {
 		f.verdicts++
 	}
 	if f.sum == nil {

@@ -2,11 +2,13 @@ package milter
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 )
 
 // The names of our header fields, without the prefix.
@@ -27,21 +29,35 @@ const placeForged = 0
 
 // headerNames returns the names of all header fields that a daemon with this
 // configuration writes. A new field must be added here, so that it is removed when it
-// is forged.
+// is forged. Those of actions come last.
 func headerNames(cfg Config) []string {
 	names := []string{tagForged, tagCategory, tagType, tagReason, tagAction, tagResult, tagKind, tagOrigin}
 	for i, n := range names {
 		names[i] = cfg.HeaderPrefix + n
 	}
+	for _, a := range cfg.Actions {
+		if a.DryRun {
+			continue
+		}
+		for _, f := range a.Header {
+			if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, f.Name) }) {
+				names = append(names, f.Name)
+			}
+		}
+	}
 	return names
 }
+
+// tagNames is how many of these names every configuration has.
+const tagNames = 8
 
 const (
 	// maxResults is how many recipients get their own X-Bounce-Result.
 	maxResults = 50
 	// maxTags is more than one message gets: the fields of the primary
-	// recipient, a result for each recipient, and how many more there are.
-	maxTags = maxResults + 14
+	// recipient, a result for each recipient, how many more there are, and those
+	// of an action.
+	maxTags = maxResults + 22
 )
 
 // field is a header field to insert. Its value is folded with LF, as MTAs expect.
@@ -60,7 +76,7 @@ func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []fi
 	default:
 		return []field{{prefix + tagKind, token(string(res.Kind), false)}}
 	}
-	p := primary(res.Recipients)
+	p := action.Primary(res.Recipients)
 	if p == nil {
 		// A report in which no recipient could be read is still a report,
 		// but nothing supports a verdict.
@@ -111,32 +127,6 @@ func feedbackFields(prefix string, res *classify.Result, verp string, utf8 bool)
 		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
 	}
 	return fields
-}
-
-// primary returns the recipient that the headers describe: failed before delayed before
-// the rest, then hard before block before soft, then the first listed; nil if there is
-// none.
-func primary(rcpts []classify.Recipient) *classify.Recipient {
-	best, bestRank := (*classify.Recipient)(nil), 0
-	for i := range rcpts {
-		rank := 1
-		switch rcpts[i].Action {
-		case dsn.ActionFailed:
-			rank += 8
-		case dsn.ActionDelayed:
-			rank += 4
-		}
-		switch rcpts[i].Type {
-		case classify.Hard:
-			rank += 2
-		case classify.Block:
-			rank++
-		}
-		if rank > bestRank {
-			best, bestRank = &rcpts[i], rank
-		}
-	}
-	return best
 }
 
 // resultValue returns the value of an X-Bounce-Result: everything about one recipient.

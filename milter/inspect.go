@@ -8,6 +8,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 )
 
 // inspect reads and judges a session's message when its turn comes. There are only a few
@@ -63,7 +64,7 @@ func (s *session) uninspected(err error) {
 }
 
 // logResult writes one line about a message that was inspected.
-func (s *session) logResult(res *classify.Result) {
+func (s *session) logResult(res *classify.Result, d *deed) {
 	ctx, level := context.Background(), slog.LevelInfo
 	if res.Kind == dsn.KindNone {
 		level = slog.LevelDebug // it only looked like a report
@@ -71,13 +72,16 @@ func (s *session) logResult(res *classify.Result) {
 	if !s.srv.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 16)
+	attrs := make([]slog.Attr, 0, 18)
 	attrs = append(attrs, slog.String("queue_id", clip(s.queueID())), slog.String("client", s.clientName()), slog.String("helo", clip(s.helo)),
 		slog.String("from", clip(s.msg.from)), slog.String("kind", string(res.Kind)))
-	if p := primary(res.Recipients); p != nil {
+	if p := action.Primary(res.Recipients); p != nil {
 		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", clip(p.Address)),
 			slog.String("action", string(p.Action)), slog.String("category", string(p.Category)), slog.String("type", string(p.Type)),
 			slog.String("reason", p.Reason), slog.String("status", clip(p.Status)), slog.String("provider", p.Provider), slog.String("rule", p.Rule))
+	}
+	if d.action != nil {
+		attrs = append(attrs, slog.String("took", d.action.Name), slog.String("took_result", d.result))
 	}
 	if len(res.Shadowed) > 0 {
 		attrs = append(attrs, slog.Any("shadowed", res.Shadowed))

@@ -30,6 +30,7 @@ type message struct {
 	forged  forged
 
 	recipients int        // of the envelope that are kept
+	unkept     bool       // there are more of them
 	verp       verp.Match // what these say about the message that bounced
 	inMessage  bool
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -26,11 +27,12 @@ const (
 	stageListen    = "listen"    // a socket was lost
 	stageReload    = "reload"    // a new configuration was refused
 	stageRecord    = "record"    // what a message reports could not be recorded; it passed
+	stageAction    = "action"    // what else is done with a message could not be decided; it passed
 	stageLog       = "log"       // a line of the log could not be written
 )
 
 var stages = []string{stageAccept, stageNegotiate, stageFrame, stageRead, stageTimeout, stageWrite,
-	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload, stageRecord, stageLog}
+	stageInspect, stageBusy, stageForged, stageSession, stageListen, stageReload, stageRecord, stageAction, stageLog}
 
 // Why a connection was refused: label reason of sessions_refused_total.
 const (
@@ -74,6 +76,7 @@ type Metrics struct {
 	rules       *prometheus.CounterVec
 	duration    prometheus.Histogram
 	errors      *prometheus.CounterVec
+	actions     *prometheus.CounterVec
 	forgedTotal prometheus.Counter
 	again       prometheus.Counter
 	truncated   prometheus.Counter
@@ -115,6 +118,7 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 			Help:    "Time to read and judge one message.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1}}),
 		errors:      vec("errors_total", "Errors by the stage at which they happened; the mail was delivered all the same.", "stage"),
+		actions:     vec("actions_total", "Messages that an action of the configuration was for, by what became of it.", "action", "result"),
 		forgedTotal: counter("forged_headers_total", "Header fields from outside that have our names."),
 		again:       counter("messages_again_total", "Messages that came back already tagged, from a content filter."),
 		truncated:   counter("messages_truncated_total", "Messages of which only a part was inspected."),
@@ -127,7 +131,7 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
 			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
-	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.forgedTotal, m.again, m.truncated,
+	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.forgedTotal, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range dsn.Kinds() {
@@ -187,6 +191,43 @@ func (m *Metrics) setLabels(l Labels) {
 		}
 	}
 	m.labels.Store(ls)
+}
+
+// setActions makes the series exist that the actions of a configuration can count in.
+func (m *Metrics) setActions(cfg *Config) {
+	for i := range cfg.Actions {
+		a := &cfg.Actions[i]
+		results := []string{actDone}
+		switch {
+		case a.DryRun:
+			results[0] = actDryRun
+		case cfg.Mode == ModeObserve:
+			results[0] = actObserve
+		}
+		verb := a.Verb()
+		switch verb {
+		case action.Redirect:
+			results = append(results, actRecipients, actUnneeded, actLoop)
+		case action.Copy:
+			results = append(results, actUnneeded, actLoop)
+		case action.Reject:
+			results = append(results, actInside)
+		}
+		if needs[verb] != 0 {
+			results = append(results, actNotOffered)
+		}
+		if verb != action.None {
+			results = append(results, actTruncated)
+		}
+		for _, r := range results {
+			m.actions.WithLabelValues(string(verb), r)
+		}
+	}
+}
+
+// acted counts what became of an action.
+func (m *Metrics) acted(verb action.Verb, result string) {
+	m.actions.WithLabelValues(string(verb), result).Inc()
 }
 
 // failed counts an error at a stage.

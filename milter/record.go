@@ -17,8 +17,8 @@ type Recorder interface {
 }
 
 // record passes what the message reports to the Recorder, if there is one. Whatever goes
-// wrong, the message passes.
-func (s *session) record(res *classify.Result) {
+// wrong, the message passes. taken is what else is done with it.
+func (s *session) record(res *classify.Result, taken string) {
 	m := &s.msg
 	if s.srv.recorder == nil || !m.st.cfg.Events {
 		return
@@ -31,7 +31,7 @@ func (s *session) record(res *classify.Result) {
 		}
 	}()
 	env := event.Envelope{Time: time.Now(), Source: event.SourceMilter, Host: s.hostName(), QueueID: s.queueID(),
-		From: m.from, To: s.recipients(), VERP: m.verp.Address, Token: m.verp.Token}
+		From: m.from, To: s.recipients(), VERP: m.verp.Address, Token: m.verp.Token, ActionTaken: taken}
 	if s.client.IsValid() {
 		env.Client = s.client.String()
 	}

@@ -91,6 +91,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 // use puts a state in force.
 func (s *Server) use(st *state) {
 	s.metrics.setLabels(st.rules.Labels)
+	s.metrics.setActions(&st.cfg)
 	if b := *s.metrics.build.Load(); st.rules.Version != "" && b.Ruleset != st.rules.Version {
 		b.Ruleset = st.rules.Version
 		s.metrics.SetBuild(b)

@@ -61,7 +61,7 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 	if s.conn.isUnix() {
 		want |= wantOnUnix
 	}
-	if st.cfg.WantsRecipients() {
+	if st.recipients {
 		want &^= gomilter.OptNoRcptTo
 		if s.conn.isUnix() {
 			want |= gomilter.OptNoRcptReply
@@ -72,10 +72,14 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		// reaches the end of its header is inspected, so that needs none.
 		want = want&^gomilter.OptNoMailReply | gomilter.OptNoEOHReply
 	}
-	s.actions = o.actions & wantActions
+	s.actions = o.actions & st.options
 	if missing := wantActions &^ s.actions; missing != 0 && st.cfg.Mode == ModeTag {
 		s.srv.logs.warn("actions", "MTA does not let this milter change headers; its mail passes as it is",
 			"offered", uint32(o.actions), "peer", s.peer())
+	}
+	if names := st.notOffered(s.actions); len(names) > 0 && st.cfg.Mode == ModeTag {
+		s.srv.logs.warn("offer", "MTA does not offer what these actions need; their mail passes with headers alone",
+			"actions", names, "offered", uint32(o.actions), "peer", s.peer())
 	}
 	return min(o.version, 6), s.actions, o.protocol & want, nil
 }
@@ -161,9 +165,13 @@ const (
 // recipient keeps a recipient of the envelope, if somebody wants it.
 func (s *session) recipient(to []byte) {
 	m := &s.msg
-	if m.inMessage && !m.passes && m.st.cfg.WantsRecipients() && len(to) > 0 && m.recipients < maxRecipients && len(s.rcpt)+len(to) < maxRcptOctets {
-		m.recipients++
-		s.rcpt = append(append(s.rcpt, to...), 0)
+	if m.inMessage && !m.passes && m.st.recipients {
+		if len(to) > 0 && m.recipients < maxRecipients && len(s.rcpt)+len(to) < maxRcptOctets {
+			m.recipients++
+			s.rcpt = append(append(s.rcpt, to...), 0)
+		} else {
+			m.unkept = true
+		}
 	}
 	s.conn.goOn(gomilter.OptNoRcptReply)
 }
@@ -203,35 +211,41 @@ func (s *session) headerEnd() {
 	s.conn.goOn(gomilter.OptNoEOHReply)
 }
 
-// messageEnd inspects the message, sends its changes, and accepts it.
+// messageEnd inspects the message, sends its changes, and accepts it, unless an action
+// says otherwise.
 func (s *session) messageEnd() {
 	m := &s.msg
 	kind := dsn.KindNone
 	var add []field
 	var res classify.Result
+	var d deed
 	inspected := false
 	if m.suspect {
 		if res, inspected = s.inspect(); inspected {
 			kind = res.Kind
 			s.srv.metrics.result(&res)
 			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.utf8)
+			d = s.decide(&res)
 		}
 	}
 	if s.conn.phase == phaseClosed { // nobody waits for an answer
 		s.endMessage()
 		return
 	}
-	if s.change(add) {
+	if s.change(append(add, d.fields...), d.final()) {
 		if inspected && s.conn.broken == nil {
-			s.record(&res)
+			s.record(&res, d.taken())
 		}
-		s.conn.answer(gomilter.RespAccept)
+		s.act(&d)
+	} else {
+		d = deed{}
 	}
 	s.count(kind)
 	// The MTA goes on while we write a line about it.
 	s.conn.send()
 	if inspected {
-		s.logResult(&res)
+		s.logResult(&res, &d)
+		s.logAction(&d)
 	}
 	s.endMessage()
 }
@@ -258,14 +272,14 @@ func (s *session) count(kind dsn.Kind) {
 
 // change deletes forged headers and inserts ours. A message that gets tags keeps no older
 // ones, so that there is only one verdict to read. change returns false if it has refused
-// the message.
-func (s *session) change(add []field) bool {
+// the message. A message that does not go on is not changed.
+func (s *session) change(add []field, gone bool) bool {
 	m := &s.msg
 	del := m.removes() || m.isForged() && len(add) > 0
 	if del {
 		s.srv.metrics.forgedTotal.Add(float64(m.forged.count))
 	}
-	if m.st.cfg.Mode != ModeTag {
+	if m.st.cfg.Mode != ModeTag || gone {
 		return true
 	}
 	if del && s.actions&gomilter.OptChangeHeader != 0 {
@@ -308,9 +322,10 @@ func (s *session) change(add []field) bool {
 const tooManyForged = "550 5.7.1 Too many header fields by names that are reserved here"
 
 // mayRefuse reports whether a message with too many forged headers may be refused: if
-// forged headers are to be removed, and in the SMTP session of a client, which then still
-// has the message. Mail from the MTA itself or from a program on its host is never
+// forged headers are to be removed, and a client still has the message.
+func (s *session) mayRefuse() bool { return s.msg.removes() && s.hasClient() }
+
+// hasClient reports whether the message comes in the SMTP session of a client, which keeps
+// it if it is refused. Mail from the MTA itself or from a program on its host is never
 // refused, because the MTA would have to bounce it or keep it.
-func (s *session) mayRefuse() bool {
-	return s.msg.removes() && !s.inside && s.client.IsValid()
-}
+func (s *session) hasClient() bool { return !s.inside && s.client.IsValid() }

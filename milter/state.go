@@ -6,7 +6,9 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
+	gomilter "github.com/emersion/go-milter"
 )
 
 // Inspector reads and judges one message. It keeps no reference to raw. When ctx ends,
@@ -32,6 +34,10 @@ type state struct {
 	own    ownNames // of the header fields that it writes
 	verp   *verp.Patterns
 	fields int // of one header, kept for inspection
+
+	actions    *action.List
+	options    gomilter.OptAction // to ask the MTA for
+	recipients bool               // those of envelopes are asked for
 }
 
 // maxVital is how many fields that decide what a message is ([dsn.Decisive]) are kept
@@ -44,6 +50,12 @@ const (
 func newState(cfg Config, rules Rules) *state {
 	st := &state{cfg: cfg, rules: rules, own: newOwnNames(headerNames(cfg))}
 	st.verp, _ = verp.Compile(cfg.VERP) // Validate has complained
+	st.actions = action.New(cfg.Actions)
+	st.options = wantActions
+	for _, a := range st.actions.All() {
+		st.options |= needs[a.Verb]
+	}
+	st.recipients = cfg.WantsRecipients()
 	// By default an inspector reads DefaultLimits().HeaderFields of a header: the
 	// decisive fields and the Return-Path on top must be among these.
 	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits().HeaderFields-maxVital-1)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/action"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata/transcript")
@@ -27,6 +29,9 @@ var transcriptWords = map[string]func(*Config){
 	"observe":  func(c *Config) { c.Mode = ModeObserve },
 	"small":    func(c *Config) { c.Limits.Report.Octets = 64 << 10 },
 	"trusted":  trustClient,
+	"redirect": onHard(action.Options{Redirect: []string{"dead@example.org", "ann@lists.example.org"}}),
+	"reject":   onHard(action.Options{Reject: "5.7.1 Not here"}),
+	"header":   onHard(action.Options{Header: []action.Field{{Name: "X-Folder", Value: "dead"}, {Name: "X-Note", Value: "b"}}}),
 	"verp":     func(c *Config) { c.VERP = []string{"bounces+{local}={domain}@lists.example.org"} },
 }
 

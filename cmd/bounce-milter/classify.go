@@ -17,10 +17,13 @@ import (
 type classified struct {
 	File string `json:"file"`
 	classify.Result
-	VERP  string `json:"verp,omitempty"`
-	Error string `json:"error"`
+	VERP string `json:"verp,omitempty"`
+	// ActionTaken is there if actions are configured.
+	ActionTaken *string `json:"action_taken,omitempty"`
+	Error       string  `json:"error"`
 
 	sent verp.Match
+	plan *plan
 }
 
 func runClassify(a *app, paths []string) error {
@@ -37,6 +40,7 @@ func runClassify(a *app, paths []string) error {
 	}
 	patterns, _ := verp.Compile(cfg.Milter.VERP) // they were checked with the file
 	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
+	plans := newPlans(cfg)
 	var bar *progress
 	if isTerminal(a.stderr) {
 		bar = newProgress(a.stderr, width(a.stderr), src.Size(paths...))
@@ -46,7 +50,7 @@ func runClassify(a *app, paths []string) error {
 	if a.options.events {
 		show = classifyEvents(a)
 	} else if !a.options.json() {
-		table = newClassifyTable(a)
+		table = newClassifyTable(a, plans != nil)
 		show = table.row
 	}
 	// If bar and table share a terminal, the bar is cleared before each row.
@@ -65,6 +69,8 @@ func runClassify(a *app, paths []string) error {
 				c.sent = patterns.Attribute(&c.Result, append(c.DeliveredTo, c.Sender)...)
 				c.VERP = c.sent.Address
 			}
+			c.plan = plans.of(&c.Result, c.DeliveredTo)
+			c.ActionTaken = c.plan.taken()
 		}
 		if c.Recipients == nil {
 			c.Recipients = []classify.Recipient{}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -54,27 +55,56 @@ func origin(cfg *config.Config) string {
 }
 
 func (a *app) checkConfig(file string) error {
-	cfg, err := config.Load(file)
+	cfg, problems, err := config.Examine(file)
 	if err != nil {
 		return err
 	}
-	var said []error
-	if ps := append(cfg.CheckHost(), cfg.CheckRoom()...); len(ps) > 0 {
-		said = append(said, ps)
+	if cfg == nil {
+		return problems
 	}
-	if dir := cfg.RulesFolder(); dir != "" && !missing(dir) {
+	whole := len(problems) == 0
+	var said []error
+	if whole {
+		problems = append(cfg.CheckHost(), cfg.CheckRoom()...)
+	}
+	if dir := cfg.RulesFolder(); whole && dir != "" && !missing(dir) {
 		x := classify.Examine(dir, nil)
 		if len(x.Problems) > 0 {
 			said = append(said, x.Problems)
 		}
 		a.warn(x.Warnings)
 	}
-	a.warn(cfg.Warnings())
+	ps, err := checkActions(cfg)
+	if err != nil {
+		return err
+	}
+	if problems = append(problems, ps...); len(problems) > 0 {
+		problems.Sort()
+		said = append([]error{problems}, said...)
+	}
+	if whole {
+		a.warn(cfg.Warnings())
+	}
 	if len(said) > 0 {
 		return errors.Join(said...)
 	}
 	fmt.Fprintf(a.out, "%s: good\n", origin(cfg))
 	return nil
+}
+
+// checkActions compares the actions with the rules in force, or with the built-in ones if
+// there is something wrong with the others.
+func checkActions(cfg *config.Config) (toml.Problems, error) {
+	if len(cfg.Milter.Actions) == 0 {
+		return nil, nil
+	}
+	engine, err := classify.New(classify.Options{RulesDir: cfg.RulesFolder()})
+	if err != nil {
+		if engine, err = classify.New(classify.Options{}); err != nil {
+			return nil, err
+		}
+	}
+	return cfg.CheckActions(action.VocabularyOf(engine)), nil
 }
 
 // warn prints warnings: what they are about works.

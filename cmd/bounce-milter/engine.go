@@ -6,6 +6,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
@@ -41,6 +42,11 @@ func newEngine(cfg *config.Config, records bool) (*classify.Engine, error) {
 			return nil, problems // each names its own file and line
 		}
 		return nil, err
+	}
+	if len(cfg.Milter.Actions) > 0 {
+		if err := cfg.CheckActions(action.VocabularyOf(engine)).Err(); err != nil {
+			return nil, err
+		}
 	}
 	return engine, nil
 }

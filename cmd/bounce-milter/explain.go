@@ -39,7 +39,7 @@ func runExplain(a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA,
+	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA, plans: newPlans(cfg),
 		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	if len(args) == 1 && args[0] == "-" {
 		a.hint("replies, one per line,")
@@ -56,6 +56,7 @@ type explainer struct {
 	remote string // remote MTA if a question names none
 	count  int
 
+	plans     *plans
 	maxOctets int // kept of one message
 }
 
@@ -129,12 +130,16 @@ func (e *explainer) messages(name string) (ok bool, err error) {
 			continue
 		}
 		res, all := e.engine.ExplainMessage(context.Background(), m.Raw)
+		plan := e.plans.of(&res, res.DeliveredTo)
 		if !e.json {
 			e.message(m.Name, res, all)
+			if res.Kind != dsn.KindNone {
+				e.plan(plan)
+			}
 			continue
 		}
 		for _, r := range res.Recipients {
-			if err := newEncoder(e.a).Encode(r); err != nil {
+			if err := newEncoder(e.a).Encode(explained{r, plan.taken()}); err != nil {
 				return ok, err
 			}
 		}
@@ -256,11 +261,28 @@ func (e *explainer) answer(q question) error {
 	ev := &classify.Evidence{Reply: q.Reply, Status: reply.ParseStatus(q.Status), SMTPCode: q.SMTPCode,
 		RemoteMTA: q.RemoteMTA, ReportingMTA: q.ReportingMTA}
 	if e.json {
-		return newEncoder(e.a).Encode(e.engine.ClassifyReply(ev))
+		r := e.engine.ClassifyReply(ev)
+		return newEncoder(e.a).Encode(explained{r, e.plans.ofReply(r).taken()})
 	}
 	e.rule()
-	explainText(e.a, e.engine.Explain(ev))
+	x := e.engine.Explain(ev)
+	explainText(e.a, x)
+	e.plan(e.plans.ofReply(x.Recipient))
 	return nil
+}
+
+// explained is a line of explain --format json.
+type explained struct {
+	classify.Recipient
+	// ActionTaken is there if actions are configured.
+	ActionTaken *string `json:"action_taken,omitempty"`
+}
+
+// plan prints what would be done with the message.
+func (e *explainer) plan(p *plan) {
+	if p != nil {
+		p.text(&paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}, e.plans.cfg)
+	}
 }
 
 // readLine reads a line of any length and keeps its first maxLine octets.

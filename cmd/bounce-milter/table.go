@@ -17,6 +17,7 @@ type classifyTable struct {
 	a     *app
 	style style
 	begun bool
+	acts  bool // actions are configured, and have a column
 
 	messages, unreadable, recipients int
 	kinds                            map[dsn.Kind]int
@@ -24,14 +25,17 @@ type classifyTable struct {
 	types                            map[classify.Type]int
 }
 
-func newClassifyTable(a *app) *classifyTable {
-	return &classifyTable{a: a, style: newStyle(a.stdout), kinds: map[dsn.Kind]int{},
+func newClassifyTable(a *app, acts bool) *classifyTable {
+	return &classifyTable{a: a, acts: acts, style: newStyle(a.stdout), kinds: map[dsn.Kind]int{},
 		categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
 }
 
 // columns prints one row. Columns of fixed width come first, so that rows can be
 // printed as they come while long addresses and paths stay whole.
-func (t *classifyTable) columns(category, typ, reason, action, codes, recipient, file, colour string) error {
+func (t *classifyTable) columns(category, typ, reason, action, codes, recipient, takes, file, colour string) error {
+	if t.acts {
+		recipient = pad(recipient, 30) + "  " + pad(takes, 20)
+	}
 	_, err := fmt.Fprintln(t.a.out, strings.TrimRight(strings.Join([]string{
 		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(action, 9),
 		pad(codes, 11), pad(recipient, 30), file}, "  "), " "))
@@ -48,9 +52,9 @@ func (t *classifyTable) row(c classified) error {
 	if !t.begun {
 		t.begun = true
 		if t.style.on {
-			t.columns("category", "type", "reason", "action", "code", "recipient", "file", dim)
+			t.columns("category", "type", "reason", "action", "code", "recipient", "takes", "file", dim)
 		} else {
-			t.columns("CATEGORY", "TYPE", "REASON", "ACTION", "CODE", "RECIPIENT", "FILE", "")
+			t.columns("CATEGORY", "TYPE", "REASON", "ACTION", "CODE", "RECIPIENT", "TAKES", "FILE", "")
 		}
 	}
 	t.kinds[c.Kind]++
@@ -67,7 +71,7 @@ func (t *classifyTable) row(c classified) error {
 		if f := c.Feedback; f != nil {
 			about, who = string(f.Type), strings.Join(f.Recipients, ", ")
 		}
-		return t.columns(what, "", about, "", "", clean(who), file, dim)
+		return t.columns(what, "", about, "", "", clean(who), c.plan.short(), file, dim)
 	}
 	for _, r := range c.Recipients {
 		t.recipients++
@@ -80,7 +84,7 @@ func (t *classifyTable) row(c classified) error {
 			name = r.Original
 		}
 		if err := t.columns(string(r.Category), string(r.Type), r.Reason, string(r.Action),
-			codes(r.SMTPCode, r.Status), clean(name), file, typeColour[r.Type]); err != nil {
+			codes(r.SMTPCode, r.Status), clean(name), c.plan.short(), file, typeColour[r.Type]); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,8 @@ type Envelope struct {
 	To      []string
 	VERP    string // decoded from To, as Token
 	Token   string
+
+	ActionTaken string // what the daemon did beside tagging, "" for nothing
 }
 
 // Bounds on what a stranger wrote, in octets.
@@ -46,7 +48,7 @@ func Build(res *classify.Result, env Envelope) []Record {
 		QueueID: clean(env.QueueID), Client: clean(env.Client), EnvelopeFrom: clean(env.From),
 		EnvelopeTo: make([]string, len(env.To)),
 		Kind:       res.Kind, VERP: clean(env.VERP), Token: clean(env.Token),
-		Returned: returned(res),
+		Returned: returned(res), ActionTaken: env.ActionTaken,
 	}
 	shared := 0
 	for _, v := range all.Returned.Headers {
