@@ -71,6 +71,9 @@ func (d *Daemon) Configure(cfg DaemonConfig) error {
 	return nil
 }
 
+// Config is what the daemon was configured with last.
+func (d *Daemon) Config() DaemonConfig { return d.cfg }
+
 // Restart starts the daemon, which must not run, and waits until it serves.
 func (d *Daemon) Restart() error {
 	p, err := d.lab.Start(Spec{

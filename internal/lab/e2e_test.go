@@ -19,6 +19,9 @@ import (
 // detector in it, so that a data race in the daemon fails the test that found it.
 var bin string
 
+// Bin is bin, for tests outside of the package.
+func Bin() string { return bin }
+
 func TestMain(m *testing.M) {
 	natslab.Main()
 	os.Exit(runTests(m))

@@ -119,6 +119,47 @@ Hello.
 `, to, id, recipient, reply, recipient)
 }
 
+// Complaint builds a complaint of a recipient (RFC 5965) as a feedback loop sends it.
+func Complaint(id, to, recipient string) []byte {
+	return fmt.Appendf(nil, `Date: Mon, 2 Nov 2026 10:00:00 +0000
+From: complaints@fbl.remote.test
+To: %s
+Subject: FW: News
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="fbl-4711"
+Message-Id: <%s@fbl.remote.test>
+
+--fbl-4711
+Content-Type: text/plain; charset=us-ascii
+
+This is an email abuse report for a message from 192.0.2.7.
+
+--fbl-4711
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: RemoteFBL/1.0
+Version: 1
+Original-Mail-From: <news@lab.test>
+Original-Rcpt-To: <%s>
+Arrival-Date: Mon, 2 Nov 2026 09:59:58 +0000
+Source-IP: 192.0.2.7
+
+--fbl-4711
+Content-Type: message/rfc822
+
+Date: Mon, 2 Nov 2026 09:59:58 +0000
+From: news@lab.test
+To: %s
+Subject: News
+Message-Id: <orig-%s@lab.test>
+
+Hello.
+
+--fbl-4711--
+`, to, id, recipient, recipient, id)
+}
+
 // Ordinary builds a mail as people write them; extra lines go on top, and the
 // body is filled up to size octets.
 func Ordinary(id, to string, extra []string, size int) []byte {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab/mta"
 )
 
 func main() { os.Exit(run()) }
@@ -172,11 +173,11 @@ func (b *bench) noop(name, path, tcp string, args func(network, addr string) []s
 			if p.Exited() {
 				return false, errors.New(p.Log())
 			}
-			c, err := dial(network, addr)
+			c, err := mta.Dial(network, addr)
 			if err != nil {
 				return false, nil
 			}
-			return true, c.conn.Close()
+			return true, c.Close()
 		}); err != nil {
 			return err
 		}
@@ -196,8 +197,8 @@ type cell struct {
 	what    string
 	filter  *filter // nil: no milter
 	network string
-	msg     *message // on the wire
-	file    string   // under Postfix
+	msg     *mta.Message // on the wire
+	file    string       // under Postfix
 	from    string
 	samples []sample
 }

@@ -1,4 +1,6 @@
-package main
+// Package mta is a mail server's side of the milter wire, for load and measurements: it
+// encodes messages ahead, and waits for no answer that the filter said it does not give.
+package mta
 
 import (
 	"bufio"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // Protocol options of the milter wire (libmilter/mfdef.h).
@@ -21,14 +25,15 @@ const (
 	noReplyHelo = 0x2000
 	noReplyMail = 0x4000
 	noReplyRcpt = 0x8000
+	noReplyData = 0x10000
 	noReplyEOH  = 0x40000
 	noReplyBdy  = 0x80000
 	everything  = 0x1fffff
 )
 
-// message is what a client sends over and over, as encoded commands: encoding them each
-// time would be measured with the filter.
-type message struct {
+// Message is what a client sends, perhaps over and over, as encoded commands: encoding
+// them each time would be measured with the filter.
+type Message struct {
 	mail, rcpt, data, eoh, body, eom []byte
 	headers                          [][]byte
 }
@@ -39,12 +44,18 @@ func command(cmd byte, payload string) []byte {
 	return append(append(b, cmd), payload...)
 }
 
-// parse encodes a message with LF line ends.
-func parse(from string, raw []byte) message {
+// Envelope is what a mail server knows of a message beside its text.
+type Envelope struct {
+	QueueID  string
+	From, To string
+}
+
+// Parse encodes a message with LF line ends.
+func Parse(e Envelope, raw []byte) *Message {
 	head, body, _ := strings.Cut(string(raw), "\n\n")
-	m := message{
-		mail: append(command('D', "Mi\x004ABCD\x00{mail_addr}\x00"+from+"\x00"), command('M', "<"+from+">\x00")...),
-		rcpt: command('R', "<user@lab.test>\x00"), data: command('T', ""), eoh: command('N', ""),
+	m := &Message{
+		mail: append(command('D', "Mi\x00"+e.QueueID+"\x00{mail_addr}\x00"+e.From+"\x00"), command('M', "<"+e.From+">\x00")...),
+		rcpt: command('R', "<"+e.To+">\x00"), data: command('T', ""), eoh: command('N', ""),
 		body: command('B', strings.ReplaceAll(body, "\n", "\r\n")), eom: command('E', ""),
 	}
 	var fields []string
@@ -62,27 +73,32 @@ func parse(from string, raw []byte) message {
 	return m
 }
 
-// client is a mail server's side of one milter connection. It does not wait for answers
+// Fields is how many header fields the message has.
+func (m *Message) Fields() int { return len(m.headers) }
+
+// Client is a mail server's side of one milter connection. It does not wait for answers
 // that the filter said it does not give, and sends such commands together with the next,
 // as a mail server may.
-type client struct {
+type Client struct {
 	conn    net.Conn
 	in      *bufio.Reader
 	out     []byte
 	payload []byte // of the last reply
 	options uint32
-	tags    int // header insertions seen
+	tags    int
 }
 
 // errWire is a reply that the protocol does not allow.
 var errWire = errors.New("unexpected reply")
 
-func dial(network, addr string) (*client, error) {
+// Dial connects to a filter, agrees on what it wants to see, and names the host that the
+// mail comes from.
+func Dial(network, addr string) (*Client, error) {
 	conn, err := net.Dial(network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the milter: %w", err)
 	}
-	c := &client{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
+	c := &Client{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
 	offer := binary.BigEndian.AppendUint32(nil, 6)
 	offer = binary.BigEndian.AppendUint32(offer, 0x1ff)
 	offer = binary.BigEndian.AppendUint32(offer, everything)
@@ -108,10 +124,10 @@ func dial(network, addr string) (*client, error) {
 }
 
 // add adds a command to what is sent next.
-func (c *client) add(command []byte) { c.out = append(c.out, command...) }
+func (c *Client) add(command []byte) { c.out = append(c.out, command...) }
 
 // read sends what is waiting and reads one reply.
-func (c *client) read() (byte, []byte, error) {
+func (c *Client) read() (byte, []byte, error) {
 	if len(c.out) > 0 {
 		if _, err := c.conn.Write(c.out); err != nil {
 			return 0, nil, err
@@ -137,7 +153,7 @@ func (c *client) read() (byte, []byte, error) {
 var errAccepted = errors.New("accepted early")
 
 // proceed reads a reply that must be "continue".
-func (c *client) proceed() error {
+func (c *Client) proceed() error {
 	cmd, _, err := c.read()
 	switch {
 	case err != nil:
@@ -151,16 +167,25 @@ func (c *client) proceed() error {
 }
 
 // unless reads the reply to the last command, if the filter gives one.
-func (c *client) unless(option uint32) error {
+func (c *Client) unless(option uint32) error {
 	if c.options&option != 0 {
 		return nil
 	}
 	return c.proceed()
 }
 
-// send sends one message up to the filter's verdict, and then an Abort, as
-// Postfix does.
-func (c *client) send(m *message) error {
+// Close drops the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Tags is how many header fields the filter has inserted so far.
+func (c *Client) Tags() int { return c.tags }
+
+// Send sends one message up to the filter's verdict, and then an Abort, as
+// Postfix does. It waits no longer than [lab.Patience].
+func (c *Client) Send(m *Message) error {
+	if err := c.conn.SetDeadline(time.Now().Add(lab.Patience)); err != nil {
+		return err
+	}
 	err := c.transact(m)
 	if errors.Is(err, errAccepted) {
 		err = nil
@@ -171,7 +196,7 @@ func (c *client) send(m *message) error {
 
 var abort = command('A', "")
 
-func (c *client) transact(m *message) error {
+func (c *Client) transact(m *Message) error {
 	c.add(m.mail)
 	if err := c.unless(noReplyMail); err != nil {
 		return err
@@ -184,7 +209,7 @@ func (c *client) transact(m *message) error {
 	}
 	if c.options&noData == 0 {
 		c.add(m.data)
-		if err := c.proceed(); err != nil {
+		if err := c.unless(noReplyData); err != nil {
 			return err
 		}
 	}
@@ -214,26 +239,6 @@ func (c *client) transact(m *message) error {
 			return nil
 		case cmd != 'm' && cmd != 'h':
 			return fmt.Errorf("%w %q", errWire, cmd)
-		}
-	}
-}
-
-// pace sends messages for a while over one connection, and returns how many it sent and
-// how long that took.
-func pace(network, addr string, m *message, limit time.Duration) (n int, took time.Duration, tags int, err error) {
-	c, err := dial(network, addr)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	defer c.conn.Close()
-	began := time.Now()
-	for {
-		if err := c.send(m); err != nil {
-			return 0, 0, 0, fmt.Errorf("sending a message: %w", err)
-		}
-		n++
-		if took = time.Since(began); took >= limit {
-			return n, took, c.tags, nil
 		}
 	}
 }
