@@ -9,6 +9,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +60,9 @@ type bench struct {
 	sockets string // a folder that Postfix can reach
 	filters []*filter
 }
+
+// plainName is what our filter is called where nothing is configured.
+const plainName = "bounce-milter"
 
 // filter is a milter under measurement, which listens on both kinds of sockets. If it can
 // listen only once, it runs as two processes.
@@ -113,14 +119,19 @@ func (b *bench) run(bin string, wire, postfix bool) error {
 
 // start starts the filters.
 func (b *bench) start(bin string) error {
-	ports, err := lab.FreePorts(5)
+	ports, err := lab.FreePorts(6)
+	if err != nil {
+		return err
+	}
+	events, err := b.events()
 	if err != nil {
 		return err
 	}
 	for i, own := range []struct{ id, name, top, tables string }{
-		{"ours", "bounce-milter", "", ""},
+		{"ours", plainName, "", ""},
 		{"keep", "bounce-milter", "forged_headers = \"keep\"\nlook_at = \"envelope\"\n", ""},
 		{"rcpt", "bounce-milter with recipients", "", "[verp]\npatterns = [\"bounces+{local}={domain}@lists.lab.test\"]\n"},
+		{"events", "bounce-milter with events", "", events},
 	} {
 		f := &filter{name: own.name, own: true, keep: own.id == "keep", tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
 		f.unix = b.sockets + "/" + own.id + ".sock"
@@ -136,7 +147,7 @@ func (b *bench) start(bin string) error {
 	if err := lab.Build("./internal/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
 		return err
 	}
-	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[3]), func(network, addr string) []string {
+	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[4]), func(network, addr string) []string {
 		return []string{network, addr}
 	}); err != nil {
 		return err
@@ -149,13 +160,40 @@ func (b *bench) start(bin string) error {
 		fmt.Printf("libmilter is left out, it does not build here: %s\n", strings.TrimSpace(string(out)))
 		return nil
 	}
-	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[4]), func(network, addr string) []string {
+	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[5]), func(network, addr string) []string {
 		if network == "unix" {
 			return []string{"unix:" + addr}
 		}
 		host, port, _ := strings.Cut(addr, ":")
 		return []string{"inet:" + port + "@" + host}
 	})
+}
+
+// events configures a spool with a file and a webhook that read behind it, and opens the
+// other end of the webhook: one that takes everything and looks at nothing.
+func (b *bench) events() (tables string, err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	go http.Serve(ln, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a sender that is gone is the sender's business
+	}))
+	spool := b.lab.Path("spool")
+	if err := os.Mkdir(spool, 0o700); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`[events]
+spool = %q
+[[events.sink]]
+name = "file"
+type = "file"
+path = %q
+[[events.sink]]
+name = "hook"
+type = "webhook"
+url = "http://%s/"
+`, spool, b.lab.Path("events.jsonl"), ln.Addr()), nil
 }
 
 // noop starts a filter that can listen only once, once for each kind of socket.

@@ -47,10 +47,10 @@ func (b *bench) onTheWire() error {
 			}
 		}
 	}
-	fmt.Print("| milter | socket | msg/s | × go-milter | × libmilter | CPU µs/msg | RSS MiB |\n|---|---|--:|--:|--:|--:|--:|\n")
+	fmt.Print("| milter | socket | msg/s | × go-milter | × libmilter | × bounce-milter | CPU µs/msg | RSS MiB |\n|---|---|--:|--:|--:|--:|--:|--:|\n")
 	for _, c := range cells {
-		fmt.Printf("| %s | %s | %.0f | %s | %s | %.0f | %s |\n", c.what, c.network, c.rate(),
-			times(c, cells, "go-milter, no-op"), times(c, cells, "libmilter, no-op"), c.cpu(), c.resident())
+		fmt.Printf("| %s | %s | %.0f | %s | %s | %s | %.0f | %s |\n", c.what, c.network, c.rate(),
+			times(c, cells, "go-milter, no-op"), times(c, cells, "libmilter, no-op"), c.timesOurs(cells), c.cpu(), c.resident())
 	}
 	fmt.Println()
 	return nil
@@ -85,4 +85,15 @@ func pace(network, addr string, m *mta.Message, limit time.Duration) (n int, too
 			return n, took, c.Tags(), nil
 		}
 	}
+}
+
+// timesOurs returns how many times as fast as our filter without anything configured one
+// of ours is, with the same message.
+func (c *cell) timesOurs(cells []*cell) string {
+	for _, o := range cells {
+		if o != c && c.filter.own && o.filter.name == plainName && o.network == c.network && o.msg == c.msg {
+			return fmt.Sprintf("%.2f", c.against(o))
+		}
+	}
+	return "–"
 }
