@@ -41,6 +41,10 @@ func TestJSON(t *testing.T) {
 			if err != nil || string(got) != tt.want {
 				t.Errorf("JSON() = %s, %v\nwant     %s", got, err, tt.want)
 			}
+			it, err := ReadItem(got)
+			if err != nil || it.ID != tt.give.ID || !it.Time.Equal(tt.give.Time.Truncate(time.Millisecond)) || it.Record().Kind != tt.give.Kind {
+				t.Errorf("ReadItem = %+v, %v", it, err)
+			}
 			var back Record
 			if err := json.Unmarshal(got, &back); err != nil {
 				t.Fatal(err)
@@ -49,5 +53,26 @@ func TestJSON(t *testing.T) {
 				t.Errorf("read back and written again: %s", again)
 			}
 		})
+	}
+}
+
+// TestReadItem reads lines that somebody else may have written.
+func TestReadItem(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"v":1,"id":"A","time":"2026-11-27T17:00:00.123Z"}`:       "A",
+		`{"id":"A","v":1,"time":"2026-11-27T17:00:00Z"}`:           "A",
+		`{"v":1,"id":"A\u0042","time":"2026-11-27T17:00:00.123Z"}`: "AB",
+		`{"v":1,"id":"A","time":"2026-11-27T17:00:00.123Z"`:        "",
+		`{"v":1,"id":"A","time":"yesterday"}`:                      "",
+		`{"v":1,"id":["A"],"time":"2026-11-27T17:00:00.123Z"}`:     "",
+		`[]`: "",
+		``:   "",
+		`{"v":1,"id":"A","time":"2026-11-27T17:00:00.123Z","kind":{}}`: "A",
+	} {
+		it, err := ReadItem([]byte(line))
+		if it.ID != want || (err == nil) != (want != "") {
+			t.Errorf("ReadItem(%s) = %q, %v; want %q", line, it.ID, err, want)
+		}
+		it.Record() // whatever it is, this does not fail
 	}
 }

@@ -240,8 +240,8 @@ func (s *Sink) Send(ctx context.Context, batch []event.Item) (sent event.Sent, e
 }
 
 func (s *Sink) message(item event.Item) *nats.Msg {
-	m := &nats.Msg{Subject: s.subject.For(item.Record), Data: item.JSON, Header: nats.Header{
-		jetstream.MsgIDHeader: {item.Record.ID},
+	m := &nats.Msg{Subject: s.subject.For(item.Record()), Data: item.JSON, Header: nats.Header{
+		jetstream.MsgIDHeader: {item.ID},
 	}}
 	if s.opts.Stream != "" {
 		m.Header[jetstream.ExpectedStreamHeader] = []string{s.opts.Stream}

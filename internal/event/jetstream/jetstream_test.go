@@ -85,11 +85,11 @@ func items(t testing.TB, from, n int) (batch []event.Item) {
 
 func item(t testing.TB, r *event.Record) event.Item {
 	t.Helper()
-	line, err := r.JSON()
+	it, err := event.NewItem(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return event.Item{Record: r, JSON: line}
+	return it
 }
 
 // send sends the whole batch and wants no error.
@@ -275,7 +275,7 @@ func TestCluster(t *testing.T) {
 		seen[m]++
 	}
 	for _, it := range items(t, 1, n) {
-		key := "bounces.mailbox-full " + it.Record.ID
+		key := "bounces.mailbox-full " + it.ID
 		if seen[key] != 1 {
 			t.Fatalf("%s is stored %d times", key, seen[key])
 		}

@@ -39,7 +39,7 @@ func (f *fake) Send(ctx context.Context, batch []event.Item) (sent event.Sent, e
 	defer f.mu.Unlock()
 	for i := range max(0, min(sent.Done, len(batch))) {
 		if !slices.Contains(sent.Refused, i) {
-			f.got = append(f.got, batch[i].Record.ID)
+			f.got = append(f.got, batch[i].ID)
 		}
 	}
 	return sent, err

@@ -60,7 +60,7 @@ const foreign = "foreign"
 func (s *Sink) sendListmonk(ctx context.Context, batch []event.Item) (event.Sent, error) {
 	var sent event.Sent
 	for _, item := range batch {
-		b, ok := s.bounceOf(item.Record)
+		b, ok := s.bounceOf(item.Record())
 		if !ok {
 			sent.Done++
 			sent.Skipped++

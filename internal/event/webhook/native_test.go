@@ -50,8 +50,8 @@ func TestBatches(t *testing.T) {
 				t.Errorf("the receiver has %v", got)
 			}
 			for _, item := range tt.batch {
-				if got := r.Record(item.Record.ID); !bytes.Equal(got, item.JSON) {
-					t.Errorf("%s came as %s", item.Record.ID, got)
+				if got := r.Record(item.ID); !bytes.Equal(got, item.JSON) {
+					t.Errorf("%s came as %s", item.ID, got)
 				}
 			}
 			if p := r.Problems(); p != nil {
@@ -82,8 +82,8 @@ func TestPoison(t *testing.T) {
 				t.Fatalf("Send() = %+v, %v", sent, err)
 			}
 			for i, at := range sent.Refused {
-				if batch[at].Record.ID != tt.poison[i] {
-					t.Errorf("%s was refused, want %s", batch[at].Record.ID, tt.poison[i])
+				if batch[at].ID != tt.poison[i] {
+					t.Errorf("%s was refused, want %s", batch[at].ID, tt.poison[i])
 				}
 			}
 			if got := len(r.IDs()); got != len(batch)-len(tt.poison) {

@@ -103,7 +103,7 @@ func sign(h http.Header, secrets [][]byte, id string, at time.Time, body []byte)
 func batchID(batch []event.Item) string {
 	sum := sha256.New()
 	for _, item := range batch {
-		sum.Write([]byte(item.Record.ID + "\n"))
+		sum.Write([]byte(item.ID + "\n"))
 	}
 	return "msg_" + hex.EncodeToString(sum.Sum(nil)[:16])
 }

@@ -66,11 +66,10 @@ func items(t testing.TB, list ...event.Record) []event.Item {
 	t.Helper()
 	batch := make([]event.Item, len(list))
 	for i := range list {
-		text, err := list[i].JSON()
-		if err != nil {
+		var err error
+		if batch[i], err = event.NewItem(&list[i]); err != nil {
 			t.Fatal(err)
 		}
-		batch[i] = event.Item{Record: &list[i], JSON: text}
 	}
 	return batch
 }
@@ -78,7 +77,7 @@ func items(t testing.TB, list ...event.Record) []event.Item {
 func names(batch []event.Item) []string {
 	var ids []string
 	for _, item := range batch {
-		ids = append(ids, item.Record.ID)
+		ids = append(ids, item.ID)
 	}
 	return ids
 }
