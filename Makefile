@@ -6,7 +6,7 @@
 #   make build    bin/bounce-milter
 #   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
 #   make fuzz     every fuzz target for five minutes (FUZZTIME)
-#   make soak     eight Postfix clients while the daemon is killed and attacked (DURATION=10m)
+#   make soak     mail and records while the daemon is killed and attacked, and an outage (DURATION=10m)
 #   make cost     search for messages that are expensive to read (DURATION=10m)
 #   make bench    the daemon compared with no-op milters, on the wire and under Postfix
 #   make clean    remove what the other targets made

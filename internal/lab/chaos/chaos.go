@@ -226,7 +226,7 @@ func (r *run) settle() (wrong []string) {
 	if err != nil {
 		wrong = append(wrong, err.Error())
 	}
-	wrong = append(append(wrong, c.missing...), c.wrong...)
+	wrong = append(append(wrong, c.wrong...), c.missing...)
 	wrong = append(wrong, r.metrics(m)...)
 	wrong = append(wrong, r.sinks.problems()...)
 	for _, bad := range []string{"panic", "DATA RACE"} {

@@ -1,9 +1,16 @@
-// Command soak runs bounce-milter for a while under eight Postfix clients that
-// send bounces and ordinary mail, while it is reloaded, drained, killed -9 and
-// restarted, and its port attacked. At the end every accepted message must have
-// been delivered exactly once, every bounce that arrived while the daemon was up
-// must be tagged, no forged header left, and no goroutine or file descriptor
-// leaked. It prints figures and exits 1 when any of that does not hold.
+// Command soak tries bounce-milter for a while, in three parts.
+//
+// In the first, eight Postfix clients send bounces and ordinary mail, while the daemon is
+// reloaded, drained, killed -9 and restarted, and its port attacked. At the end every
+// accepted message must have been delivered exactly once, every bounce that arrived while
+// the daemon was up must be tagged, no forged header left, and no goroutine or file
+// descriptor leaked.
+//
+// The second is package chaos: every bounce that was accepted must be a record at every
+// sink, whatever was killed or failed. In the third a sink is down for as many records as
+// come in an hour, and the daemon's memory must stay bounded.
+//
+// It prints figures and exits 1 when any of that does not hold.
 package main
 
 import (
@@ -19,20 +26,40 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/lab"
+	"github.com/bounce-milter/bounce-milter/internal/lab/natslab"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	natslab.Main()
+	os.Exit(run())
+}
 
 func run() int {
 	bin := flag.String("bin", "bin/bounce-milter", "the program to try")
-	duration := flag.Duration("duration", 10*time.Minute, "how long")
+	duration := flag.Duration("duration", 10*time.Minute, "how long mail is sent; chaos takes half of it besides")
 	clients := flag.Int("clients", 8, "how many clients send at a time")
+	records := flag.Int("records", 3_600_000, "how many records come in while a sink is down")
+	parts := flag.String("parts", "mail,chaos,outage", "what to do of it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := soak(ctx, *bin, *duration, *clients); err != nil {
-		fmt.Fprintln(os.Stderr, "soak:", err)
-		return 1
+	do := map[string]func() error{
+		"mail":   func() error { return soak(ctx, *bin, *duration, *clients) },
+		"chaos":  func() error { return troubles(*bin, *duration/2, *clients) },
+		"outage": func() error { return outages(*bin, *records) },
+	}
+	for part := range strings.SplitSeq(*parts, ",") {
+		if do[part] == nil {
+			fmt.Fprintf(os.Stderr, "soak: -parts: there is no part %q\n", part)
+			return 2
+		}
+		if err := do[part](); err != nil {
+			fmt.Fprintf(os.Stderr, "soak: %s: %v\n", part, err)
+			return 1
+		}
+		if ctx.Err() != nil {
+			return 1
+		}
 	}
 	return 0
 }
