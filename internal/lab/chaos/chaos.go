@@ -10,8 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -271,9 +269,3 @@ daemon                   %d kills, %d reloads, %d MiB resident at the most
 time of a bounce         calm %s; in troubles %s
 %s`, accepted, took.Seconds(), records, lost, r.kills, r.reloads, r.highest>>20, spread(r.calm), spread(r.storm), r.sinks.figures())
 }
-
-// gone reports whether an error is that a file is not there.
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-
-// writeSecret writes a file that the daemon alone may read.
-func writeSecret(path, text string) error { return os.WriteFile(path, []byte(text+"\n"), 0o600) }

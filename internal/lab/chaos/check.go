@@ -89,7 +89,7 @@ func (c *check) file() error {
 	var ids []string
 	for _, path := range append(append([]string(nil), c.run.sinks.parts...), c.run.sinks.file) {
 		data, err := os.ReadFile(path)
-		if err != nil && !gone(err) {
+		if err != nil {
 			return err
 		}
 		for line := range bytes.Lines(data) {

@@ -47,10 +47,12 @@ func startSinks(l *lab.Lab) (s *sinks, err error) {
 			return nil, err
 		}
 	}
-	if err := writeSecret(filepath.Join(s.dir, "crm.secret"), hookSecret); err != nil {
-		return nil, err
+	for name, secret := range map[string]string{"crm": hookSecret, "lists": listmonkUser + ":" + listmonkKey} {
+		if err := os.WriteFile(filepath.Join(s.dir, name+".secret"), []byte(secret+"\n"), 0o600); err != nil {
+			return nil, err
+		}
 	}
-	if err := writeSecret(filepath.Join(s.dir, "lists.secret"), listmonkUser+":"+listmonkKey); err != nil {
+	if err := s.unblock(); err != nil {
 		return nil, err
 	}
 	if s.crm, err = receiver.NewNative(hookSecret); err != nil {
@@ -177,22 +179,24 @@ func (s *sinks) block(round int) error {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		return fmt.Errorf("blocking the file: %w", err)
 	}
-	switch err := os.Link(s.file, part); {
-	case err == nil:
-		s.parts = append(s.parts, part)
-	case !gone(err):
+	if err := os.Link(s.file, part); err != nil {
 		return fmt.Errorf("blocking the file: %w", err)
 	}
+	s.parts = append(s.parts, part)
 	return os.Rename(pipe, s.file)
 }
 
-// unblock takes the pipe away, if there is one.
+// unblock puts an empty file into the place of the pipe, if there is one. It is there at
+// all times: one that the sink made while it is blocked again would be lost.
 func (s *sinks) unblock() error {
-	info, err := os.Lstat(s.file)
-	if gone(err) || err == nil && info.Mode().IsRegular() {
+	if info, err := os.Stat(s.file); err == nil && info.Mode().IsRegular() {
 		return nil
 	}
-	return os.Remove(s.file)
+	fresh := s.file + ".new"
+	if err := os.WriteFile(fresh, nil, 0o600); err != nil {
+		return fmt.Errorf("unblocking the file: %w", err)
+	}
+	return os.Rename(fresh, s.file)
 }
 
 // mend ends every trouble.
