@@ -44,7 +44,7 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate
+	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
@@ -105,7 +105,7 @@ install: build
 	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
 	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
-	for dir in events logrotate postfix prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
+	for dir in events lists logrotate postfix prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/$$dir/$${file##*/} || exit 1; done; done
 	GO='$(GO)' packaging/licenses.sh $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/licenses
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/LICENSE

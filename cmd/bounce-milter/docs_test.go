@@ -206,10 +206,14 @@ func TestRecipesCallCommands(t *testing.T) {
 	}
 }
 
-// The configurations of events that the documents show are valid.
-func TestEventsConfigurations(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```toml\n(\\[+events.*?)```").FindAllStringSubmatch(read(t, "docs/events.md")+read(t, "README.md"), -1)
-	if len(blocks) < 5 {
+// The configurations of events and actions that the documents show are valid.
+func TestDocumentedConfigurations(t *testing.T) {
+	var text string
+	for _, path := range []string{"README.md", "docs/events.md", "docs/list-managers.md", "docs/routing.md"} {
+		text += read(t, path)
+	}
+	blocks := regexp.MustCompile("(?s)```toml\n(\\[+(?:events|action).*?)```").FindAllStringSubmatch(text, -1)
+	if len(blocks) < 8 {
 		t.Errorf("there are %d", len(blocks))
 	}
 	for _, b := range blocks {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,7 +38,9 @@ func TestMetricNames(t *testing.T) {
 	}
 	reg := prometheus.NewRegistry()
 	metrics := milter.NewMetrics(reg, milter.Build{Version: "1", Revision: "2", Ruleset: "3"})
-	if _, err := milter.New(milter.DefaultConfig(), milterRules(engine), metrics, slog.New(slog.DiscardHandler), nil); err != nil {
+	cfg := milter.DefaultConfig()
+	cfg.Actions = []action.Options{{Name: "dead", Match: action.Match{Type: []string{"hard"}}, Redirect: []string{"dead@example.org"}}}
+	if _, err := milter.New(cfg, milterRules(engine), metrics, slog.New(slog.DiscardHandler), nil); err != nil {
 		t.Fatal(err)
 	}
 	events := stream.DefaultOptions()
@@ -178,6 +181,7 @@ func TestRecipes(t *testing.T) {
 	check("packaging/sieve/bounces.sieve", sieve, ",")
 	check("README.md", sieve, ",")
 	check("packaging/postfix/bounce_routing.regexp", table, "|")
+	check("packaging/lists/shield.regexp", table, "|")
 	check("README.md", table, "|")
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -16,6 +17,35 @@ import (
 // into the module's bin folder, which make clean empties. programs are the names of the
 // files in it whose shared libraries must be there too.
 func DebTree(name string, packages, programs []string) (string, error) {
+	return unpacked(name, func(dir string) error { return unpack(dir, packages, programs) })
+}
+
+// ScriptTree is DebTree for a package of scripts: what it depends on and the machine
+// does not have is in the folder too, but for the packages that match needless. finish
+// is called once with the new folder.
+func ScriptTree(name, pkg string, needless *regexp.Regexp, finish func(dir string) error) (string, error) {
+	return unpacked(name, func(dir string) error {
+		out, err := exec.Command("apt-get", "install", "-s", "--no-install-recommends", pkg).Output()
+		if err != nil {
+			return fmt.Errorf("asking what %s depends on: %w", pkg, err)
+		}
+		pkgs := []string{pkg}
+		for line := range strings.SplitSeq(string(out), "\n") {
+			f := strings.Fields(line)
+			if len(f) > 1 && f[0] == "Inst" && f[1] != pkg && !needless.MatchString(f[1]) {
+				pkgs = append(pkgs, f[1])
+			}
+		}
+		if err := download(dir, pkgs...); err != nil {
+			return err
+		}
+		return finish(dir)
+	})
+}
+
+// unpacked returns the folder of this name in the module's bin folder; fill fills it
+// the first time.
+func unpacked(name string, fill func(dir string) error) (string, error) {
 	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
@@ -35,7 +65,7 @@ func DebTree(name string, packages, programs []string) (string, error) {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", fmt.Errorf("unpacking %s: %w", name, err)
 	}
-	if err := unpack(tmp, packages, programs); err != nil {
+	if err := fill(tmp); err != nil {
 		return "", fmt.Errorf("unpacking %s: %w", name, err)
 	}
 	if err := os.Rename(tmp, dir); err != nil {

@@ -36,8 +36,9 @@ type PostfixConfig struct {
 	// Remote is the address of the server that the domains remote.test,
 	// *.remote.test and example.com are delivered to.
 	Remote string
-	// Main is added to main.cf.
-	Main string
+	// Main is added to main.cf, Master to master.cf.
+	Main   string
+	Master string
 }
 
 // Postfix is a running private Postfix: mail to lab.test goes to Maildirs.
@@ -166,7 +167,7 @@ func (p *Postfix) write(l *Lab, name string, cfg PostfixConfig) error {
 			fmt.Fprintf(&master, "  -o { %s }\n", o)
 		}
 	}
-	master.WriteString(masterCf)
+	master.WriteString(masterCf + cfg.Master)
 
 	var boxes strings.Builder
 	for _, u := range append([]string{"postmaster", "root"}, userNames()...) {
@@ -334,6 +335,7 @@ flush     unix  n  -  n  1000? 0  flush
 proxymap  unix  -  -  n  -     -  proxymap
 smtp      unix  -  -  n  -     -  smtp
 relay     unix  -  -  n  -     -  smtp
+lmtp      unix  -  -  n  -     -  lmtp
 showq     unix  n  -  n  -     -  showq
 error     unix  -  -  n  -     -  error
 retry     unix  -  -  n  -     -  error

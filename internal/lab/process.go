@@ -30,6 +30,10 @@ type Spec struct {
 	Args []string
 	Env  []string // in addition to our own
 	Log  string
+	// As is the user that runs it; nil for our own.
+	As *syscall.Credential
+	// OnDeath is what it gets when this process dies, SIGKILL if zero.
+	OnDeath syscall.Signal
 }
 
 // Start runs a program and returns at once. The Lab kills its process group at
@@ -44,7 +48,10 @@ func (l *Lab) Start(s Spec) (*Process, error) {
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.Dir = l.Dir
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: s.As}
+	if s.OnDeath != 0 {
+		cmd.SysProcAttr.Pdeathsig = s.OnDeath
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", s.Name, err)
 	}
