@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Problem is what is wrong with one of a list of patterns.
+// Problem is an error in one of a list of patterns.
 type Problem struct {
-	Pattern int // its place in the list
+	Pattern int // index in the list
 	Err     error
 }
 
-// Compile reads patterns, which belong to one configuration: no address may fit two of
-// them. It returns everything that is wrong, and the mend.
+// Compile reads the patterns of one configuration. No address may match two of them.
+// Compile returns every error, and each says what to write instead.
 func Compile(texts []string) (*Patterns, []Problem) {
 	ps := &Patterns{}
 	var problems []Problem
@@ -39,7 +39,7 @@ next:
 		seen[key] = true
 		for _, other := range ps.list {
 			if both, ok := other.overlaps(p); ok {
-				bad(i, "%q fits %q and %q: write one of them so that no address fits both", both+"@"+p.domain, other.text, text)
+				bad(i, "%q matches %q and %q: change one of them so that no address matches both", both+"@"+p.domain, other.text, text)
 				continue next
 			}
 		}
@@ -48,18 +48,19 @@ next:
 	return ps, problems
 }
 
-// overlaps looks for a local part that fits both patterns, the shortest one.
+// overlaps returns the shortest local part that matches both patterns, if there is one.
 //
-// It walks through both at once, octet by octet. Where they stand is a pair of places,
-// of which there are no more than the product of their lengths; each is visited once.
+// It walks through both patterns at once, octet by octet (a breadth-first search). A
+// state of the search is a pair of places, one in each pattern. There are at most as many
+// pairs as the product of the patterns' lengths, and each is visited once.
 func (p *pattern) overlaps(q *pattern) (string, bool) {
 	if p.domain != q.domain {
 		return "", false
 	}
 	a, b := p.places(), q.places()
 	width := len(b) + 1
-	octet := make([]byte, (len(a)+1)*width) // that led to a pair, 0 where none did
-	before := make([]int, len(octet))       // the pair from which it did
+	octet := make([]byte, (len(a)+1)*width) // the octet that led to a pair, 0 if not visited
+	before := make([]int, len(octet))       // the pair that it was reached from
 	queue := []int{0}
 	at, common := 0, byte(0)
 	visit := func(i, j int) {
@@ -86,7 +87,7 @@ func (p *pattern) overlaps(q *pattern) (string, bool) {
 			continue
 		}
 		visit(i+1, j+1)
-		// Behind an octet of a field there may be more of it.
+		// A field may go on after this octet.
 		if a[i].octet == 0 {
 			visit(i, j+1)
 		}
@@ -116,7 +117,7 @@ func (p *pattern) places() []place {
 	return list
 }
 
-// common returns an octet that may stand in two places, 0 if there is none.
+// common returns an octet that both places allow, 0 if there is none.
 func (p place) common(q place) byte {
 	switch {
 	case p.octet == 0 && q.octet == 0:

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestOneWay compares patterns with all ways to read an address: of a pattern that is
-// accepted there is one at most, and that is found.
+// TestOneWay compares patterns with a list of all ways to read an address: if a pattern is
+// accepted there is at most one way, and the pattern finds it.
 func TestOneWay(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
@@ -54,7 +54,7 @@ func TestOneWay(t *testing.T) {
 	}
 }
 
-// ways returns all ways to read s, from the i-th text on: the values of the fields.
+// ways returns all ways to read s from the i-th text on, each as the values of the fields.
 func (p *pattern) ways(s string, i int) [][]string {
 	rest, ok := strings.CutPrefix(s, p.texts[i])
 	if !ok {
@@ -75,8 +75,8 @@ func (p *pattern) ways(s string, i int) [][]string {
 	return all
 }
 
-// TestOverlaps compares the search for an address that fits two patterns with addresses
-// made at random.
+// TestOverlaps checks the search for an address that matches two patterns against random
+// addresses.
 func TestOverlaps(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	pick := func(from ...string) string { return from[rng.IntN(len(from))] }

@@ -14,23 +14,23 @@ import (
 type field uint8
 
 const (
-	fieldLocal  field = iota // of the recipient's address
-	fieldDomain              // of it
+	fieldLocal  field = iota // local part of the recipient's address
+	fieldDomain              // domain of that address
 	fieldList
 	fieldToken
 	fieldMAC
-	fieldNumber // in well-known forms alone
+	fieldNumber // only in well-known forms
 	fields
 )
 
 var fieldNames = [fields]string{"local", "domain", "list", "token", "mac", "number"}
 
-// configurable is how many fields an administrator may write.
+// configurable is how many of the fields an administrator may use: the first so many.
 const configurable = int(fieldNumber)
 
-// punctuation is what a field may hold beside letters and digits. All of RFC 5322's
-// atext and the dot may stand in a local part, and in letters outside ASCII (RFC 6531)
-// as in a domain.
+// punctuation is what a field may contain besides letters and digits. A local part may
+// contain the dot and all of atext (RFC 5322 section 3.2.3). Local parts and domains may
+// also contain characters outside ASCII (RFC 6531).
 var punctuation = [fields]string{
 	fieldLocal: atext,
 	// RFC 1123 section 2.1.
@@ -42,7 +42,7 @@ var punctuation = [fields]string{
 
 const atext = "!#$%&'*+-/=?^_`{|}~."
 
-// holds reports whether an octet may stand in a field.
+// holds reports whether a field may contain an octet.
 func holds(f field, c byte) bool { return octets[f][c] }
 
 var octets = func() (may [fields][256]bool) {
@@ -61,7 +61,8 @@ var octets = func() (may [fields][256]bool) {
 	return may
 }()
 
-// excludes reports whether a text can never stand in a field: one of its octets cannot.
+// excludes reports whether a field cannot contain a text, because it cannot contain one of
+// its octets.
 func excludes(f field, text string) bool {
 	for i := 0; i < len(text); i++ {
 		if !holds(f, text[i]) {
@@ -71,8 +72,7 @@ func excludes(f field, text string) bool {
 	return false
 }
 
-// pattern is what a local part looks like: fields with text before, between and behind
-// them.
+// pattern describes a local part: fields with text before, between and after them.
 type pattern struct {
 	text   string   // as it was written
 	domain string   // lower case, "" for any
@@ -81,26 +81,26 @@ type pattern struct {
 	cuts   []cut    // one for each text between two fields
 }
 
-// maxPattern bounds what stands before the "@", in octets: it bounds the work of
-// comparing patterns. SMTP carries 64 (RFC 5321 section 4.5.3.1.1).
+// maxPattern is how many octets may precede the "@". It limits the work of comparing
+// patterns. SMTP allows 64 (RFC 5321 section 4.5.3.1.1).
 const maxPattern = 128
 
-// parse reads a pattern. The error says the mend.
+// parse reads a pattern. The error says what to write instead.
 func parse(text string) (*pattern, error) {
 	const example = `as in "bounces+{local}={domain}@lists.example.org"`
 	local, domain, ok := cutDomain(text)
 	if !ok || strings.IndexByte(local, '@') >= 0 {
-		return nil, fmt.Errorf(`is no address: write one "@" with something before and behind it, %s`, example)
+		return nil, fmt.Errorf(`is not an address: write one "@" with something before and after it, %s`, example)
 	}
 	if strings.ContainsAny(domain, "{}") {
-		return nil, fmt.Errorf(`has a placeholder behind the "@": write the domain as it is, a pattern for each, %s`, example)
+		return nil, fmt.Errorf(`has a placeholder after the "@": write the domain itself, one pattern for each domain, %s`, example)
 	}
 	if len(local) > maxPattern {
 		return nil, fmt.Errorf(`has %d octets before the "@": write at most %d`, len(local), maxPattern)
 	}
 	domain = strings.TrimSuffix(lower(domain), ".")
 	if !isHost(domain) {
-		return nil, fmt.Errorf("%q is no domain: write the name behind the \"@\" of your bounce addresses", domain)
+		return nil, fmt.Errorf("%q is not a domain: write what follows the \"@\" in your bounce addresses", domain)
 	}
 	p := &pattern{text: text, domain: domain}
 	if err := p.parse(lower(local), configurable); err != nil {
@@ -109,9 +109,9 @@ func parse(text string) (*pattern, error) {
 	has := func(f field) bool { return slices.Contains(p.fields, f) }
 	switch {
 	case !has(fieldLocal) && !has(fieldDomain) && !has(fieldToken):
-		return nil, fmt.Errorf("says of nobody to whom the mail was sent: write {local} and {domain}, or {token}, %s", example)
+		return nil, fmt.Errorf("does not say whom the mail was sent to: write {local} and {domain}, or {token}, %s", example)
 	case has(fieldLocal) != has(fieldDomain):
-		return nil, fmt.Errorf("has one of {local} and {domain}, which are no address without each other: write both, %s", example)
+		return nil, fmt.Errorf("has only one of {local} and {domain}, which are an address only together: write both, %s", example)
 	}
 	return p, p.order()
 }
@@ -130,13 +130,13 @@ func (p *pattern) parse(local string, known int) error {
 		}
 		end := strings.IndexByte(local, '}')
 		if local[0] == '}' || end < 0 {
-			return fmt.Errorf(`has a brace by itself: write a placeholder as in "{local}"`)
+			return fmt.Errorf(`has a single brace: write a placeholder as in "{local}"`)
 		}
 		name := local[1:end]
 		local = local[end+1:]
 		f := slices.Index(fieldNames[:known], name)
 		if f < 0 {
-			return fmt.Errorf("has {%s}, which is no placeholder%s", name, toml.DidYouMean(name, fieldNames[:known]))
+			return fmt.Errorf("has {%s}, which is not a placeholder%s", name, toml.DidYouMean(name, fieldNames[:known]))
 		}
 		if slices.Contains(p.fields, field(f)) {
 			return fmt.Errorf("has {%s} twice: write it once", name)
@@ -147,31 +147,32 @@ func (p *pattern) parse(local string, known int) error {
 	p.texts = append(p.texts, text)
 	for _, t := range p.texts {
 		if excludes(fieldLocal, t) {
-			return fmt.Errorf("has %q, in which something can stand in no address: take it out", t)
+			return fmt.Errorf("has %q, which contains a character that no address may contain: take it out", t)
 		}
 	}
 	return nil
 }
 
-// cut finds the text before a field, within the run of fields that is to be cut there:
-// the first such text in the run, or the last one.
+// cut divides a run of fields in two at the text before one of them. The text may occur
+// several times in an address: the cut is where it occurs first in the run, or last.
 type cut struct {
-	field    int
+	field    int // the text is the one before this field
 	from, to int // the run
 	last     bool
 }
 
-// order finds out how to cut the fields apart so that there is one way only to read any
-// address. The error says where there are two.
+// order decides where to cut the fields apart, so that every address can be read in only
+// one way. If some address can be read in two ways, the error says where.
 func (p *pattern) order() error { return p.orderRun(0, len(p.fields)) }
 
-// orderRun does so in a run of fields. If a text has an octet that can stand nowhere
-// before it in the run, it is the first such text; if it has one that can stand nowhere
-// behind it, it is the last. Such a text cuts the run in two.
+// orderRun does the same for a run of fields. If a text has an octet that cannot occur in
+// what precedes it in the run, the text is where it occurs first; if it has an octet that
+// cannot occur in what follows it, the text is where it occurs last. Such a text cuts the
+// run in two.
 func (p *pattern) orderRun(from, to int) error {
 	for i := from + 1; i < to; i++ {
 		if p.texts[i] == "" {
-			return fmt.Errorf(`has {%s}{%s} side by side, so that nobody can tell where one ends: write something between them, such as "+" or "="`,
+			return fmt.Errorf(`has {%s}{%s} side by side, so it is unclear where the first ends: write something between them, such as "+" or "="`,
 				fieldNames[p.fields[i-1]], fieldNames[p.fields[i]])
 		}
 	}
@@ -185,7 +186,7 @@ func (p *pattern) orderRun(from, to int) error {
 	if to-from < 2 {
 		return nil
 	}
-	return fmt.Errorf(`can be read in two ways, for nothing tells which %q is the one before {%s}: write something else there, such as "+" or "="`,
+	return fmt.Errorf(`can be read in two ways, because it is unclear which %q is the one before {%s}: write something else there, such as "+" or "="`,
 		p.texts[to-1], fieldNames[p.fields[to-1]])
 }
 
@@ -197,8 +198,8 @@ func (p *pattern) cutRun(c cut) error {
 	return p.orderRun(c.field, c.to)
 }
 
-// lacks reports whether a text has an octet that can stand in none of a run of fields
-// and of the texts between these.
+// lacks reports whether a text has an octet that cannot occur in a run of fields or in the
+// texts between them.
 func (p *pattern) lacks(text string, from, to int) bool {
 next:
 	for i := 0; i < len(text); i++ {
@@ -212,7 +213,7 @@ next:
 	return false
 }
 
-// match reads a local part; low is the same in lower case.
+// match reads a local part; low is the local part in lower case.
 func (p *pattern) match(local, low string) Match {
 	value, ok := p.values(local, low)
 	m := Match{List: value[fieldList], Token: value[fieldToken], MAC: value[fieldMAC]}
@@ -226,13 +227,13 @@ func (p *pattern) match(local, low string) Match {
 	return m
 }
 
-// values returns what stands in the place of each field.
+// values returns the value of each field.
 func (p *pattern) values(local, low string) (value [fields]string, ok bool) {
 	front, back := p.texts[0], p.texts[len(p.fields)]
 	if len(low) < len(front)+len(back) || !strings.HasPrefix(low, front) || !strings.HasSuffix(low, back) {
 		return value, false
 	}
-	var start, end [fields]int // of each field; of a run, those of its first and its last
+	var start, end [fields]int // of each field; a run starts with its first field and ends with its last
 	start[0], end[len(p.fields)-1] = len(front), len(low)-len(back)
 	for _, c := range p.cuts {
 		text, run := p.texts[c.field], low[start[c.from]:end[c.to-1]]

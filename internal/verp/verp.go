@@ -1,15 +1,15 @@
-// Package verp reads variable envelope return paths: addresses to which bounces come
-// back and that say whom the bounced message was for, since the sender made one for
-// each recipient.
+// Package verp reads variable envelope return paths (VERP). The sender makes a return
+// address of its own for each recipient, so the address to which a bounce comes back
+// says whom the bounced message was for.
 //
-// What the addresses of a site look like is configured: patterns such as
-// bounces+{local}={domain}@lists.example.org. Beside these a few forms of well-known
-// list managers are read that cannot be mistaken for anything else. What forwarders
-// (SRS) and gateways (BATV) wrap around an address is taken off first.
+// The forms of a site's addresses are configured as patterns, such as
+// bounces+{local}={domain}@lists.example.org. A few forms of well-known list managers,
+// which cannot be mistaken for anything else, are read without a pattern. What
+// forwarders (SRS) and gateways (BATV) wrap around an address is removed first.
 //
-// Addresses come from strangers: whoever wants to can send a bounce to any address that
-// decodes. Nothing here costs more than linear time in the length of an address, for
-// each of the patterns, of which there are [MaxPatterns] at most.
+// Addresses come from strangers: anybody can send a bounce to an address that decodes to
+// a recipient of their choice. The work is linear in the length of an address for each
+// pattern, and there are at most [MaxPatterns].
 package verp
 
 import (
@@ -22,26 +22,26 @@ import (
 // MaxPatterns is how many patterns there may be.
 const MaxPatterns = 64
 
-// maxAddress bounds the addresses that are looked at, in octets: twice what SMTP
-// carries (RFC 5321 section 4.5.3.1.3), since VERP makes them longer.
+// maxAddress is the length of the longest address that is decoded, in octets: twice what
+// SMTP allows (RFC 5321 section 4.5.3.1.3), because VERP makes addresses longer.
 const maxAddress = 512
 
-// Match is what an address says.
+// Match is what an address was decoded to.
 type Match struct {
-	Address string // to whom the bounced message was sent, "" where the pattern has a token only
-	List    string // what stands in the place of {list}, Token and MAC likewise
-	Token   string
-	MAC     string // not verified
+	Address string // whom the bounced message was sent to, "" if the pattern has only a token
+	List    string // value of {list}
+	Token   string // value of {token}
+	MAC     string // value of {mac}, which is not verified
 }
 
 // Found reports whether there was a match.
 func (m Match) Found() bool { return m.Address != "" || m.Token != "" }
 
-// Patterns are what a site's bounce addresses look like. They do not change. A nil
-// *Patterns has none: it decodes the well-known forms alone.
+// Patterns are the forms of a site's bounce addresses. They do not change. A nil *Patterns
+// has no patterns and decodes only the well-known forms.
 type Patterns struct{ list []*pattern }
 
-// First decodes the first of the addresses that can be decoded.
+// First decodes the first address that can be decoded.
 func (ps *Patterns) First(addrs ...string) Match {
 	for _, a := range addrs {
 		if m := ps.Decode(a); m.Found() {
@@ -51,9 +51,9 @@ func (ps *Patterns) First(addrs ...string) Match {
 	return Match{}
 }
 
-// Attribute finds out to whom the message was sent that a result is about, by the
-// addresses to which the report came, and of a complaint by the envelope sender that it
-// names, and tells the result.
+// Attribute finds out whom the message that a result is about was sent to, and sets it in
+// the result. It decodes the addresses that the report came to, and for a complaint also
+// the envelope sender that the complaint names.
 func (ps *Patterns) Attribute(res *classify.Result, to ...string) Match {
 	if f := res.Feedback; f != nil {
 		to = append(to[:len(to):len(to)], f.MailFrom)
@@ -63,8 +63,7 @@ func (ps *Patterns) Attribute(res *classify.Result, to ...string) Match {
 	return m
 }
 
-// Decode says what an address means; the match is not Found where it means nothing
-// beside itself.
+// Decode decodes an address. If it has none of the forms, the match is not Found.
 func (ps *Patterns) Decode(addr string) Match {
 	if len(addr) > maxAddress {
 		return Match{}
@@ -102,7 +101,8 @@ func cutDomain(addr string) (local, domain string, ok bool) {
 	return addr[:at], addr[at+1:], true
 }
 
-// lower makes ASCII letters small and leaves all else where it is.
+// lower turns ASCII letters to lower case. It keeps the length, so that offsets into the
+// result are offsets into s.
 func lower(s string) string {
 	for i := 0; i < len(s); i++ {
 		if 'A' <= s[i] && s[i] <= 'Z' {
@@ -137,8 +137,8 @@ func isHost(s string) bool {
 	return true
 }
 
-// isPublic reports whether an address is in a domain as the public DNS has them: with a
-// dot, and no number at its end.
+// isPublic reports whether the domain of an address may be in the public DNS: it has a
+// dot, and its last label is not a number.
 func isPublic(addr string) bool {
 	domain := addr[strings.LastIndexByte(addr, '@')+1:]
 	dot := strings.LastIndexByte(domain, '.')

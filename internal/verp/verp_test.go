@@ -28,7 +28,7 @@ func compiled(t testing.TB, texts ...string) *Patterns {
 func TestDecode(t *testing.T) {
 	ps := compiled(t, site...)
 	for addr, want := range map[string]Match{
-		// Ours.
+		// Addresses of our patterns.
 		"bounces+jo=example.com@lists.example.org":        {Address: "jo@example.com"},
 		"BOUNCES+Jo=Example.com@Lists.Example.ORG.":       {Address: "Jo@Example.com"},
 		"bounces+jo+tag=example.com@lists.example.org":    {Address: "jo+tag@example.com"},
@@ -43,7 +43,7 @@ func TestDecode(t *testing.T) {
 		"t.x-9+jo+y=example.com@mail.example.org":         {Address: "jo+y@example.com", Token: "x-9"},
 		"m.a+b=c=example.com+0af9@mail.example.org":       {Address: "a+b=c@example.com", MAC: "0af9"},
 		"example.com=a=b.rev@rev.example.org":             {Address: "a=b@example.com"},
-		// Not quite.
+		// Addresses that only look like those of our patterns.
 		"bounces+jo=example.com@other.example.org":  {},
 		"bounces+jo@lists.example.org":              {},
 		"bounces+=example.com@lists.example.org":    {},
@@ -62,7 +62,7 @@ func TestDecode(t *testing.T) {
 		"bounces+jo=example.com":                    {},
 		"":                                          {},
 		"bounces+" + strings.Repeat("a", 600) + "=example.com@lists.example.org": {},
-		// Well-known forms, whoever's they are.
+		// Well-known forms, at any domain.
 		"news-bounces+jo=example.com@lists.example.net":           {Address: "jo@example.com", List: "news"},
 		"my-news-bounces+jo+x=example.com@lists.example.net":      {Address: "jo+x@example.com", List: "my-news"},
 		"owner-news+jo=example.com@lists.example.net":             {Address: "jo@example.com", List: "news"},
@@ -72,7 +72,7 @@ func TestDecode(t *testing.T) {
 		"news-owner-jo=example.com@lists.example.net":             {Address: "jo@example.com", List: "news"},
 		"bounce+jo.ann==a==example.com==news@lists.example.net":   {Address: "jo.ann@example.com", List: "news"},
 		"owner-news*jo**example.com@lists.example.net":            {Address: "jo@example.com", List: "news"},
-		// What they are not.
+		// Addresses that only look like well-known forms.
 		"jo+shop=example.com@example.net":                        {}, // an extension
 		"bounces+jo=example.com@example.net":                     {}, // some senders put more before the user
 		"bounces+1234-ab12-jo=example.com@em.example.net":        {},
@@ -123,31 +123,31 @@ func TestCompile(t *testing.T) {
 		"mac last":    {[]string{"{list}-{mac}+{local}={domain}@l.example.org"}, ""},
 		"mac first":   {[]string{"b-{mac}-{local}={domain}@l.example.org"}, ""},
 
-		"no domain":    {[]string{"bounces+{local}"}, `is no address: write one "@"`},
-		"two at":       {[]string{"b@{local}={domain}@l.example.org"}, `is no address: write one "@"`},
-		"bad domain":   {[]string{"b+{token}@-l.example.org"}, `"-l.example.org" is no domain`},
-		"in domain":    {[]string{"b@{token}.example.org"}, `has a placeholder behind the "@"`},
-		"unknown":      {[]string{"b+{user}={domain}@l.example.org"}, "has {user}, which is no placeholder: there are local, domain, list, token, mac"},
+		"no domain":    {[]string{"bounces+{local}"}, `is not an address: write one "@"`},
+		"two at":       {[]string{"b@{local}={domain}@l.example.org"}, `is not an address: write one "@"`},
+		"bad domain":   {[]string{"b+{token}@-l.example.org"}, `"-l.example.org" is not a domain`},
+		"in domain":    {[]string{"b@{token}.example.org"}, `has a placeholder after the "@"`},
+		"unknown":      {[]string{"b+{user}={domain}@l.example.org"}, "has {user}, which is not a placeholder: there are local, domain, list, token, mac"},
 		"misspelt":     {[]string{"b+{locl}={domain}@l.example.org"}, `did you mean "local"?`},
-		"number":       {[]string{"b+{number}-{token}@l.example.org"}, "has {number}, which is no placeholder"},
-		"open":         {[]string{"b+{local={domain@l.example.org"}, "has a brace by itself"},
-		"close":        {[]string{"b+local}@l.example.org"}, "has a brace by itself"},
+		"number":       {[]string{"b+{number}-{token}@l.example.org"}, "has {number}, which is not a placeholder"},
+		"open":         {[]string{"b+{local={domain@l.example.org"}, "has a single brace"},
+		"close":        {[]string{"b+local}@l.example.org"}, "has a single brace"},
 		"twice in one": {[]string{"b+{local}={domain}={local}@l.example.org"}, "has {local} twice"},
-		"nothing":      {[]string{"bounces@l.example.org"}, "says of nobody"},
-		"mac alone":    {[]string{"b-{mac}@l.example.org"}, "says of nobody"},
-		"half":         {[]string{"b+{local}@l.example.org"}, "has one of {local} and {domain}"},
-		"space":        {[]string{"b +{token}@l.example.org"}, `has "b +", in which something can stand in no address`},
+		"nothing":      {[]string{"bounces@l.example.org"}, "does not say whom"},
+		"mac alone":    {[]string{"b-{mac}@l.example.org"}, "does not say whom"},
+		"half":         {[]string{"b+{local}@l.example.org"}, "has only one of {local} and {domain}"},
+		"space":        {[]string{"b +{token}@l.example.org"}, `has "b +", which contains a character that no address may contain`},
 		"long":         {[]string{strings.Repeat("b", 600) + "{token}@l.example.org"}, `has 607 octets before the "@"`},
 
 		"side by side": {[]string{"{list}{token}@l.example.org"}, "has {list}{token} side by side"},
-		"two ways":     {[]string{"b-{token}-{local}={domain}@l.example.org"}, `can be read in two ways, for nothing tells which "-" is the one before {local}`},
-		"list, token":  {[]string{"{list}-{token}@l.example.org"}, `can be read in two ways, for nothing tells which "-" is the one before {token}`},
+		"two ways":     {[]string{"b-{token}-{local}={domain}@l.example.org"}, `can be read in two ways, because it is unclear which "-" is the one before {local}`},
+		"list, token":  {[]string{"{list}-{token}@l.example.org"}, `can be read in two ways, because it is unclear which "-" is the one before {token}`},
 		"both sides":   {[]string{"{list}-{mac}-{token}@l.example.org"}, `can be read in two ways`},
 		"bad mix":      {[]string{"{local}={domain}-{mac}-{token}@l.example.org"}, `can be read in two ways`},
 
 		"twice":   {[]string{good, strings.ToUpper(good[:8]) + good[8:]}, "is listed twice"},
-		"overlap": {[]string{good, "{list}+{local}={domain}@lists.example.org"}, `"bounces+a=a@lists.example.org" fits "` + good + `" and "{list}+`},
-		"tokens":  {[]string{"b-{token}@l.example.org", "b-x{token}@l.example.org"}, `"b-xa@l.example.org" fits`},
+		"overlap": {[]string{good, "{list}+{local}={domain}@lists.example.org"}, `"bounces+a=a@lists.example.org" matches "` + good + `" and "{list}+`},
+		"tokens":  {[]string{"b-{token}@l.example.org", "b-x{token}@l.example.org"}, `"b-xa@l.example.org" matches`},
 		"many":    {make([]string, 70), "is one of 70 patterns: write at most 64"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestCompile(t *testing.T) {
 	}
 }
 
-// The costliest patterns to compare are compared in a moment, and by no recursion.
+// The patterns that cost most to compare are compared within a moment, without recursion.
 func TestCompileMany(t *testing.T) {
 	var texts []string
 	for i := range MaxPatterns {
@@ -179,7 +179,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// FuzzDecode: what is decoded is an address, a token, and was in the address.
+// FuzzDecode: decoding yields an address or a token, all of whose parts were in the input.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		"bounces+jo=example.com@lists.example.org", "m.a+b=c=example.com+0af9@mail.example.org",
@@ -204,8 +204,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzCompile: of patterns without problems no address fits two, and each reads what it
-// wrote.
+// FuzzCompile: if patterns have no problems, no address matches two of them, and each
+// reads the addresses that are made with it.
 func FuzzCompile(f *testing.F) {
 	f.Add("bounces+{local}={domain}@l.example.org", "{list}-b+{local}={domain}@l.example.org", "jo+x", "list-b")
 	f.Add("b-{token}-{mac}@l.example.org", "b+{token}@l.example.org", "a-b", "x-1")

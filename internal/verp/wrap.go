@@ -6,22 +6,22 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// maxWraps is how many layers are taken off an address.
+// maxWraps is how many layers are removed from an address.
 const maxWraps = 4
 
-// tags are what stands before a local part, with a tag behind it, to show that a bounce
-// answers mail of one's own.
+// tags are the schemes that put a signed tag before the local part of a return path, so
+// that its owner recognises bounces of mail that it sent.
 var tags = []struct {
-	prefix, end string // the tag stands between them
-	min, max    int    // octets of the tag
+	prefix, end string // the tag is between them
+	min, max    int    // length of the tag in octets
 }{
 	{"prvs=", "=", 10, 10},     // BATV (draft-levine-smtp-batv): KDDDSSSSSS
 	{"btv1==", "==", 4, 32},    // Barracuda's
 	{"msprvs1=", "=", 10, 128}, // Message Systems', SparkPost
 }
 
-// unwrap takes off what forwarders and gateways put around an address: what is left is
-// the address that they were given.
+// unwrap removes what forwarders and gateways wrapped around an address, and returns the
+// address that they were given.
 func unwrap(addr string) string {
 	for range maxWraps {
 		local, domain, ok := cutDomain(addr)
@@ -64,7 +64,7 @@ func unwrapSRS(local string) (string, bool) {
 	return parts[3] + "@" + parts[2], true
 }
 
-// isSRSSeparator reports whether an octet may stand behind SRS0 and SRS1.
+// isSRSSeparator reports whether an octet may follow SRS0 and SRS1.
 func isSRSSeparator(c byte) bool { return c == '=' || c == '+' || c == '-' }
 
 // isHash reports whether s may be a hash or a time of SRS: base64 or base32.
@@ -86,7 +86,7 @@ func unwrapTag(local string) (string, bool) {
 		if tag, inner, ok := strings.Cut(rest, t.end); ok && inner != "" && len(tag) >= t.min && len(tag) <= t.max && isWord(tag) {
 			return inner, true
 		}
-		// QUIRK: an early draft of BATV had the tag behind: prvs=local/tag.
+		// QUIRK: in an early draft of BATV the tag follows the local part: prvs=local/tag.
 		if inner, tag, ok := cutLast(rest, "/"); ok && inner != "" && len(tag) >= t.min && len(tag) <= t.max && isWord(tag) {
 			return inner, true
 		}
