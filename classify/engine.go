@@ -18,6 +18,9 @@ type Options struct {
 
 	// ReturnedFields are fields of returned messages to note in Result.Returned.
 	ReturnedFields []string
+	// ReturnedSource is true to have Result.Returned.Source, the returned message as it
+	// came back.
+	ReturnedSource bool
 }
 
 // Engine judges. It does not change once made, and serves any number of
@@ -62,6 +65,9 @@ func New(opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.limits, e.reader = opts.Limits.WithDefaults(), reader.Returning(opts.ReturnedFields...)
+	if opts.ReturnedSource {
+		e.reader = e.reader.WithSource()
+	}
 	set.Notices = nil // they were read
 	if e.hasAdmin || len(set.OwnWords) > 0 {
 		if problems, _ := checkSet(set, true); len(problems) > 0 {

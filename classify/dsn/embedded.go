@@ -119,7 +119,7 @@ func findFields(text []byte) int {
 func (r *reading) returnedAfter(text []byte, i int) {
 	for ; i < len(r.tree.parts); i++ {
 		if p := &r.tree.parts[i]; p.kind.returned() {
-			r.returned(p.decoded(r.lim.Octets))
+			r.returned(p)
 			return
 		}
 	}
@@ -128,6 +128,12 @@ func (r *reading) returnedAfter(text []byte, i int) {
 		h, rest := r.header(text)
 		if h.raw("Message-Id") != nil || h.raw("From") != nil {
 			r.returnedHeader(h)
+			if r.source {
+				// QUIRK: qmail and its kin quote the whole message in their text.
+				if r.rep.Returned.Source = r.headerSource(text, rest); r.rep.Returned.Source != nil {
+					r.rep.Returned.Source.Cut = true
+				}
+			}
 			return
 		}
 		if len(rest) == len(text) { // not a field: skip the line

@@ -132,6 +132,7 @@ type tree struct {
 	parts     []part
 	reports   string // report-type of the first multipart/report
 	truncated bool
+	open      bool // a multipart has no final boundary
 }
 
 // walk reads the part with this header and body.
@@ -158,7 +159,9 @@ func (w *tree) walk(h header, body []byte, depth int, side bool) {
 	alternative := t.name == "multipart/alternative"
 	for n := 0; ok; n++ {
 		var this []byte
+		before := len(rest)
 		this, rest, ok = cutPart(rest, delim)
+		w.open = w.open || !ok && len(this) == before
 		if len(w.parts) >= w.lim.Parts || !w.work.Take(len(this)/8+32) {
 			w.truncated = true
 			return

@@ -21,7 +21,7 @@ func Read(ctx context.Context, raw []byte, lim Limits) *Report { return Reader{}
 
 // Read is [Read] by what the reader knows.
 func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
-	r := reading{notices: rd.known(), noted: rd.returned, lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
+	r := reading{notices: rd.known(), noted: rd.returned, source: rd.source, lim: lim.WithDefaults(), rep: &Report{Kind: KindNone}}
 	r.work = work.New(ctx, r.lim.Work)
 	if len(raw) > r.lim.Octets {
 		raw = Excerpt(raw, r.lim.Octets)
@@ -49,6 +49,7 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 type reading struct {
 	notices *notice.Data
 	noted   []string // fields of the returned message to note
+	source  bool     // hand out the returned message as it came
 	work    *work.Budget
 	lim     Limits
 	rep     *Report
@@ -144,7 +145,7 @@ func (r *reading) statusParts() bool {
 		return false
 	}
 	if returned != nil {
-		r.returned(returned.decoded(r.lim.Octets))
+		r.returned(returned)
 	}
 	if len(sr.groups) == 0 && !r.machine() {
 		return false
@@ -173,10 +174,14 @@ func firstField(b []byte) int {
 	return -1
 }
 
-// returned identifies the returned message, from its header alone.
-func (r *reading) returned(msg []byte) {
-	h, _ := r.header(bytes.TrimLeft(msg, "\r\n"))
+// returned identifies the returned message in a part, from its header alone.
+func (r *reading) returned(p *part) {
+	msg := bytes.TrimLeft(p.decoded(r.lim.Octets), "\r\n")
+	h, rest := r.header(msg)
 	r.returnedHeader(h)
+	if r.source {
+		r.rep.Returned.Source = r.sourceOf(p, msg, rest)
+	}
 }
 
 // header reads the header that b begins with.

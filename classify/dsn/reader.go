@@ -17,6 +17,7 @@ import (
 type Reader struct {
 	notices  *notice.Data // nil for the built-in data
 	returned []string     // fields of returned messages to note
+	source   bool         // hand out returned messages as they came
 }
 
 // maxNoted is how many fields of returned messages are noted.
@@ -26,6 +27,12 @@ const maxNoted = 100
 // hundred.
 func (r Reader) Returning(names ...string) Reader {
 	r.returned = slices.Clone(names[:min(len(names), maxNoted)])
+	return r
+}
+
+// WithSource returns a reader that hands out returned messages as they came too.
+func (r Reader) WithSource() Reader {
+	r.source = true
 	return r
 }
 

@@ -159,6 +159,10 @@ type Returned struct {
 	// Fields are those that the reader was asked to note, see [Reader.Returning], under
 	// the names by which it was asked; the first of each name, cut to 1000 octets.
 	Fields []Field
+
+	// Source is the message as it came back, nil unless the reader was asked for it, see
+	// [Reader.WithSource], and a part of the report holds it.
+	Source *Source `json:"-"`
 }
 
 // Limits bound what reading one message may cost. A zero field means its default.

@@ -1,0 +1,153 @@
+package origin
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"golang.org/x/net/idna"
+)
+
+// Bounds on what is compared, in octets.
+const (
+	maxAddress   = 512
+	maxMessageID = 998
+	maxFrom      = 8 << 10
+)
+
+// canonical writes an address in the form in which addresses are compared: bare, in lower
+// case, the domain in ASCII. Of what is too long to be an address it returns "".
+//
+// QUIRK: the local part too, which RFC 5321 section 2.4 wants left as it is: servers report
+// addresses in another case, and nobody has two mailboxes that differ by it.
+func canonical(addr string) string {
+	if addr = address.Bare(addr); len(addr) > maxAddress {
+		return ""
+	}
+	at := strings.LastIndexByte(addr, '@')
+	if at < 0 || at == len(addr)-1 {
+		return lower(addr)
+	}
+	local, domain := addr[:at], addr[at+1:]
+	// "jo" and jo are the same (RFC 5321 section 4.1.2).
+	if n := len(local); n > 2 && local[0] == '"' && local[n-1] == '"' && !strings.ContainsAny(local[1:n-1], "\" \t\\()<>[]:;@,") {
+		local = local[1 : n-1]
+	}
+	return lower(local) + "@" + canonicalDomain(domain)
+}
+
+// lower makes letters small. What is not UTF-8 stays as it is.
+func lower(s string) string {
+	if !utf8.ValidString(s) {
+		return lowerASCII(s)
+	}
+	return strings.ToLower(s)
+}
+
+// canonicalDomain writes a domain in lower case and ASCII (RFC 5890), if it has such a
+// form.
+func canonicalDomain(domain string) string {
+	domain = strings.TrimRight(domain, ".")
+	if !ascii.Only(domain) {
+		if a, err := idna.Lookup.ToASCII(domain); err == nil {
+			domain = a
+		}
+	}
+	return lower(domain)
+}
+
+// domainOf returns the domain of an address, "" if it has none.
+func domainOf(addr string) string {
+	at := strings.LastIndexByte(addr, '@')
+	if at < 0 {
+		return ""
+	}
+	return addr[at+1:]
+}
+
+// canonicalID returns a Message-ID without brackets and white space, "" if there is none.
+func canonicalID(field string) string {
+	if i := strings.IndexByte(field, '<'); i >= 0 {
+		field = field[i+1:]
+		if j := strings.IndexByte(field, '>'); j >= 0 {
+			field = field[:j]
+		}
+	}
+	return withoutSpace(field[:min(len(field), maxMessageID)])
+}
+
+// withoutSpace drops white space and control characters.
+func withoutSpace(s string) string {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f }
+	if strings.IndexFunc(s, bad) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if bad(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// firstAuthor returns the address of the first author in a From field. Display names do
+// not matter: gateways encode, decode and cut them.
+func firstAuthor(field string) string {
+	for a := range authors(field) {
+		return a
+	}
+	return ""
+}
+
+// authors finds the addresses in a field such as From or To (RFC 5322 section 3.4).
+// Quoted display names and comments are skipped. A name without quotation marks that has
+// a comma in it, as gateways write that decode it, counts as one that has no address.
+func authors(field string) func(yield func(string) bool) {
+	field = field[:min(len(field), maxFrom)]
+	return func(yield func(string) bool) {
+		start := 0
+		emit := func(end int) bool {
+			s := strings.TrimSpace(field[start:end])
+			if i := strings.LastIndexByte(s, '<'); strings.IndexByte(s[i+1:], '@') < 0 {
+				return true
+			}
+			a := canonical(s)
+			return !address.IsMailbox(a) || yield(a)
+		}
+		quoted, depth, angle := false, 0, false
+		for i := 0; i < len(field); i++ {
+			switch c := field[i]; {
+			case c == '\\':
+				i++
+			case depth > 0:
+				if c == '(' {
+					depth++
+				} else if c == ')' {
+					depth--
+				}
+			case quoted:
+				quoted = c != '"'
+			case c == '"':
+				quoted = true
+			case c == '(':
+				depth++
+			case c == '<':
+				angle = true
+			case c == '>':
+				angle = false
+			case angle:
+			case c == ':': // of a group
+				start = i + 1
+			case c == ',' || c == ';':
+				if !emit(i) {
+					return
+				}
+				start = i + 1
+			}
+		}
+		if start < len(field) {
+			emit(len(field))
+		}
+	}
+}
