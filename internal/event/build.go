@@ -10,7 +10,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// Envelope is what is known of a message beside what it reports.
+// Envelope is what is known about a message in addition to what it reports.
 type Envelope struct {
 	Time    time.Time
 	Source  Source
@@ -19,26 +19,26 @@ type Envelope struct {
 	Client  string
 	From    string
 	To      []string
-	VERP    string // decoded from To, as Token
-	Token   string
+	VERP    string // decoded from To
+	Token   string // decoded from To
 
-	ActionTaken string // what the daemon did beside tagging, "" for nothing
+	ActionTaken string // what the daemon did besides tagging, "" for nothing
 }
 
 // Bounds on what a stranger wrote, in octets.
 const (
 	maxValue = 512
 
-	// maxDetails bounds what the records of one message say beside their verdicts,
-	// all together: a message names many recipients and is short, but what is said of
-	// all of them stands in each record.
+	// maxDetails is how much the records of one message may say in addition to their
+	// verdicts, in total. Without this bound a short message that names many recipients
+	// would become very large, because each record repeats what holds for all of them.
 	maxDetails = 512 << 10
-	maxInShort = 200 // of a reply, when they are used up
+	maxInShort = 200 // octets of each reply once maxDetails is used up
 )
 
-// Build makes the records of what a message reports: one for each recipient, or one where
-// none is known. Ordinary mail has none. The records share what is not their own:
-// EnvelopeTo, Returned.Headers, Feedback.
+// Build makes the records of what a message reports: one for each recipient, or one if no
+// recipient is known. Ordinary mail has no records. The records share the memory of
+// EnvelopeTo, Returned.Headers and Feedback.
 func Build(res *classify.Result, env Envelope) []Record {
 	if res.Kind == dsn.KindNone || res.Kind == "" {
 		return nil
@@ -89,7 +89,8 @@ func Build(res *classify.Result, env Envelope) []Record {
 	return records
 }
 
-// returned says what is known of the message that came back. Its author is an address.
+// returned returns what is known about the message that came back. From is only the
+// address of its author.
 func returned(res *classify.Result) Returned {
 	r := Returned{MessageID: clean(res.ReturnedMessageID), From: clean(dsn.Address(res.Returned.From)), Date: clean(res.Returned.Date)}
 	if len(res.Returned.Fields) > 0 {
@@ -101,10 +102,10 @@ func returned(res *classify.Result) Returned {
 	return r
 }
 
-// clean bounds a value and takes out what could not stand in a line of text.
+// clean shortens a value and removes what does not belong in a line of text.
 func clean(s string) string { return printable(cut(s, maxValue)) }
 
-// cut cuts a string to so many octets, at the beginning of a character.
+// cut shortens a string to at most limit octets, without cutting a character in two.
 func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -115,8 +116,8 @@ func cut(s string, limit int) string {
 	return s[:limit]
 }
 
-// printable takes control characters out, those of the second set (U+0080 to U+009F) too,
-// and the ends of lines and paragraphs of Unicode.
+// printable removes control characters, including those from U+0080 to U+009F, and
+// Unicode's line and paragraph separators.
 func printable(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	bad := func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }

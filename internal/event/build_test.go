@@ -14,8 +14,8 @@ import (
 
 var at = time.Date(2026, 11, 27, 18, 0, 0, 0, time.UTC)
 
-// Ids are in the order in which they were made, whatever the clock does, and no two
-// are the same.
+// Ids sort in the order in which they were made, whatever the clock does, and no two are
+// the same.
 func TestNewID(t *testing.T) {
 	var ids []string
 	for i := range 5000 {
@@ -42,8 +42,8 @@ func TestNewID(t *testing.T) {
 	wg.Wait()
 }
 
-// What a stranger wrote is bounded and has no control characters, in records of one
-// message together.
+// What a stranger wrote is limited in total for the records of one message, and contains
+// no control characters.
 func TestBuildBounds(t *testing.T) {
 	res := classify.Result{Kind: dsn.KindDSN}
 	long := strings.Repeat("ü", 8<<10)
@@ -73,8 +73,8 @@ func TestBuildBounds(t *testing.T) {
 	}
 }
 
-// A record has what is known of the message that came back, and a complaint one for each
-// whom it names, or one.
+// A record contains what is known about the message that came back. A complaint makes one
+// record for each recipient that it names, or one if it names none.
 func TestBuildReturned(t *testing.T) {
 	res := classify.Result{Kind: dsn.KindFeedback, ReturnedMessageID: "m@example.org",
 		Returned: dsn.Returned{From: "News <news@example.org>", To: "jo@example.com", Date: "Fri, 4 Sep 2026 12:00:00 +0000",

@@ -6,12 +6,12 @@ import (
 	"io"
 )
 
-// maxCertificates bounds a file of certificates, in octets. A host's whole set has some
-// hundred thousand.
+// maxCertificates is how much of a file of certificates is read, in octets. The complete
+// set of a host has a few hundred thousand.
 const maxCertificates = 4 << 20
 
-// ReadCertificates returns the certificates of this host's authorities and those of a
-// file beside them. The error says the mend.
+// ReadCertificates returns the certificates of this host's authorities together with those
+// in a file. The error says what to do.
 func ReadCertificates(path string) (*x509.CertPool, error) {
 	f, err := open(path)
 	if err != nil {
@@ -27,7 +27,7 @@ func ReadCertificates(path string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool() // a host without any
 	}
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("the file %s holds no certificate: write it in PEM, from -----BEGIN CERTIFICATE----- on", path)
+		return nil, fmt.Errorf("the file %s contains no certificate: write it in PEM, beginning with -----BEGIN CERTIFICATE-----", path)
 	}
 	return pool, nil
 }

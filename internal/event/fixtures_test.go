@@ -11,8 +11,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
-// Every message of the project's own, read as the daemon reads it, makes records that
-// the schema describes.
+// Every message in the project's testdata, read as the daemon reads it, makes records that
+// match the schema.
 func TestSchemaOfFixtures(t *testing.T) {
 	engine, err := classify.New(classify.Options{})
 	if err != nil {

@@ -9,16 +9,17 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ids makes the ids of records. Ids sort as records were made, also within a
-// millisecond and when the clock is set back: then the time in them stands still.
+// ids makes the ids of records. They sort in the order in which records were made, even
+// within a millisecond. While the clock is behind the last id because it was set back, ids
+// go on with the time of that id.
 var ids = struct {
 	sync.Mutex
 	entropy *ulid.MonotonicEntropy
 	last    uint64
 }{entropy: ulid.Monotonic(bufio.NewReader(rand.Reader), 0)}
 
-// NewID returns an id for a record, a ULID: no two machines make the same one. Any
-// number of goroutines may call it.
+// NewID returns a new id for a record, a ULID. No two machines make the same one. It may
+// be called concurrently.
 func NewID(now time.Time) string {
 	ids.Lock()
 	defer ids.Unlock()

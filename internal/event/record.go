@@ -1,10 +1,10 @@
-// Package event is the record that programs get of each verdict, and what takes
-// records away.
+// Package event defines the records in which other programs get verdicts, and the sinks
+// that deliver them.
 //
-// A [Record] says of one recipient of one message what the headers say of it, in the
-// JSON of packaging/schema/event.v1.json. A [Sink] hands records to somebody outside: a
-// file, a webhook, a stream. How they get from the mail to the sinks, and wait in
-// between, is the business of package stream.
+// A [Record] is the verdict about one recipient of one message, with what the headers say
+// about it, as JSON in the form of packaging/schema/event.v1.json. A [Sink] delivers
+// records to a file, a webhook or a stream. Package stream carries records from the mail
+// to the sinks, and keeps them while they wait.
 package event
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// Version is the version of the schema, "v" in each record. Under the same version a
-// field is never taken away or given another meaning; new ones may come.
+// Version is the version of the schema, "v" in each record. Within a version no field is
+// removed or changes its meaning; fields may be added.
 const Version = 1
 
-// Source says who saw what a record tells.
+// Source says where a verdict comes from.
 type Source string
 
 // The sources.
@@ -34,30 +34,28 @@ const (
 // Sources lists every source, in the order of the constants.
 func Sources() []Source { return []Source{SourceMilter, SourceLog, SourceClassify} }
 
-// Record is one verdict. Strings are "" where nothing is known; all but
-// Host, Source and ID may have been written by a stranger, and are bounded and free of
+// Record is one verdict. A string is "" if nothing is known. All strings but Host, Source
+// and ID may have been written by a stranger; their length is limited and they contain no
 // control characters.
 type Record struct {
 	V      int    `json:"v"`
-	ID     string `json:"id"`   // a ULID, the same however often the record is delivered
+	ID     string `json:"id"`   // a ULID, the same each time the record is delivered
 	Time   Time   `json:"time"` // of the verdict
 	Source Source `json:"source"`
 	Host   string `json:"host"` // the name of this machine
 
 	QueueID      string   `json:"queue_id"`
-	Client       string   `json:"client"`        // address of the MTA's client
+	Client       string   `json:"client"`        // IP address of the MTA's client
 	EnvelopeFrom string   `json:"envelope_from"` // RFC 5321 reverse-path, "" for the null sender
 	EnvelopeTo   []string `json:"envelope_to"`   // never null
 
 	Kind dsn.Kind `json:"kind"`
 
-	Origin string `json:"origin"` // "ours", "foreign", "unproven"; "" where nobody asked
-	Proof  string `json:"proof"`  // "ticket", "dkim", "local"; "" where there is none
+	Origin string `json:"origin"` // "ours", "foreign", "unproven"; "" if it was not examined
+	Proof  string `json:"proof"`  // "ticket", "dkim", "local"; "" if there is none
 
-	// VERP is the address that the sender wrote to, decoded from the envelope
-	// recipient, and Token what stood in the place of {token}.
-	VERP  string `json:"verp"`
-	Token string `json:"token"`
+	VERP  string `json:"verp"`  // address that the sender wrote to, decoded from the envelope recipient
+	Token string `json:"token"` // value of {token} there
 
 	classify.Recipient
 
@@ -67,15 +65,15 @@ type Record struct {
 	ActionTaken string `json:"action_taken"`
 }
 
-// Returned is what is known of the message that came back.
+// Returned is what is known about the message that came back.
 type Returned struct {
 	MessageID string            `json:"message_id"`
 	From      string            `json:"from"` // address of its author
 	Date      string            `json:"date"`
-	Headers   map[string]string `json:"headers"` // by the names that were asked for; never null
+	Headers   map[string]string `json:"headers"` // by the configured names; never null
 }
 
-// Feedback is what a complaint says (RFC 5965).
+// Feedback is what a complaint contains (RFC 5965).
 type Feedback struct {
 	Type        string `json:"type"` // "abuse", "fraud", "not-spam" ...
 	SourceIP    string `json:"source_ip"`

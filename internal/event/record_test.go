@@ -9,7 +9,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// TestJSON holds the names and their order to what the contract says.
+// TestJSON checks the names of fields and their order against the contract.
 func TestJSON(t *testing.T) {
 	at := time.Date(2026, 11, 27, 18, 0, 0, 123_456_789, time.FixedZone("CET", 3600))
 	full := Record{ID: "01JDKQ", Time: Time{at}, Source: SourceMilter, Host: "mx1.example.org", QueueID: "4XyZ1k",
@@ -73,6 +73,6 @@ func TestReadItem(t *testing.T) {
 		if it.ID != want || (err == nil) != (want != "") {
 			t.Errorf("ReadItem(%s) = %q, %v; want %q", line, it.ID, err, want)
 		}
-		it.Record() // whatever it is, this does not fail
+		it.Record() // must not panic, whatever the line is
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
-// schema is what the tests read of the schema itself.
+// schema is the part of the schema file that the tests read.
 type schema struct {
 	Required   []string          `json:"required"`
 	Properties map[string]schema `json:"properties"`
@@ -35,7 +35,7 @@ func readSchema(t *testing.T) (s schema) {
 	return s
 }
 
-// The schema has the fields of records, and the words of each closed set.
+// The schema lists the fields of records, and the words of each fixed set.
 func TestSchemaIsOfRecords(t *testing.T) {
 	s := readSchema(t)
 	if s.Properties["v"].Const != float64(Version) {
@@ -46,7 +46,7 @@ func TestSchemaIsOfRecords(t *testing.T) {
 	sameFields(t, "feedback.", s.Properties["feedback"], reflect.TypeFor[Feedback]())
 	var kinds []string
 	for _, k := range words(dsn.Kinds()) {
-		if k != string(dsn.KindNone) { // of which there is no record
+		if k != string(dsn.KindNone) { // which makes no records
 			kinds = append(kinds, k)
 		}
 	}
@@ -64,7 +64,7 @@ func TestSchemaIsOfRecords(t *testing.T) {
 	}
 }
 
-// docs/events.md says of each field what it is, in the order of records.
+// docs/events.md explains every field, in the order in which records have them.
 func TestFieldsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/events.md")
 	if err != nil {
@@ -92,7 +92,7 @@ func words[T ~string](list []T) (out []string) {
 	return out
 }
 
-// sameFields compares the schema of an object with the struct that writes it.
+// sameFields compares the schema of an object with the struct that is written as it.
 func sameFields(t *testing.T, where string, s schema, typ reflect.Type) {
 	t.Helper()
 	var all, required []string
@@ -122,7 +122,7 @@ func sameFields(t *testing.T, where string, s schema, typ reflect.Type) {
 	}
 }
 
-// What is no record is refused.
+// The schema refuses what is not a record.
 func TestSchemaRefuses(t *testing.T) {
 	const good = `{"v":1,"id":"01JDKQ3V5R8W9X0Y1Z2A3B4C5D","time":"2026-11-27T17:00:00.123Z","source":"milter","host":"mx1.example.org",` +
 		`"queue_id":"4XyZ1k","client":"192.0.2.1","envelope_from":"","envelope_to":["b@lists.example.org"],"kind":"dsn","origin":"ours","proof":"ticket",` +

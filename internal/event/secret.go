@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSecret bounds a secret's file, in octets. Credentials of NATS are the longest, of a few KiB.
+// maxSecret is the maximum length of a secret's file, in octets. The longest secrets,
+// credentials of NATS, have a few KiB.
 const maxSecret = 64 << 10
 
-// ReadSecret reads the file of a key, a password or a token, less the space around
-// it. The error says the mend, and never what is in the file.
+// ReadSecret reads a file that contains a key, a password or a token, and removes the
+// space around it. The error says what to do, and never what is in the file.
 func ReadSecret(path string) ([]byte, error) {
 	f, err := open(path)
 	if err != nil {
@@ -31,18 +32,18 @@ func ReadSecret(path string) ([]byte, error) {
 	case len(data) == 0:
 		return nil, fmt.Errorf("the file %s is empty: write the secret into it", path)
 	case len(data) > maxSecret:
-		return nil, fmt.Errorf("the file %s is longer than %d octets: name the one that holds the secret alone", path, maxSecret)
+		return nil, fmt.Errorf("the file %s is longer than %d octets: name a file that contains only the secret", path, maxSecret)
 	}
 	return data, nil
 }
 
-// open opens a file to be read. Of a pipe that nobody writes it does not wait for a
-// writer, so that the daemon starts.
+// open opens a file for reading. If the file is a pipe it does not wait for a writer, so
+// that the daemon starts.
 func open(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 }
 
-// secretError says why a file of a secret cannot be read.
+// secretError says why the file of a secret cannot be read.
 func secretError(path string, err error) error {
 	var pe *fs.PathError
 	switch {

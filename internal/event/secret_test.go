@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files of secrets that hold none are told apart, without what is in them, and none
-// makes the reader wait.
+// Each way in which a secret's file can be wrong has an error of its own, which does not
+// quote the file. No file makes the reader wait.
 func TestReadSecret(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -47,7 +47,7 @@ func TestReadCertificates(t *testing.T) {
 	if err := os.WriteFile(words, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{words: "holds no certificate", filepath.Join(dir, "none"): "does not exist", dir: "cannot be read"} {
+	for path, want := range map[string]string{words: "contains no certificate", filepath.Join(dir, "none"): "does not exist", dir: "cannot be read"} {
 		if pool, err := ReadCertificates(path); err == nil || pool != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Item is a record on its way to a sink: JSON, with addresses as that sink may see them.
+// Item is a record on its way to a sink, in which addresses are as that sink may see them.
 type Item struct {
 	ID   string
 	Time time.Time // of the record
 	JSON []byte    // one line, without a line end
 
-	record *Record // nil until somebody asks
+	record *Record // nil until Record is called
 }
 
-// NewItem makes an item of a record.
+// NewItem turns a record into an item.
 func NewItem(r *Record) (Item, error) {
 	line, err := r.JSON()
 	return Item{ID: r.ID, Time: r.Time.Time, JSON: line, record: r}, err
 }
 
-// ReadItem makes an item of a line that [Record.JSON] wrote. Few sinks need more of a
-// record than its id, so that no more of it is read before somebody asks.
+// ReadItem turns a line that [Record.JSON] wrote into an item. Few sinks need more of a
+// record than its id, so the rest is not parsed before [Item.Record] is called.
 func ReadItem(line []byte) (Item, error) {
 	var head struct {
 		ID   string `json:"id"`
@@ -38,7 +38,8 @@ func ReadItem(line []byte) (Item, error) {
 	return Item{ID: head.ID, Time: head.Time.Time, JSON: line}, nil
 }
 
-// readHead reads what a line of [Record.JSON] begins with, if it does.
+// readHead reads id and time from the beginning of a line of [Record.JSON]. It returns
+// false if the line begins in another way.
 func readHead(line []byte, id *string, at *time.Time) bool {
 	rest, ok := bytes.CutPrefix(line, []byte(`{"v":1,"id":"`))
 	if !ok {
@@ -56,38 +57,37 @@ func readHead(line []byte, id *string, at *time.Time) bool {
 	return true
 }
 
-// Record returns what the item says. Fields that cannot be read are zero.
+// Record returns the record. Fields that cannot be read are zero.
 func (i *Item) Record() *Record {
 	if i.record == nil {
 		i.record = new(Record)
-		_ = json.Unmarshal(i.JSON, i.record) // what is valid of it is there
+		_ = json.Unmarshal(i.JSON, i.record) // the fields before the error are set
 	}
 	return i.record
 }
 
-// Sink hands records to somebody outside. One goroutine calls it, for one batch after
-// the other.
+// Sink delivers records to a receiver. One goroutine calls it, with one batch at a time.
 type Sink interface {
-	// Send hands over a batch in order and returns how many of its items, from
-	// the first on, are done with: taken, or refused for good. With an error the
-	// rest is tried again, the same items in the same order.
+	// Send delivers a batch in order. It returns how many items, counted from the
+	// first, are done: accepted, or refused for good. If it returns an error, the
+	// remaining items are sent again, in the same order.
 	//
-	// Send returns soon after ctx has ended. An item counts as done only when the
-	// other side has said so: whatever is not certain is sent again.
+	// Send returns soon after ctx has ended. An item is done only when the receiver
+	// has confirmed it. If that is uncertain, the item is sent again.
 	Send(ctx context.Context, batch []Item) (Sent, error)
-	// Close gives back what the sink holds.
+	// Close releases what the sink holds.
 	Close() error
 }
 
-// Sent is what became of a batch.
+// Sent is the outcome of a batch.
 type Sent struct {
-	Done    int     // items done with, from the first on
-	Refused []int   // those of them that were refused for good, by their place in the batch
-	Why     []error // for each of Refused
-	Skipped int     // of those done: not meant for this sink by its format
+	Done    int     // number of items that are done, counted from the first
+	Refused []int   // indexes of those items that were refused for good
+	Why     []error // the reason for each of Refused
+	Skipped int     // number of done items that were not sent, because the sink's format has no use for them
 }
 
-// LaterError is an error with the time for which the other side wants to be left alone
+// LaterError is an error with the time for which the receiver asks to be sent nothing
 // (Retry-After, RFC 9110 section 10.2.3).
 type LaterError struct {
 	After time.Duration

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The reader in docs/events.md prints each record, through a torn line and logrotate.
+// The reader in docs/events.md prints each record, despite a torn line and logrotate.
 func TestDocumentedReader(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {

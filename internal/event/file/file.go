@@ -12,24 +12,25 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// Sink appends a line a record. It may share its file with others who append whole
-// lines, and with who moves it away: then it makes the file anew.
+// Sink appends one line per record. Other programs may append whole lines to the same
+// file. If the file is moved away, the sink creates a new one.
 type Sink struct {
 	path   string
-	file   *os.File // nil where it is not open
+	file   *os.File // nil if it is not open
 	reopen atomic.Bool
 	buf    []byte
 }
 
 var _ event.Sink = (*Sink)(nil)
 
-// New makes a sink. It opens nothing yet.
+// New makes a sink. It does not open the file yet.
 func New(o Options) (*Sink, error) { return &Sink{path: o.Path}, nil }
 
-// Reopen has the file opened anew before the next record. Any goroutine may call it.
+// Reopen causes the file to be opened anew before the next record. It may be called
+// concurrently.
 func (s *Sink) Reopen() { s.reopen.Store(true) }
 
-// Send implements [event.Sink]. What it says is taken is with the kernel.
+// Send implements [event.Sink]. An item is done when the kernel has it.
 func (s *Sink) Send(ctx context.Context, batch []event.Item) (event.Sent, error) {
 	if err := s.open(); err != nil {
 		return event.Sent{}, err
@@ -44,7 +45,7 @@ func (s *Sink) Send(ctx context.Context, batch []event.Item) (event.Sent, error)
 		s.buf = append(s.buf, it.JSON...)
 		s.buf = append(s.buf, '\n')
 	}
-	// Of a pipe whose reader stalls; other files know no deadline, and need none.
+	// For a pipe whose reader stalls. Other files have no deadline and need none.
 	stop := context.AfterFunc(ctx, func() { s.file.SetWriteDeadline(time.Now()) })
 	n, err := s.file.Write(s.buf)
 	if !stop() {
@@ -55,14 +56,15 @@ func (s *Sink) Send(ctx context.Context, batch []event.Item) (event.Sent, error)
 	}
 	done, whole := lines(batch, n-head)
 	if regular && n > 0 {
-		// Nobody shall read half a line. Where that fails, the next write ends it.
+		// Nobody should read half a line. If this fails, the next Send ends the line.
 		_ = s.file.Truncate(begin + int64(min(n, head+whole)))
 	}
 	s.close()
 	return event.Sent{Done: done}, fmt.Errorf("writing events: %w", err)
 }
 
-// lines returns how many lines of a batch n octets hold whole, and their octets.
+// lines returns how many complete lines of a batch the first n octets contain, and the
+// octets of these lines.
 func lines(batch []event.Item, n int) (count, octets int) {
 	for _, it := range batch {
 		if octets+len(it.JSON)+1 > n {
@@ -74,7 +76,7 @@ func lines(batch []event.Item, n int) (count, octets int) {
 	return count, octets
 }
 
-// open opens the file, unless it is open and still what its path leads to.
+// open opens the file, unless it is open and is still the file that the path names.
 func (s *Sink) open() error {
 	again := s.reopen.Swap(false)
 	if s.path == Stdout {
@@ -87,8 +89,8 @@ func (s *Sink) open() error {
 	if s.file != nil {
 		return nil
 	}
-	// A pipe that nobody reads is an error, not a wait. Addresses of people are
-	// nobody else's business: 0600.
+	// O_NONBLOCK: a pipe that nobody reads is an error, so the sink does not hang.
+	// 0600: the records contain people's addresses.
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the file of events: %w", err)
@@ -97,7 +99,7 @@ func (s *Sink) open() error {
 	return nil
 }
 
-// moved reports whether the path leads elsewhere by now: logrotate's way.
+// moved reports whether the path now names another file or none, as after logrotate.
 func (s *Sink) moved() bool {
 	is, err := s.file.Stat()
 	if err != nil {
@@ -107,7 +109,7 @@ func (s *Sink) moved() bool {
 	return err != nil || !os.SameFile(is, named)
 }
 
-// size returns the size of the open file, and whether it is one that has any.
+// size returns the size of the open file, and false if it is not a regular file.
 func (s *Sink) size() (int64, bool) {
 	info, err := s.file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -116,14 +118,14 @@ func (s *Sink) size() (int64, bool) {
 	return info.Size(), true
 }
 
-// torn reports whether the file ends within a line, as a crash may leave it.
+// torn reports whether the file ends in the middle of a line, as after a crash.
 func (s *Sink) torn(size int64) bool {
 	if size == 0 || s.path == Stdout {
 		return false
 	}
 	f, err := os.Open(s.path)
 	if err != nil {
-		return false // a file that may be written alone
+		return false // this user may only write the file
 	}
 	defer f.Close()
 	var last [1]byte

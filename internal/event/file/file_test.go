@@ -58,7 +58,7 @@ func TestSend(t *testing.T) {
 	holds(t, path, "{\"id\":\"1\"}\n{\"id\":\"2\"}\n{\"id\":\"3\"}\n{\"id\":\"4\"}\n")
 }
 
-// A file that is moved away, replaced or removed is made anew.
+// A file that is moved away, replaced or removed is created anew.
 func TestMoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	s, _ := New(Options{Path: path})
@@ -92,7 +92,7 @@ func TestMoved(t *testing.T) {
 	holds(t, path, "5\n6\n")
 }
 
-// A line that a crash tore stays alone.
+// If a crash left half a line, the next record begins on a new line.
 func TestTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	if err := os.WriteFile(path, []byte("1\n{\"id\":"), 0o600); err != nil {
@@ -115,7 +115,7 @@ func TestMissingFolder(t *testing.T) {
 	send(t, s, "1")
 }
 
-// On a full disk whole lines are taken, and no half of one stays.
+// On a full disk, complete lines are written and half a line is removed again.
 func TestFull(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16k"); err != nil {
@@ -141,7 +141,8 @@ func TestFull(t *testing.T) {
 	holds(t, path, "again\n")
 }
 
-// A pipe that nobody reads is an error, one whose reader stalls ends with the context.
+// A pipe that nobody reads is an error. If the reader of a pipe stalls, writing ends when
+// the context does.
 func TestPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -182,7 +183,7 @@ func TestCheck(t *testing.T) {
 		file:                      "",
 		dir:                       fmt.Sprintf("k.path: %s is a folder: name a file", dir),
 		dir + "/sub/events.jsonl": fmt.Sprintf("k.path: the folder %s/sub does not exist: create it", dir),
-		file + "/events.jsonl":    fmt.Sprintf("k.path: %s is no folder: name a file in one", file),
+		file + "/events.jsonl":    fmt.Sprintf("k.path: %s is not a folder: name a file in a folder", file),
 	} {
 		o := Options{Path: path}
 		var ps toml.Problems

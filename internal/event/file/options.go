@@ -13,13 +13,13 @@ import (
 // Stdout is the path that means standard output.
 const Stdout = "-"
 
-// Options is what an administrator may say of a file.
+// Options are an administrator's settings of a file sink.
 type Options struct {
-	Path string // from the root, or Stdout
+	Path string // absolute, or Stdout
 }
 
-// Check adds what is wrong with the options, whose keys in the file stand below key:
-// "events.sink[0]" makes "events.sink[0].path".
+// Check adds what is wrong with the options. key is the sink's table in the configuration
+// file: "events.sink[0]" leads to "events.sink[0].path".
 func (o *Options) Check(ps *toml.Problems, key string) {
 	key += ".path"
 	switch {
@@ -30,7 +30,7 @@ func (o *Options) Check(ps *toml.Problems, key string) {
 	}
 }
 
-// CheckHost adds what the options name and this host lacks.
+// CheckHost adds what the options refer to and this host does not have.
 func (o *Options) CheckHost(ps *toml.Problems, key string) {
 	if o.Path == Stdout {
 		return
@@ -47,6 +47,6 @@ func (o *Options) CheckHost(ps *toml.Problems, key string) {
 	case err != nil:
 		ps.Add(key, "%v", err)
 	case !info.IsDir():
-		ps.Add(key, "%s is no folder: name a file in one", dir)
+		ps.Add(key, "%s is not a folder: name a file in a folder", dir)
 	}
 }

@@ -10,30 +10,32 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// credentials are who we are for a server, in the way that the file is written in.
+// credentials are what proves to a server who we are: one of a JWT with its key, a key, a
+// user with a password, or a token, as the file has it.
 type credentials struct {
-	jwt            string        // a user's JWT, signed for by key
-	key            nkeys.KeyPair // of the user
+	jwt            string        // the user's JWT; its owner signs with key
+	key            nkeys.KeyPair // the user's
 	user, password string
 	token          string
 }
 
-// readCredentials reads any of what NATS takes. The error says nothing of what is
-// in the file.
+// readCredentials reads any kind of credentials that NATS accepts. The error does not
+// quote the file.
 func readCredentials(path string) (*credentials, error) {
 	text, err := event.ReadSecret(path)
 	if err != nil {
 		return nil, err
 	}
 	bad := func(what string) error {
-		return fmt.Errorf("the file %s holds %s: write what \"nsc generate creds\" prints, the seed of an nkey, user:password, or a token", path, what)
+		return fmt.Errorf("the file %s contains %s: write what \"nsc generate creds\" prints, the seed of an nkey, user:password, or a token",
+			path, what)
 	}
 	var c credentials
 	switch user, password, isPair := bytes.Cut(text, []byte(":")); {
 	case bytes.HasPrefix(text, []byte("-----BEGIN")):
 		// RFC 7519 section 3: three parts.
 		if c.jwt, err = nkeys.ParseDecoratedJWT(text); err != nil || strings.Count(c.jwt, ".") != 2 {
-			return nil, bad("no JWT that can be read")
+			return nil, bad("a JWT that cannot be read")
 		}
 		if c.key, err = nkeys.ParseDecoratedUserNKey(text); err != nil {
 			return nil, bad("a JWT without the key of its user")
@@ -57,8 +59,8 @@ func readCredentials(path string) (*credentials, error) {
 	return &c, nil
 }
 
-// kind says which of the ways it is, and for an nkey whose: that is said to servers
-// once.
+// kind returns the kind of the credentials. For an nkey it returns the user's public key,
+// because that is set only once, when the sink is made.
 func (c *credentials) kind() string {
 	switch {
 	case c.jwt != "":
@@ -72,15 +74,15 @@ func (c *credentials) kind() string {
 	return "token"
 }
 
-// withCredentials reads the file for each connection, so that a renewed one is used.
-// While it cannot be read, as by a daemon that is no longer root, or holds another
-// kind, what it held before is.
+// withCredentials reads the file for each connection, so that renewed credentials are
+// used. The last credentials stay in use while the file cannot be read, for example
+// because the daemon is no longer root, or while it contains another kind.
 func withCredentials(path string) (nats.Option, error) {
 	last, err := readCredentials(path)
 	if err != nil {
 		return nil, err
 	}
-	// Connections are made one after the other.
+	// Not called concurrently, because connections are made one after the other.
 	now := func() *credentials {
 		if c, err := readCredentials(path); err == nil && c.kind() == last.kind() {
 			last = c

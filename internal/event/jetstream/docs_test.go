@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// section is what docs/events.md says of NATS.
+// section returns the section of docs/events.md about NATS.
 func section(t *testing.T) string {
 	t.Helper()
 	page, err := os.ReadFile("../../../docs/events.md")
@@ -24,7 +24,7 @@ func section(t *testing.T) string {
 	}
 	_, text, ok := strings.Cut(string(page), "\n## To NATS JetStream\n")
 	if !ok {
-		t.Fatal("docs/events.md has nothing of NATS")
+		t.Fatal("docs/events.md has no section about NATS")
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	return text
@@ -38,8 +38,8 @@ func TestDocumentedStream(t *testing.T) {
 	}
 }
 
-// What the documented configuration of servers allows a mail server is enough for it,
-// and not enough for anything else.
+// The documented configuration of servers allows a mail server to publish, and nothing
+// else.
 func TestDocumentedPermissions(t *testing.T) {
 	t.Parallel()
 	_, conf, _ := strings.Cut(section(t), "```\nauthorization {")
@@ -57,7 +57,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	}, nats.UserInfo("admin", "x"))
 }
 
-// The documented consumer prints each record once, also when it is started again.
+// The documented consumer prints each record once, even if it is started again.
 func TestDocumentedConsumer(t *testing.T) {
 	t.Parallel()
 	_, code, _ := strings.Cut(section(t), "```go\n")

@@ -1,13 +1,13 @@
-// Package jetstream publishes records to a stream of NATS JetStream: replicated,
-// without duplicates, and read by any number of consumers, which makes it the way for
-// a fleet.
+// Package jetstream publishes records to a stream of NATS JetStream. A stream is
+// replicated, stores each record once and has any number of consumers, which suits sites
+// with several mail servers.
 //
-// A record is done with when the stream has acknowledged it: written by a majority of
-// the stream's replicas. It goes out under a subject made of a template, with its id as
-// Nats-Msg-Id: within the stream's window for duplicates, a record that is sent again
-// is stored once. The stream is the administrator's: how long it keeps what, on how many
-// servers, and which subjects it takes are nothing that a mail server should decide, and
-// a mail server's credentials should not allow it to.
+// A record is done when the stream has acknowledged it, that is, when a majority of the
+// stream's replicas have written it. Its subject is made from a template, and its id is
+// sent as Nats-Msg-Id, so that a record that is sent again within the stream's window for
+// duplicates is stored once. The sink never creates the stream: how long a stream keeps
+// records, on how many servers, and under which subjects is for the administrator to
+// decide, and a mail server's credentials should not allow it to.
 package jetstream
 
 import (
@@ -24,41 +24,42 @@ import (
 )
 
 const (
-	// window bounds the records that are on their way at once, and so how far the
-	// order in a stream can suffer when one of them is lost on it.
+	// window is how many records may be unacknowledged at a time. If one is lost, no
+	// more than this many can be stored before it, out of order.
 	window = 512
-	// ackWait bounds the wait for one acknowledgement: nobody says that a stream's
-	// leader went down between.
+	// ackWait is the longest wait for one acknowledgement. It ends the wait if the
+	// stream's leader goes down, which the servers do not report.
 	ackWait = 10 * time.Second
-	// connectWait bounds the wait of one Send for a connection.
+	// connectWait is the longest time that one Send waits for a connection.
 	connectWait = 3 * time.Second
-	// writeWait bounds a write to a server that does not read.
+	// writeWait is the longest time that a write to a server that does not read takes.
 	writeWait = 5 * time.Second
-	// A server that is silent for longer than two of these is given up.
+	// pingEvery is the time between pings. A server that is silent for longer than two
+	// of these is given up.
 	pingEvery = 20 * time.Second
-	// reconnectWait is between two tries to connect to the same server.
+	// reconnectWait is the time between two attempts to connect to the same server.
 	reconnectWait, reconnectJitter = time.Second, 500 * time.Millisecond
 )
 
-// Sink publishes records. It connects in the background, and again for ever.
+// Sink publishes records. It connects in the background, and reconnects for ever.
 type Sink struct {
 	opts    Options
 	subject *subject
 	nats    nats.Options
 	up      chan struct{} // a connection was made
-	upset   chan error    // what a server refused without saying what for
+	upset   chan error    // an error of a server that does not say which message it is about
 
 	mu      sync.Mutex
-	conn    *nats.Conn // nil while the first is being made
+	conn    *nats.Conn // nil until the first connection is made
 	js      jetstream.JetStream
 	dialing bool
-	why     error // of the last connection that failed
+	why     error // why the last connection failed
 	closed  bool
 }
 
 var _ event.Sink = (*Sink)(nil)
 
-// New makes the sink. It reads credentials, and waits for no server.
+// New makes the sink. It reads the credentials but does not wait for a server.
 func New(o Options) (event.Sink, error) {
 	subject, err := parseSubject(o.subject())
 	if err != nil {
@@ -70,7 +71,7 @@ func New(o Options) (event.Sink, error) {
 		nats.Name("bounce-milter"),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJitter, reconnectJitter),
-		nats.ReconnectBufSize(-1), // what cannot be sent now is sent again from the spool
+		nats.ReconnectBufSize(-1), // no buffer: what cannot be sent now is sent again from the spool
 		nats.FlusherTimeout(writeWait), nats.PingInterval(pingEvery),
 		nats.ConnectHandler(func(*nats.Conn) { notify(s.up, struct{}{}) }),
 		nats.ReconnectHandler(func(*nats.Conn) { notify(s.up, struct{}{}) }),
@@ -102,7 +103,7 @@ func New(o Options) (event.Sink, error) {
 	return s, nil
 }
 
-// notify leaves v for whoever waits on c, if nothing is left there yet.
+// notify puts v into c for whoever waits on it, unless there is a value already.
 func notify[T any](c chan T, v T) {
 	select {
 	case c <- v:
@@ -110,9 +111,9 @@ func notify[T any](c chan T, v T) {
 	}
 }
 
-// dial begins to connect, unless there is a connection that lives or one is being
-// made. The first round over all servers takes its time, and the library goes on for
-// as long as it takes.
+// dial begins to connect, unless there is a working connection or one is being made.
+// It does not wait, because the first round over all servers may take long; after that
+// the library goes on by itself until a server answers.
 func (s *Sink) dial() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,11 +160,11 @@ func (s *Sink) blame(err error) {
 	s.why = err
 }
 
-// ready returns a connection on which records can go out now.
+// ready returns a connection on which records can be sent now.
 func (s *Sink) ready(ctx context.Context) (jetstream.JetStream, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
-	s.dial() // QUIRK: a server's error of which nats.go knows nothing closes a connection for good
+	s.dial() // QUIRK: nats.go closes a connection for good on a server's error that it does not know
 	for {
 		s.mu.Lock()
 		conn, js, closed := s.conn, s.js, s.closed
@@ -206,7 +207,7 @@ func (s *Sink) Send(ctx context.Context, batch []event.Item) (sent event.Sent, e
 		refused error
 	}
 	flights := make([]flight, 0, len(batch))
-	var broken error // why no more go out
+	var broken error // why no more are sent
 	for sent.Done < len(batch) {
 		for broken == nil && len(flights) < min(len(batch), sent.Done+window) {
 			ack, err := js.PublishMsgAsync(s.message(batch[len(flights)]), jetstream.WithRetryAttempts(0))
@@ -249,8 +250,8 @@ func (s *Sink) message(item event.Item) *nats.Msg {
 	return m
 }
 
-// Errors of a stream about one message, which no other try changes
-// (nats-server, server/errors.json).
+// Errors of a stream about one message (nats-server, server/errors.json). The first two
+// stay the same however often the message is sent.
 const (
 	codeMessageTooLarge jetstream.ErrorCode = 10054
 	codeHeaderTooLarge  jetstream.ErrorCode = 10097
@@ -274,14 +275,15 @@ func (s *Sink) await(ctx context.Context, ack jetstream.PubAckFuture) (refused, 
 	subject := ack.Msg().Subject
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return nil, fmt.Errorf("no stream of NATS takes the subject %q: unless its servers have just gone down, create one: %s", subject, s.create())
+		return nil, fmt.Errorf("no stream of NATS has the subject %q: create one, unless its servers have just gone down: %s", subject, s.create())
 	case errors.As(err, &api) && api.ErrorCode == codeOtherStream:
-		return nil, fmt.Errorf("the subject %q is taken by another stream than %q: add it to that one's subjects, or set stream", subject, s.opts.Stream)
+		return nil, fmt.Errorf("another stream than %q has the subject %q: add the subject to %[1]q, or set stream to that other stream",
+			s.opts.Stream, subject)
 	}
 	return nil, fmt.Errorf("publishing to NATS as %q: %w", subject, err)
 }
 
-// create is the command that makes a stream for our subjects.
+// create returns the command that creates a stream for our subjects.
 func (s *Sink) create() string {
 	name := s.opts.Stream
 	if name == "" {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ports finds free ones: one for a single server, two for each of a cluster.
+// ports finds free ports: one for a single server, two for each server of a cluster.
 func ports(t testing.TB, servers int) []int {
 	t.Helper()
 	n := 1
@@ -72,7 +72,7 @@ func sink(t testing.TB, o Options) event.Sink {
 	return s
 }
 
-// items makes n records, numbered from one on.
+// items makes n records with consecutive numbers.
 func items(t testing.TB, from, n int) (batch []event.Item) {
 	t.Helper()
 	for i := from; i < from+n; i++ {
@@ -102,7 +102,7 @@ func send(t testing.TB, s event.Sink, batch []event.Item) event.Sent {
 	return sent
 }
 
-// stored is what the stream holds, each as "subject id".
+// stored returns what the stream contains, each record as "subject id".
 func stored(t testing.TB, js jetstream.JetStream) (list []string) {
 	t.Helper()
 	all, err := natslab.Messages(js, "BOUNCES")
@@ -135,7 +135,8 @@ func TestSend(t *testing.T) {
 	send(t, s, nil)
 }
 
-// What is sent while no stream takes it says how to make one, and is taken after.
+// If no stream has the subject, the error says how to create one. The records are stored
+// once it exists.
 func TestNoStream(t *testing.T) {
 	t.Parallel()
 	servers := start(t, ports(t, 1), "")
@@ -143,10 +144,10 @@ func TestNoStream(t *testing.T) {
 		opts Options
 		want string
 	}{
-		{Options{}, `no stream of NATS takes the subject "bounces.mailbox-full": unless its servers have just gone down, create one: ` +
+		{Options{}, `no stream of NATS has the subject "bounces.mailbox-full": create one, unless its servers have just gone down: ` +
 			`nats stream add BOUNCES --subjects='bounces.*' --storage=file --replicas=3 --dupe-window=1h --defaults`},
-		{Options{Subject: "{host}.x-{type}", Stream: "MAIL"}, `no stream of NATS takes the subject "mx1_example_org.x-soft": unless its servers ` +
-			`have just gone down, create one: nats stream add MAIL --subjects='*.*' --storage=file --replicas=3 --dupe-window=1h --defaults`},
+		{Options{Subject: "{host}.x-{type}", Stream: "MAIL"}, `no stream of NATS has the subject "mx1_example_org.x-soft": create one, unless ` +
+			`its servers have just gone down: nats stream add MAIL --subjects='*.*' --storage=file --replicas=3 --dupe-window=1h --defaults`},
 	} {
 		tt.opts.Servers = servers.URLs()
 		sent, err := sink(t, tt.opts).Send(t.Context(), items(t, 1, 3))
@@ -164,14 +165,14 @@ func TestNoStream(t *testing.T) {
 		t.Errorf("the stream holds %q", got)
 	}
 	_, err := sink(t, Options{Servers: servers.URLs(), Stream: "OTHER"}).Send(t.Context(), items(t, 4, 1))
-	const want = `the subject "bounces.mailbox-full" is taken by another stream than "OTHER": add it to that one's subjects, or set stream`
+	const want = `another stream than "OTHER" has the subject "bounces.mailbox-full": add the subject to "OTHER", or set stream to that other stream`
 	if err == nil || err.Error() != want {
 		t.Errorf("of another stream: %v\nwant %v", err, want)
 	}
 }
 
-// A message that is too large for the server or the stream is refused for good, and
-// those around it are stored.
+// A message that is too large for the server or the stream is refused for good; those
+// around it are stored.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	servers := start(t, ports(t, 1), "max_payload: 4096")
@@ -195,11 +196,11 @@ func TestTooLarge(t *testing.T) {
 	if got := stored(t, js); len(got) != 2 {
 		t.Errorf("the stream holds %q", got)
 	}
-	// The connection lives on.
+	// The connection is still usable.
 	send(t, s, items(t, 5, 1))
 }
 
-// Servers that are not there yet hold nothing up, and are found when they are.
+// Servers that are not running yet do not make Send wait long, and are found once they run.
 func TestServersComeLater(t *testing.T) {
 	t.Parallel()
 	free := ports(t, 1)
@@ -228,7 +229,7 @@ func TestServersComeLater(t *testing.T) {
 	}
 }
 
-// resend does what the stream of records does: it tries until all is done.
+// resend does what package stream does: it sends until all records are done.
 func resend(t testing.TB, s event.Sink, batch []event.Item) {
 	t.Helper()
 	var last error
@@ -246,8 +247,8 @@ func resend(t testing.TB, s event.Sink, batch []event.Item) {
 	}
 }
 
-// A cluster of three loses its stream's leader while records go out, and gets it
-// back: every record is stored, and none twice.
+// A cluster of three servers loses the stream's leader while records are sent, and gets it
+// back: every record is stored once.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	servers := start(t, ports(t, 3), "")
@@ -286,8 +287,8 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// A server that takes everything and answers nothing holds Send up no longer than its
-// context lives.
+// A server that accepts everything and never answers holds Send up only until its context
+// ends.
 func TestServerHangs(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -337,8 +338,8 @@ func TestServerHangs(t *testing.T) {
 	}
 }
 
-// BenchmarkSend is the number of acknowledged records a second: one server that
-// stores in files.
+// BenchmarkSend measures how many records one server, which stores in files, acknowledges
+// per second.
 func BenchmarkSend(b *testing.B) {
 	for _, n := range []int{1, 3} {
 		b.Run(fmt.Sprintf("servers=%d", n), func(b *testing.B) {

@@ -48,8 +48,8 @@ func nkey(t *testing.T, make func() (nkeys.KeyPair, error)) (pair nkeys.KeyPair,
 	return pair, public, seed
 }
 
-// authority is an operator of NATS with one account: what servers are configured
-// with, and the credentials of users.
+// authority is a NATS operator with one account. It makes the configuration of servers and
+// the credentials of users.
 type authority struct {
 	conf    string
 	account nkeys.KeyPair
@@ -95,8 +95,8 @@ func (a *authority) user(t *testing.T, expires time.Time) (creds, seed []byte) {
 	return creds, seed
 }
 
-// certificates makes an authority, and by it certificates of a server on the
-// loopback and of a client; as PEM files in dir.
+// certificates makes an authority, and certificates signed by it for a server on the
+// loopback and for a client, as PEM files in dir.
 func certificates(t *testing.T, dir string) {
 	t.Helper()
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "lab"}, IsCA: true, BasicConstraintsValid: true,
@@ -132,16 +132,16 @@ func certificates(t *testing.T, dir string) {
 	}
 }
 
-// login is a way in: what the servers ask for, and what a sink has.
+// login is a way to log in: what the servers ask for, and what a sink has.
 type login struct {
 	name   string
 	opts   Options
 	secret string // must not be in an error
-	want   string // of the error, "" where records are taken
+	want   string // text of the error, "" if records are accepted
 }
 
-// testLogins tries each on one server. admin are the options of a client that may make
-// the stream.
+// testLogins tries each login on one server. admin are the options of a client that may
+// create the stream.
 func testLogins(t *testing.T, conf string, logins []login, admin ...nats.Option) {
 	t.Helper()
 	servers := start(t, ports(t, 1), conf)
@@ -154,7 +154,7 @@ func testLogins(t *testing.T, conf string, logins []login, admin ...nats.Option)
 		t.Fatal(err)
 	}
 	good := 0
-	t.Cleanup(func() { // when all are through
+	t.Cleanup(func() { // after all parallel subtests
 		if all, err := natslab.Messages(js, "BOUNCES"); err != nil || len(all) != good {
 			t.Errorf("the stream holds %d records (%v), want %d", len(all), err, good)
 		}
@@ -240,8 +240,7 @@ func TestCredentials(t *testing.T) {
 	}, nats.UserCredentialBytes(creds))
 }
 
-// A file that is renewed is used for the next connection; one that is taken away does
-// no harm.
+// A renewed file is used for the next connection; a file that was removed does no harm.
 func TestCredentialsRenewed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -296,14 +295,14 @@ func TestTLS(t *testing.T) {
 		{name: "our certificate", opts: Options{CAFile: in("ca.pem"), CertFile: in("client.pem"), KeyFile: in("client.key")}},
 		{name: "no certificate", opts: Options{CAFile: in("ca.pem")}, want: "tls"},
 	}, nats.RootCAs(in("ca.pem")), nats.ClientCert(in("client.pem"), in("client.key")))
-	// A server without TLS is no server for whoever asks for it.
+	// A sink that requires TLS does not accept a server without it.
 	testLogins(t, "", []login{
 		{name: "none to be had", opts: Options{Servers: []string{forced}}, want: "secure connection not available"},
 		{name: "none to be had for our authority", opts: Options{CAFile: in("ca.pem")}, want: "secure connection not available"},
 	})
 }
 
-// Files that hold no credentials are refused at once, and what they hold is not said.
+// Files without credentials are refused at once, and errors do not quote them.
 func TestBadCredentials(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

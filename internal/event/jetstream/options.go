@@ -13,25 +13,25 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// DefaultSubject is the subject of a sink that names none.
+// DefaultSubject is the subject of a sink for which none is configured.
 const DefaultSubject = "bounces.{category}"
 
-// Options is what an administrator may say of a NATS sink.
+// Options are an administrator's settings of a NATS sink.
 type Options struct {
-	Servers []string // "nats://host:4222", "tls://…"; any of a cluster, the others are learnt
+	Servers []string // "nats://host:4222", "tls://…"; these name the other servers of their cluster
 	Subject string   // "bounces.{category}"; "" for [DefaultSubject]
-	Stream  string   // the stream that has to take it, "" for whichever listens
+	Stream  string   // stream that must store the records, "" for whichever has the subject
 
-	// CredentialsFile is what NATS calls credentials (a user's JWT and its key), or
-	// the seed of an nkey, or "user:password", or a token; "" for none.
+	// CredentialsFile is a file with what NATS calls credentials (a user's JWT and its
+	// key), the seed of an nkey, "user:password", or a token; "" for none.
 	CredentialsFile string
-	CAFile          string // certificates to trust beside the host's own, "" for none; asks for TLS
-	CertFile        string // our certificate and its key, "" for none
-	KeyFile         string
+	CAFile          string // certificates to trust in addition to the host's, "" for none; requires TLS
+	CertFile        string // our certificate, "" for none
+	KeyFile         string // its key
 }
 
-// Check adds what is wrong with the options, whose keys in the file stand below key:
-// "events.sink[0]" makes "events.sink[0].subject".
+// Check adds what is wrong with the options. key is the sink's table in the configuration
+// file: "events.sink[0]" leads to "events.sink[0].subject".
 func (o *Options) Check(ps *toml.Problems, key string) {
 	if len(o.Servers) == 0 {
 		ps.Add(key+".servers", `is missing: write a list of them, as in ["tls://nats1.example.org:4222"]`)
@@ -44,9 +44,9 @@ func (o *Options) Check(ps *toml.Problems, key string) {
 	if _, err := parseSubject(o.subject()); err != nil {
 		ps.Add(key+".subject", "%v", err)
 	}
-	// https://docs.nats.io: a stream's name is a part of subjects and of file names.
+	// A stream's name becomes part of subjects and of file names (https://docs.nats.io).
 	if strings.ContainsFunc(o.Stream, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`.*>/\`, r) }) {
-		ps.Add(key+".stream", "%q cannot be the name of a stream: it has no space, dot, * > / or \\", o.Stream)
+		ps.Add(key+".stream", "%q cannot be the name of a stream: write it without space, dot, * > / and \\", o.Stream)
 	}
 	for _, f := range []struct{ key, path string }{
 		{"credentials_file", o.CredentialsFile}, {"ca_file", o.CAFile}, {"cert_file", o.CertFile}, {"key_file", o.KeyFile},
@@ -63,7 +63,7 @@ func (o *Options) Check(ps *toml.Problems, key string) {
 	}
 }
 
-// CheckHost adds what the options name and this host lacks.
+// CheckHost adds what the options refer to and this host does not have.
 func (o *Options) CheckHost(ps *toml.Problems, key string) {
 	if o.CredentialsFile != "" {
 		if _, err := readCredentials(o.CredentialsFile); err != nil {
@@ -87,13 +87,13 @@ func (o *Options) subject() string {
 	return o.Subject
 }
 
-// checkServer says why s is not the address of a server, "" where it is. What may
-// hold a password is not repeated.
+// checkServer says why s is not the address of a server, and returns "" if it is one. It
+// does not quote what may contain a password.
 func checkServer(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case strings.Contains(s, "@"):
-		return "a server's address holds no name and no password: put them into credentials_file"
+		return "a server's address may not contain a name or a password: put them into credentials_file"
 	case err == nil && (u.Scheme == "" || u.Host == "" && u.Opaque != ""):
 		return fmt.Sprintf("%q has no scheme: write %q, or tls:// for TLS", s, "nats://"+strings.TrimLeft(s, "/"))
 	case err != nil:
@@ -103,17 +103,17 @@ func checkServer(s string) string {
 	case u.Hostname() == "":
 		return fmt.Sprintf("%q names no host: write %s://HOST:PORT", s, u.Scheme)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Sprintf("%q says more than host and port: write %s://%s", s, u.Scheme, u.Host)
+		return fmt.Sprintf("%q has more than host and port: write %s://%s", s, u.Scheme, u.Host)
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return fmt.Sprintf("%q has a port that cannot be: it is between 1 and 65535", s)
+			return fmt.Sprintf("%q has an invalid port: write one from 1 to 65535", s)
 		}
 	}
 	return ""
 }
 
-// roots returns the certificates to trust, nil for the host's own.
+// roots returns the certificates to trust, nil for those of the host.
 func (o *Options) roots() (*x509.CertPool, error) {
 	if o.CAFile == "" {
 		return nil, nil
@@ -121,7 +121,7 @@ func (o *Options) roots() (*x509.CertPool, error) {
 	return event.ReadCertificates(o.CAFile)
 }
 
-// certificate reads ours. The error says nothing of the key.
+// certificate reads our certificate and its key. The error does not quote the key.
 func (o *Options) certificate() (*tls.Certificate, error) {
 	cert, err := event.ReadSecret(o.CertFile)
 	if err != nil {
@@ -138,8 +138,8 @@ func (o *Options) certificate() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// tls returns how to speak TLS, nil where the options say nothing of it: then a
-// server that wants it gets it all the same, by the host's certificates.
+// tls returns the settings of TLS, nil if the options have none. With nil, TLS is still
+// used if a server asks for it, and the host's certificates are trusted.
 func (o *Options) tls() (*tls.Config, error) {
 	if o.CAFile == "" && o.CertFile == "" {
 		return nil, nil
@@ -156,7 +156,7 @@ func (o *Options) tls() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As credentials are, read for each connection.
+	// Read for each connection, as credentials are.
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		if now, err := o.certificate(); err == nil {
 			last = now

@@ -8,9 +8,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// places are what a subject may say of a record. Each is one word of a closed set
-// or made by us, and "" never: a record without a category or type, a complaint
-// say, has its kind there; a provider that no rule knows is "other", as in metrics.
+// places are the placeholders of a subject. A value is one of a fixed set of words or made
+// by us, and never "": a record without a category or type, such as a complaint, has its
+// kind there, and a provider that no rule knows is "other", as in metrics.
 var places = []struct {
 	name string
 	of   func(*event.Record) string
@@ -30,18 +30,18 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// subject is a template: what stands between the places, and in them.
+// subject is a template: fixed text with placeholders between.
 type subject struct {
 	fixed []string // one more than of
 	of    []func(*event.Record) string
 	text  string
 }
 
-// maxSubject bounds a subject's template, in octets. Servers take 4 KiB for a whole
-// command.
+// maxSubject is the maximum length of a template, in octets. Servers accept 4 KiB for a
+// whole command.
 const maxSubject = 256
 
-// parseSubject reads a template. Its error says the mend.
+// parseSubject reads a template. The error says what to write instead.
 func parseSubject(text string) (*subject, error) {
 	s := &subject{text: text}
 	rest := text
@@ -52,11 +52,11 @@ func parseSubject(text string) (*subject, error) {
 		}
 		name, after, ok := strings.Cut(after, "}")
 		if !ok {
-			return nil, fmt.Errorf("%q opens a brace and does not close it: write %q", text, DefaultSubject)
+			return nil, fmt.Errorf("%q opens a brace and does not close it: write it as in %q", text, DefaultSubject)
 		}
 		of := place(name)
 		if of == nil {
-			return nil, fmt.Errorf("%q has no {%s} to put in%s", text, name, toml.DidYouMean(name, placeNames()))
+			return nil, fmt.Errorf("%q has {%s}, which is not a placeholder%s", text, name, toml.DidYouMean(name, placeNames()))
 		}
 		s.fixed, s.of = append(s.fixed, before), append(s.of, of)
 		rest = after
@@ -67,11 +67,11 @@ func parseSubject(text string) (*subject, error) {
 	}
 	for _, f := range s.fixed {
 		if i := strings.IndexFunc(f, func(r rune) bool { return r != '.' && !isPlain(r) }); i >= 0 {
-			return nil, fmt.Errorf("%q has a character that a subject may not have here: use letters, digits, - and _, with dots between", text)
+			return nil, fmt.Errorf("%q has a character that is not allowed in a subject: use letters, digits, - and _, separated by dots", text)
 		}
 	}
 	if dots := "." + text + "."; strings.Contains(dots, "..") {
-		return nil, fmt.Errorf("%q has an empty part: between dots stands something", text)
+		return nil, fmt.Errorf("%q has an empty part: write something between dots", text)
 	}
 	return s, nil
 }
@@ -92,8 +92,8 @@ func placeNames() (names []string) {
 	return names
 }
 
-// For returns the subject of a record. Whatever the record holds, the subject has
-// as many parts as the template.
+// For returns the subject of a record. It always has as many parts as the template,
+// whatever the record contains.
 func (s *subject) For(r *event.Record) string {
 	var b strings.Builder
 	for i, of := range s.of {
@@ -104,7 +104,7 @@ func (s *subject) For(r *event.Record) string {
 	return b.String()
 }
 
-// Wildcard is the subject that a stream listens to in order to take every record.
+// Wildcard returns the subject that a stream needs to store every record.
 func (s *subject) Wildcard() string {
 	parts := strings.Split(s.text, ".")
 	for i, p := range parts {
@@ -115,11 +115,11 @@ func (s *subject) Wildcard() string {
 	return strings.Join(parts, ".")
 }
 
-// maxWord bounds one part of a subject, in octets.
+// maxWord is the maximum length of the value of one placeholder, in octets.
 const maxWord = 64
 
-// word makes one part of a subject of s: dots of host names, and whatever else has a
-// meaning there, become underscores.
+// word turns s into the value of a placeholder: underscores replace the dots of host names
+// and whatever else has a meaning in a subject.
 func word(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if isPlain(r) {

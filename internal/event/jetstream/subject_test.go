@@ -37,7 +37,7 @@ func TestSubject(t *testing.T) {
 	}
 }
 
-// Whatever a record holds, its subject has the parts of the template and no more.
+// A subject has exactly the parts of its template, whatever the record contains.
 func FuzzSubject(f *testing.F) {
 	f.Add("bounces.{category}.{host}", "mailbox-full", "mx1.example.org")
 	f.Add("{kind}{type}.{provider}", ">", "* .\r\n")
