@@ -77,9 +77,6 @@ func (c *Config) Warnings() toml.Problems {
 				"holds for no message as long as no table [origin] says how to tell whose mail came back: action %q is never taken", a.Name)
 		}
 	}
-	for _, p := range c.Events.Warnings() {
-		warn(c.File, p.Key, "%s", p.Message)
-	}
 	ps.Sort()
 	return ps
 }

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -80,7 +81,10 @@ func TestWarnings(t *testing.T) {
 				got = append(got, p.String())
 			}
 			found := false
-			for _, g := range got {
+			for i, g := range got {
+				if slices.Contains(got[:i], g) {
+					t.Errorf("said twice: %s", g)
+				}
 				found = found || tt.want != "" && strings.HasPrefix(g, tt.want)
 			}
 			if found != (tt.want != "") || tt.want == "" && len(got) > 0 {

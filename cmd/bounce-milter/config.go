@@ -5,6 +5,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -66,6 +67,14 @@ func (a *app) checkConfig(file string) error {
 	var said []error
 	if whole {
 		problems = append(cfg.CheckHost(), cfg.CheckRoom()...)
+	} else {
+		// What the file says right is looked for on this host too; a default that
+		// stands in for what it says wrong is not.
+		for _, p := range append(cfg.CheckHost(), cfg.CheckRoom()...) {
+			if p.Line > 0 && !slices.ContainsFunc(problems, func(q toml.Problem) bool { return q.Line == p.Line }) {
+				problems = append(problems, p)
+			}
+		}
 	}
 	if dir := cfg.RulesFolder(); whole && dir != "" && !missing(dir) {
 		x := classify.Examine(dir, nil)

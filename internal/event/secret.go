@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // maxSecret is the maximum length of a secret's file, in octets. The longest secrets,
@@ -35,6 +37,26 @@ func ReadSecret(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the file %s is longer than %d octets: name a file that contains only the secret", path, maxSecret)
 	}
 	return data, nil
+}
+
+// CheckPrivate returns an error if everybody on this host may read a secret's file. The
+// error says what to do.
+func CheckPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o004 != 0 {
+		return fmt.Errorf("everybody may read %s: chmod o= %[1]s", path)
+	}
+	return nil
+}
+
+// CheckSecret adds what is wrong with the secret's file that a key of the configuration
+// names.
+func CheckSecret(ps *toml.Problems, key, path string) {
+	if _, err := ReadSecret(path); err != nil {
+		ps.Add(key, "%v", err)
+	} else if err := CheckPrivate(path); err != nil {
+		ps.Add(key, "%v", err)
+	}
 }
 
 // open opens a file for reading. If the file is a pipe it does not wait for a writer, so

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // Each way in which a secret's file can be wrong has an error of its own, which does not
@@ -39,6 +41,27 @@ func TestReadSecret(t *testing.T) {
 	if data, _ := ReadSecret(filepath.Join(dir, "good")); string(data) != "key of ours" {
 		t.Errorf("read %q", data)
 	}
+}
+
+func TestCheckSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	check := func(want string) {
+		t.Helper()
+		var ps toml.Problems
+		CheckSecret(&ps, "k", path)
+		if got := ps.Error(); want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	check("k: the file " + path + " does not exist")
+	if err := os.WriteFile(path, []byte("key of ours"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	check("")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	check("k: everybody may read " + path + ": chmod o= " + path)
 }
 
 func TestReadCertificates(t *testing.T) {

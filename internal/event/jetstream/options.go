@@ -68,6 +68,8 @@ func (o *Options) CheckHost(ps *toml.Problems, key string) {
 	if o.CredentialsFile != "" {
 		if _, err := readCredentials(o.CredentialsFile); err != nil {
 			ps.Add(key+".credentials_file", "%v", err)
+		} else if err := event.CheckPrivate(o.CredentialsFile); err != nil {
+			ps.Add(key+".credentials_file", "%v", err)
 		}
 	}
 	if _, err := o.roots(); err != nil {
@@ -76,6 +78,8 @@ func (o *Options) CheckHost(ps *toml.Problems, key string) {
 	if o.CertFile != "" && o.KeyFile != "" {
 		if _, err := o.certificate(); err != nil {
 			ps.Add(key+".cert_file", "%v", err)
+		} else if err := event.CheckPrivate(o.KeyFile); err != nil {
+			ps.Add(key+".key_file", "%v", err)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func readCursor(path string) (p place, ok bool) {
 	if err != nil || json.Unmarshal(data, &p) != nil {
 		return place{}, false
 	}
-	const most = 1 << 62
+	const most = 1 << 61 // so that segments behind it have names too (parseSegment)
 	return p, p.Offset >= 0 && p.Offset < most && p.Segment <= p.Record && p.Record > 0 && p.Record < most
 }
 

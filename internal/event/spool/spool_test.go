@@ -329,6 +329,7 @@ func TestDamagedPlace(t *testing.T) {
 		`{"segment":1,"offset":0,"record":18446744073709551615}`:        names(0, 3),
 		`{"segment":1,"offset":9223372036854775807,"record":2}`:         names(0, 3),
 		`{"segment":1,"offset":12,"record":9223372036854775808,"a":{}}`: names(0, 3),
+		`{"segment":1,"offset":0,"record":4611686018427387903}`:         names(0, 3), // no segment behind it has a name
 	} {
 		dir := copyOf(t, dir)
 		if err := os.WriteFile(filepath.Join(dir, "a.cursor"), []byte(text), 0o600); err != nil {

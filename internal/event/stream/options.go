@@ -109,6 +109,8 @@ const (
 	maxSpool   = 1 << 40
 	maxSinks   = 32
 	maxHeaders = 32
+
+	goodKey = 16 // octets of a key that nobody guesses
 )
 
 var (
@@ -201,21 +203,8 @@ func (o *Options) CheckHost(uid int) toml.Problems {
 		case TypeNATS:
 			s.NATS.CheckHost(&ps, key)
 		}
-		if s.Addresses == AddressesHashed {
-			if _, err := event.ReadSecret(s.AddressKeyFile); err != nil {
-				ps.Add(key+".address_key_file", "%v", err)
-			}
-		}
-	}
-	return ps
-}
-
-// Warnings returns what works and gives others a say.
-func (o *Options) Warnings() toml.Problems {
-	var ps toml.Problems
-	for i := range o.Sinks {
-		if s := &o.Sinks[i]; s.Type == TypeWebhook {
-			s.Webhook.Warn(&ps, fmt.Sprintf("events.sink[%d]", i))
+		if s.Addresses == AddressesHashed && s.AddressKeyFile != "" {
+			event.CheckSecret(&ps, key+".address_key_file", s.AddressKeyFile)
 		}
 	}
 	return ps
@@ -240,6 +229,14 @@ func (o *Options) Warn() toml.Problems {
 		s := &o.Sinks[i]
 		if s.Type == TypeWebhook {
 			s.Webhook.Warn(&ps, fmt.Sprintf("events.sink[%d]", i))
+		}
+		if s.Addresses != AddressesHashed {
+			continue
+		}
+		// CheckHost says why it cannot be read.
+		if key, err := event.ReadSecret(s.AddressKeyFile); err == nil && len(key) < goodKey {
+			ps.Add(fmt.Sprintf("events.sink[%d].address_key_file", i), "the key in %s has %d octets, so that who guesses it knows the addresses: write %d at least, as head -c 32 /dev/urandom | base64 makes them",
+				s.AddressKeyFile, len(key), goodKey)
 		}
 	}
 	return ps

@@ -53,6 +53,20 @@ func TestCheckHost(t *testing.T) {
 	}
 }
 
+// A key that can be guessed hides no address.
+func TestWarnKey(t *testing.T) {
+	o := options("", "a")
+	o.Sinks[0].Addresses, o.Sinks[0].AddressKeyFile = AddressesHashed, filepath.Join(t.TempDir(), "key")
+	for key, want := range map[string]string{"Jefe\n": "events.sink.address_key_file: the key in ", strings.Repeat("k", goodKey): ""} {
+		if err := os.WriteFile(o.Sinks[0].AddressKeyFile, []byte(key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Warn().Error(); want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %q, want %q", key, got, want)
+		}
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	o := Options{ReturnedHeaders: []string{"list-id", "X-Mailing-ID", "x-mailing-id"}}
 	if got := o.Headers(); !slices.Equal(got, append(slices.Clone(AlwaysReturned), "X-Mailing-ID")) {

@@ -20,7 +20,7 @@ const (
 	batchOctets  = 1 << 20
 	saveEvery    = 100 * time.Millisecond // that a place is kept at most
 	sendTimeout  = 10 * time.Minute       // of a batch, for sinks have bounds of their own
-	maxLater     = time.Hour              // that a sink may ask to be left alone
+	maxLater     = 24 * time.Hour         // that a sink may ask to be left alone
 )
 
 // errNothing is what a sink did that says neither what it took nor why not.

@@ -110,7 +110,7 @@ func (o *Options) CheckHost(ps *toml.Problems, key string) {
 	if o.SecretFile != "" {
 		if _, err := readSecrets(o.SecretFile, o.Format); err != nil {
 			ps.Add(key+".secret_file", "%v", err)
-		} else if err := private(o.SecretFile); err != nil {
+		} else if err := event.CheckPrivate(o.SecretFile); err != nil {
 			ps.Add(key+".secret_file", "%v", err)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -69,15 +68,6 @@ func readSecrets(path string, format Format) ([][]byte, error) {
 		}
 	}
 	return secrets, nil
-}
-
-// private reports as an error that everybody on this host may read a file.
-func private(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o004 != 0 {
-		return fmt.Errorf("everybody may read %s: chmod o= %[1]s", path)
-	}
-	return nil
 }
 
 // sign sets the headers of Standard Webhooks, one signature a secret. Without secrets
