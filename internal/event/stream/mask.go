@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
@@ -49,10 +51,17 @@ func (m *masker) record(r *event.Record) *event.Record {
 	out.Original = m.address(r.Original)
 	out.RemoteMTA = text(r.RemoteMTA)
 	out.Diagnostic = text(r.Diagnostic)
+	out.Returned.MessageID = m.messageID(r.Returned.MessageID, r.Address, r.Original, r.VERP)
 	out.Returned.From = text(r.Returned.From)
+	out.Returned.Date = text(r.Returned.Date)
 	out.Returned.Headers = make(map[string]string, len(r.Returned.Headers))
 	for name, value := range r.Returned.Headers {
 		out.Returned.Headers[name] = text(value)
+	}
+	if f := r.Feedback; f != nil {
+		masked := *f
+		masked.ArrivalDate = text(f.ArrivalDate)
+		out.Feedback = &masked
 	}
 	return &out
 }
@@ -66,7 +75,58 @@ func (m *masker) address(a string) string {
 		return m.hash(a)
 	}
 	_, domain := split(a)
-	return strings.ToLower(strings.Trim(domain, "<>"))
+	domain = strings.ToLower(strings.Trim(domain, "<>"))
+	if strings.HasPrefix(domain, "[") { // an address literal (RFC 5321 section 4.1.3)
+		return domain
+	}
+	// What follows a domain is no part of it, and may be a name.
+	if i := strings.IndexFunc(domain, func(r rune) bool {
+		return r < utf8.RuneSelf && !ascii.IsAlnum(byte(r)) && r != '.' && r != '-'
+	}); i >= 0 {
+		domain = domain[:i]
+	}
+	return domain
+}
+
+// longWord is how long a local part is that nothing else has in it by chance.
+const longWord = 5
+
+// messageID masks a Message-ID that names one of the addresses: some programs make one
+// for each recipient, as in carla=example.com.4711@news.example.org. Others stay, for
+// they are what finds the message in a log.
+func (m *masker) messageID(id string, addrs ...string) string {
+	left, _ := split(lowerASCII(id))
+	for _, a := range addrs {
+		local, _ := split(lowerASCII(a))
+		base, _, _ := strings.Cut(local, "+")
+		switch {
+		case !names(left, local) && !names(left, base):
+		case m.how == AddressesHashed:
+			return m.hash(id)
+		default:
+			return m.address(id)
+		}
+	}
+	return id
+}
+
+// names reports whether a local part stands in a text, a short one not within a word.
+func names(text, local string) bool {
+	if len(local) >= longWord || local == "" {
+		return local != "" && strings.Contains(text, local)
+	}
+	for from := 0; ; {
+		i := strings.Index(text[from:], local)
+		if i < 0 {
+			return false
+		}
+		at := from + i
+		from = at + len(local)
+		if (at == 0 || !ascii.IsAlnum(text[at-1])) && (from == len(text) || !ascii.IsAlnum(text[from])) {
+			return true
+		}
+		from = at + 1
+	}
 }
 
 // word masks what is no address and says as much.
@@ -159,7 +219,8 @@ func (m *masker) text(s string, known []string) string {
 		}
 		local, _ := split(a)
 		base, _, _ := strings.Cut(local, "+")
-		for _, word := range []string{local, base} {
+		bare := strings.Trim(local, `"`) // as people write a quoted one
+		for _, word := range []string{local, base, bare} {
 			for at := range occurrences(lower, lowerASCII(word)) {
 				mark(at, at+len(word), mask)
 			}
@@ -187,17 +248,20 @@ type span struct {
 	mask string
 }
 
-// atSign returns the octets of the "@" that s begins with, as it is or as a URL writes
-// it, 0 where there is none.
+// atSign returns the octets of the "@" that s begins with, in any of its forms, 0 where
+// there is none.
 func atSign(s string) int {
-	switch {
-	case s[0] == '@':
-		return 1
-	case strings.HasPrefix(s, "%40"):
-		return 3
+	for _, form := range atSigns {
+		if strings.HasPrefix(s, form) {
+			return len(form)
+		}
 	}
 	return 0
 }
+
+// atSigns are an "@" as it is, as a URL writes it, and one within another, as HTML does,
+// and the wide one of East Asian keyboards.
+var atSigns = [...]string{"@", "%40", "%2540", "&#64;", "\uFF20"}
 
 // around returns where an address around an "@" of n octets at s[i] begins and ends.
 func around(s string, i, n int) (from, to int) {

@@ -93,6 +93,54 @@ func TestHash(t *testing.T) {
 	}
 }
 
+// Where else addresses stand.
+func TestMaskEverywhere(t *testing.T) {
+	r := &event.Record{VERP: "carla@example.com",
+		Recipient: classify.Recipient{Address: `"Carla Stone"@Example.com`, Original: "carla@example.com (Carla Stone)",
+			Diagnostic: "550 Carla Stone, see http://mx.example/?u=dora%2540example.net or erik&#64;example.net, fritz\uFF20example.net"},
+		Returned: event.Returned{MessageID: "carla=example.com.17@news.example.org", Date: "carla@example.com"},
+		Feedback: &event.Feedback{Type: "abuse", SourceIP: "192.0.2.7", ArrivalDate: "<carla@example.com>"}}
+	for _, how := range []Addresses{AddressesDomain, AddressesHashed} {
+		m := &masker{how: how, key: []byte("k")}
+		got := m.record(r)
+		text, err := got.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []string{"carla", "stone", "dora", "erik", "fritz"} {
+			if strings.Contains(strings.ToLower(string(text)), p) {
+				t.Errorf("%s: %s is in %s", how, p, text)
+			}
+		}
+		if got.Feedback.SourceIP != "192.0.2.7" || r.Feedback.ArrivalDate != "<carla@example.com>" {
+			t.Errorf("%s: %+v of %+v", how, got.Feedback, r.Feedback)
+		}
+		if how == AddressesDomain && (got.Original != "example.com" || got.Returned.MessageID != "news.example.org") {
+			t.Errorf("domains: %s", text)
+		}
+	}
+}
+
+// A Message-ID that names a recipient is masked, and no other.
+func TestMaskMessageID(t *testing.T) {
+	m := &masker{how: AddressesDomain}
+	for id, want := range map[string]string{
+		"4711.x@news.example.org":          "4711.x@news.example.org",
+		"jo=example.com.1@n.example.org":   "n.example.org",
+		"JO-1@n.example.org":               "n.example.org",
+		"joint.1@n.example.org":            "joint.1@n.example.org",
+		"1_fritz.k_17@n.example.org":       "n.example.org",
+		"17@jo.example.org":                "17@jo.example.org",
+		"":                                 "",
+		"fritz.k":                          "",
+		"20261127.abcdef$1@mx.example.org": "20261127.abcdef$1@mx.example.org",
+	} {
+		if got := m.messageID(id, "jo@example.com", "", "fritz.k+n@example.com"); got != want {
+			t.Errorf("%q: %q, want %q", id, got, want)
+		}
+	}
+}
+
 func FuzzMask(f *testing.F) {
 	f.Add("550 <carla@example.com> carla unknown", "carla@example.com")
 	f.Add("@@%40@\"", "@")
