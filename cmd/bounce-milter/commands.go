@@ -77,6 +77,24 @@ the defaults.`,
 			offers: offerFiles, run: runConfigShow,
 		},
 		{
+			name: "ticket keygen", flags: []string{"append"},
+			does: "make a key for tickets",
+			more: `It prints a line for the key file: a name that begins with the date, and the key. With
+--append it adds the line to FILE, which it creates for its owner alone. The first key
+of a file signs, all verify. To replace a key, add a new one, give the file to every
+server, and then move the new line to the top; take the old one out when the last
+ticket of it is older than max_age.`,
+			run: runTicketKeygen,
+		},
+		{
+			name: "ticket verp", flags: []string{"key-file"}, args: "[ADDRESS]",
+			does: "print how to compute the MAC of a VERP address",
+			more: `ADDRESS is an address to which bounces shall come back, with {mac} where the MAC goes.
+The output says what the MAC is computed from, and has code for a shell and for Python.
+With --key-file it has the MAC of ADDRESS too.`,
+			run: runTicketVERP,
+		},
+		{
 			name: "completion", args: "bash|zsh|fish",
 			does: "print the completion script for a shell",
 			more: `make install puts it where each shell looks. To use it in this session only:

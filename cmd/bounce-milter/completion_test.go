@@ -28,6 +28,10 @@ func TestCandidates(t *testing.T) {
 		{"rules ", "list show test"},
 		{"rules --config x t", "test"},
 		{"rules list ", ""},
+		{"ticket ", "keygen verp"},
+		{"ticket keygen --", "--append --help"},
+		{"ticket keygen --append ", ":files"},
+		{"ticket verp --key-file ", ":files"},
 		{"frobnicate ", ""},
 		{"version ", ""},
 		{"help r", "rules"},
@@ -82,7 +86,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPRE
 		words []string
 		want  string
 	}{
-		{[]string{""}, "serve classify explain rules config completion version help"},
+		{[]string{""}, "serve classify explain rules config ticket completion version help"},
 		{[]string{"cla"}, "classify"},
 		{[]string{"rules", ""}, "list show test"},
 		{[]string{"classify", "--format", "=", "j"}, "json"},

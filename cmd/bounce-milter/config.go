@@ -31,7 +31,7 @@ func runConfigShow(a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "# Effective configuration of bounce-milter, from %s.\n\n%s", origin(cfg), cfg.Show())
+	fmt.Fprintf(a.out, "# Effective configuration of bounce-milter, from %s.\n\n%s", fileOf(cfg), cfg.Show())
 	return nil
 }
 
@@ -47,8 +47,8 @@ func (a *app) configFile(command string, args []string) (string, error) {
 	return strings.Join(args, ""), nil
 }
 
-// origin names where a configuration comes from.
-func origin(cfg *config.Config) string {
+// fileOf names where a configuration comes from.
+func fileOf(cfg *config.Config) string {
 	if cfg.File == "" {
 		return "built-in defaults"
 	}
@@ -97,7 +97,7 @@ func (a *app) checkConfig(file string) error {
 	if len(said) > 0 {
 		return errors.Join(said...)
 	}
-	fmt.Fprintf(a.out, "%s: good\n", origin(cfg))
+	fmt.Fprintf(a.out, "%s: good\n", fileOf(cfg))
 	return nil
 }
 

@@ -31,7 +31,7 @@ func (a *app) overview() {
 func list(w io.Writer) {
 	for _, c := range commands() {
 		if !c.hidden {
-			fmt.Fprintf(w, "  bounce-milter %-12s  %s\n", c.name, c.does)
+			fmt.Fprintf(w, "  bounce-milter %-13s  %s\n", c.name, c.does)
 		}
 	}
 	fmt.Fprint(w, "\nMore: bounce-milter help COMMAND, bounce-milter(8), bounce-milter.toml(5)\n")

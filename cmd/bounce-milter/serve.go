@@ -50,7 +50,7 @@ func runServe(a *app, _ []string) error {
 	log := slog.New(d.handler)
 	slog.SetDefault(log) // for libraries that log
 	b := readBuild()
-	log.Info("starting", "config", origin(cfg), "version", b.version, "rules", engine.Version())
+	log.Info("starting", "config", fileOf(cfg), "version", b.version, "rules", engine.Version())
 	log.Info("configuration", settings(cfg)...)
 	milter.SetMemoryLimit(log)
 	if account != nil {
@@ -150,7 +150,7 @@ func (d *daemon) reload() {
 		d.handler.set(cfg.Log)
 		log := slog.New(d.handler)
 		logWarnings(log, cfg, engine)
-		log.Info("configuration", append([]any{"config", origin(cfg)}, settings(cfg)...)...)
+		log.Info("configuration", append([]any{"config", fileOf(cfg)}, settings(cfg)...)...)
 	}
 }
 
