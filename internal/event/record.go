@@ -8,9 +8,6 @@
 package event
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -90,24 +87,7 @@ func (t Time) MarshalText() ([]byte, error) {
 
 // MarshalJSON writes the time as a string.
 func (t Time) MarshalJSON() ([]byte, error) {
-	return t.UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000Z"`), nil
+	return t.append(nil), nil
 }
 
-// JSON returns the record as one line, without a line end.
-func (r *Record) JSON() ([]byte, error) {
-	out := *r
-	out.V = Version
-	if out.EnvelopeTo == nil {
-		out.EnvelopeTo = []string{}
-	}
-	if out.Returned.Headers == nil {
-		out.Returned.Headers = map[string]string{}
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(&out); err != nil {
-		return nil, fmt.Errorf("writing a record: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
+func (t Time) append(b []byte) []byte { return t.UTC().AppendFormat(b, `"2006-01-02T15:04:05.000Z"`) }

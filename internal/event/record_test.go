@@ -1,7 +1,10 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,5 +77,60 @@ func TestReadItem(t *testing.T) {
 			t.Errorf("ReadItem(%s) = %q, %v; want %q", line, it.ID, err, want)
 		}
 		it.Record() // must not panic, whatever the line is
+	}
+}
+
+// TestJSONAsEncodingJSON compares what is written with what encoding/json writes, with
+// every field set in turn to what is hard to write.
+func TestJSONAsEncodingJSON(t *testing.T) {
+	hard := []string{"", "plain", `"`, `\`, "<&>", "a\tb\r\nc\x00\x1f\x7f", "é\u2028\u2029\ufeff", "\xff\xc3", "\U0001f4a9"}
+	check := func(r *Record) {
+		t.Helper()
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(r); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.TrimSuffix(b.String(), "\n")
+		if got, err := r.JSON(); err != nil || string(got) != want {
+			t.Errorf("JSON() = %s, %v\nwant     %s", got, err, want)
+		}
+	}
+	var set func(v reflect.Value, r *Record)
+	set = func(v reflect.Value, r *Record) {
+		for i := range v.NumField() {
+			switch f := v.Field(i); {
+			case f.Kind() == reflect.String:
+				for _, s := range hard {
+					f.SetString(s)
+					check(r)
+				}
+			case f.Kind() == reflect.Int && v.Type().Field(i).Name != "V":
+				f.SetInt(552)
+				check(r)
+			case f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Time]():
+				set(f, r)
+			}
+		}
+	}
+	r := &Record{V: Version, EnvelopeTo: hard, Feedback: new(Feedback), Returned: Returned{Headers: map[string]string{}}}
+	for _, s := range hard {
+		r.Returned.Headers[s] = s
+	}
+	set(reflect.ValueOf(r).Elem(), r)
+	set(reflect.ValueOf(r.Feedback).Elem(), r)
+	if _, err := (&Record{Time: Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}).JSON(); err == nil {
+		t.Error("a year of five digits was written")
+	}
+}
+
+func BenchmarkJSON(b *testing.B) {
+	r := Record{ID: "01JDKQ3V5X0000000000000000", Host: "mx1.example.org", QueueID: "4XyZ1k", EnvelopeTo: []string{"bounces@lists.example.org"},
+		Recipient: classify.Recipient{Address: "u@example.com", Diagnostic: strings.Repeat("550 5.1.1 no such user; ", 8)}}
+	for b.Loop() {
+		if _, err := r.JSON(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

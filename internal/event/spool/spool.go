@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // MaxRecord bounds a record, in octets.
@@ -113,8 +114,10 @@ type Spool struct {
 	dir  string
 	lock *os.File
 
-	append sync.Mutex // one Append at a time
-	out    *os.File   // of the last segment, nil before the first record
+	append sync.Mutex    // one Append at a time
+	out    *os.File      // of the last segment, nil before the first record
+	looked time.Time     // when out was last seen in the folder
+	trust  time.Duration // for which it is then taken to be there
 	buf    []byte
 
 	mu       sync.Mutex
@@ -142,7 +145,7 @@ type segment struct {
 // and be in use by no other.
 func Open(dir string, o Options) (*Spool, error) {
 	o.fill()
-	s := &Spool{dir: dir, o: o, readers: map[string]*reader{}, places: map[string]place{}}
+	s := &Spool{dir: dir, o: o, trust: lookEvery, readers: map[string]*reader{}, places: map[string]place{}}
 	var err error
 	if s.lock, err = lockFolder(dir); err != nil {
 		return nil, err
@@ -250,7 +253,7 @@ func (s *Spool) room(n int64) (*segment, error) {
 	}
 	most, next := s.o.Segment, s.next
 	s.mu.Unlock()
-	if s.out != nil && !moved(s.out) && (last.size == 0 || last.size+n <= most) {
+	if s.out != nil && !s.isMoved() && (last.size == 0 || last.size+n <= most) {
 		return last, nil
 	}
 	f, err := s.create(next)
@@ -268,6 +271,22 @@ func (s *Spool) room(n int64) (*segment, error) {
 	seg := &segment{first: next}
 	s.segments = append(s.segments, seg)
 	return seg, nil
+}
+
+// lookEvery is how often the folder is asked whether it still has the last segment.
+const lookEvery = 100 * time.Millisecond
+
+// isMoved reports whether the last segment has left the folder, as of a moment ago: to ask
+// costs as much as to write a record.
+func (s *Spool) isMoved() bool {
+	if time.Since(s.looked) < s.trust {
+		return false
+	}
+	if moved(s.out) {
+		return true
+	}
+	s.looked = time.Now()
+	return false
 }
 
 // create makes a segment. A folder that is not there any more is made again.

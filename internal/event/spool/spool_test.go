@@ -419,6 +419,7 @@ func TestGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, dir, Options{})
+	s.trust = 0
 	a := readerOf(t, s, "a")
 	put(t, s, 0, 3)
 	is(t, "before", get(t, a, 5), names(0, 3))

@@ -141,10 +141,18 @@ func (r *runner) run(after <-chan struct{}) {
 			return
 		}
 		if !full {
-			// A request for one record costs as much as one for many, and each sink
-			// that wakes takes time from the mail: they gather for a moment.
-			r.pause(r.pace.linger)
+			r.gather()
 		}
+	}
+}
+
+// gather lets records gather for a moment: a request for one costs as much as one for many,
+// and each sink that wakes takes time from the mail. A runner that is to end does not wait.
+func (r *runner) gather() {
+	select {
+	case <-r.drain:
+	default:
+		r.pause(r.pace.linger)
 	}
 }
 
@@ -181,7 +189,7 @@ func (r *runner) next() ([]spool.Entry, error) {
 		}
 		select {
 		case <-r.wake:
-			r.pause(r.pace.linger)
+			r.gather()
 		case <-save:
 			r.save()
 		case <-r.drain:
