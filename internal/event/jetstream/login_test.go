@@ -316,7 +316,7 @@ func TestBadCredentials(t *testing.T) {
 		"no user":         {":hunter2", "a user without a password"},
 		"account's nkey":  {string(account), "not a user's"},
 		"without the key": {body, "without the key"},
-		"key alone":       {"-----BEGIN USER NKEY SEED-----\n" + string(seed) + "\n------END USER NKEY SEED------\n", "no JWT"},
+		"key alone":       {"-----BEGIN USER NKEY SEED-----\n" + string(seed) + "\n------END USER NKEY SEED------\n", "a JWT that cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, dir, strings.ReplaceAll(name, " ", "-"), []byte(tt.give))
