@@ -150,8 +150,8 @@ func TestLimitsTable(t *testing.T) {
 	}
 }
 
-// Sieve, Postfix and the other recipes name categories, types, actions and kinds
-// that are said.
+// Sieve, Postfix and the other recipes name categories, types, reasons, actions and
+// kinds that are said.
 func TestRecipes(t *testing.T) {
 	words := map[string]bool{"feedback": true, "auto-reply": true, "disposition": true}
 	for _, c := range classify.Categories() {
@@ -163,8 +163,15 @@ func TestRecipes(t *testing.T) {
 	for _, c := range []string{"failed", "delayed", "delivered", "relayed", "expanded"} {
 		words[c] = true
 	}
+	engine, err := classify.New(classify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range engine.Reasons() {
+		words[r.ID] = true
+	}
 	sieve := regexp.MustCompile(`header :is "X-Bounce-\w+" (?:"([^"]+)"|\[([^\]]+)\])`)
-	table := regexp.MustCompile(`(?m)^/\^X-Bounce-\w+: \(?([a-z|-]+)\)?\$/`)
+	table := regexp.MustCompile(`(?m)^(?:/|\* )\^X-Bounce-\w+: \(?([a-z|-]+)\)?\$(?:/|$)`)
 	check := func(path string, re *regexp.Regexp, separator string) {
 		found := re.FindAllStringSubmatch(read(t, path), -1)
 		if len(found) == 0 {
@@ -182,6 +189,9 @@ func TestRecipes(t *testing.T) {
 	check("README.md", sieve, ",")
 	check("packaging/postfix/bounce_routing.regexp", table, "|")
 	check("packaging/lists/shield.regexp", table, "|")
+	check("packaging/postfix/bounce_discard.regexp", table, "|")
+	check("packaging/postfix/bounce_transport.regexp", table, "|")
+	check("packaging/procmail/bounces.procmailrc", table, "|")
 	check("README.md", table, "|")
 }
 

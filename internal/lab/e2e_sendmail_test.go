@@ -47,10 +47,10 @@ func newSendmails(t *testing.T, network string) *sendmails {
 	if s.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen}}); err != nil {
 		t.Fatal(err)
 	}
-	if s.with, err = l.StartSendmail("with", listen, s.remote.Addr); err != nil {
+	if s.with, err = l.StartSendmail("with", SendmailConfig{Milter: listen, Remote: s.remote.Addr}); err != nil {
 		t.Fatal(err)
 	}
-	if s.plain, err = l.StartSendmail("plain", "", s.remote.Addr); err != nil {
+	if s.plain, err = l.StartSendmail("plain", SendmailConfig{Remote: s.remote.Addr}); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Printf("=== Sendmail %s, over %s\n", s.with.Version, network)

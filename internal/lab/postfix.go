@@ -20,7 +20,7 @@ const Users = 400
 type Service struct {
 	Name    string
 	Chroot  bool
-	Milters string // value of smtpd_milters; empty for none
+	Milters string // value of smtpd_milters; empty for that of main.cf, which is none
 	Port    int    // 0 for a free one
 	// Options are further settings of main.cf, "name = value", for it alone.
 	Options []string
@@ -162,7 +162,10 @@ func (p *Postfix) write(l *Lab, name string, cfg PostfixConfig) error {
 		if s.Chroot {
 			chroot = "y"
 		}
-		fmt.Fprintf(&master, "%s inet n - %s - - smtpd\n  -o { smtpd_milters = %s }\n", Loopback(ports[i]), chroot, s.Milters)
+		fmt.Fprintf(&master, "%s inet n - %s - - smtpd\n", Loopback(ports[i]), chroot)
+		if s.Milters != "" {
+			fmt.Fprintf(&master, "  -o { smtpd_milters = %s }\n", s.Milters)
+		}
 		for _, o := range s.Options {
 			fmt.Fprintf(&master, "  -o { %s }\n", o)
 		}
@@ -243,6 +246,23 @@ func (p *Postfix) Submit(from string, to []string, data []byte) error {
 		return fmt.Errorf("handing a message in: %w: %s", err, out)
 	}
 	return nil
+}
+
+// Held returns how many messages are on hold.
+func (p *Postfix) Held() (int, error) {
+	out, err := exec.Command("postqueue", "-c", p.Dir+"/etc", "-j").Output()
+	if err != nil {
+		return 0, fmt.Errorf("reading Postfix's queue: %w", err)
+	}
+	return strings.Count(string(out), `"queue_name": "hold"`), nil
+}
+
+// Release releases what is on hold, and has Postfix deliver it now.
+func (p *Postfix) Release() error {
+	if out, err := exec.Command("postsuper", "-c", p.Dir+"/etc", "-H", "ALL").CombinedOutput(); err != nil {
+		return fmt.Errorf("releasing what is on hold: %w: %s", err, out)
+	}
+	return p.Flush()
 }
 
 // Flush makes Postfix try everything in its queue now.

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Sendmail is a running private Sendmail. It delivers nothing itself: all mail
-// goes on to a Remote.
+// Sendmail is a running private Sendmail. Mail goes on to a Remote, but for that to a
+// user of its own.
 type Sendmail struct {
 	Dir     string
 	Version string
@@ -24,10 +24,23 @@ type Sendmail struct {
 // sendmailBanner finds the version in Sendmail's greeting.
 var sendmailBanner = regexp.MustCompile(`Sendmail ([0-9][0-9.]*[0-9])`)
 
-// StartSendmail starts a Sendmail below the folder name of the Lab with the
-// milter at spec ("inet:8894@127.0.0.1" or "unix:/a/folder/name"; empty for none),
-// relaying to remote. It must be called by root.
-func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
+// SendmailConfig says how to set up a private Sendmail.
+type SendmailConfig struct {
+	// Milter is the milter's socket: "inet:8894@127.0.0.1" or "unix:/a/folder/name";
+	// empty for none.
+	Milter string
+	// Remote is the server that all mail goes to but that of users of sm.lab.test.
+	Remote string
+	// MC is added to the m4 source before its mailers, Rules behind them.
+	MC, Rules string
+	// User is a user of sm.lab.test, with the home directory Home.
+	User, Home string
+}
+
+// StartSendmail starts a Sendmail below the folder name of the Lab. It must be called
+// by root.
+func (l *Lab) StartSendmail(name string, cfg SendmailConfig) (*Sendmail, error) {
+	milter := cfg.Milter
 	tree, err := SendmailTree()
 	if err != nil {
 		return nil, err
@@ -44,7 +57,7 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 		sockets = filepath.Dir(path)
 		milter = "local:" + sendmailSockets + "/" + filepath.Base(path)
 	}
-	if err := s.write(l, name, tree, ports[0], milter, remote); err != nil {
+	if err := s.write(l, name, tree, ports[0], milter, cfg); err != nil {
 		return nil, fmt.Errorf("setting up Sendmail: %w", err)
 	}
 	if err := s.keepLog(l); err != nil {
@@ -56,8 +69,8 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 	}
 	path, args := "unshare", []string{"-m", "sh", "-ec", sendmailNamespace}
 	if err := exec.Command("unshare", "-m", "true").Run(); err != nil {
-		if strings.HasPrefix(milter, "local:") {
-			return nil, fmt.Errorf("a socket that Sendmail trusts needs a mount namespace: %w", err)
+		if strings.HasPrefix(milter, "local:") || cfg.User != "" {
+			return nil, fmt.Errorf("a socket that Sendmail trusts and users of its own need a mount namespace: %w", err)
 		}
 		// Without a namespace Sendmail looks names up where the machine does
 		// and its log is lost; slower, but it serves.
@@ -89,12 +102,13 @@ func (l *Lab) StartSendmail(name, milter, remote string) (*Sendmail, error) {
 const sendmailSockets = "/mnt"
 
 // sendmailNamespace runs Sendmail with an /etc/hosts and resolv.conf of its own,
-// so that no name is ever looked up outside, and a /dev whose log is ours. D is
+// so that no name is ever looked up outside, an /etc/passwd and a /dev whose log is ours. D is
 // its folder, LIBS the folders of the libraries unpacked beside it, SOCKETS the
 // folder of the milter's socket.
 const sendmailNamespace = `
 mount --bind $SOCKETS ` + sendmailSockets + `
 mount --bind $D/etc/hosts /etc/hosts
+mount --bind $D/etc/passwd /etc/passwd
 if [ -e /etc/resolv.conf ]; then mount --bind $D/etc/resolv.conf $(readlink -f /etc/resolv.conf); fi
 for n in null zero random urandom full tty; do
   if [ -e /dev/$n ]; then : > $D/dev/$n; mount --bind /dev/$n $D/dev/$n; fi
@@ -104,7 +118,7 @@ LD_LIBRARY_PATH=$LIBS exec $D/sendmail -C $D/etc/sendmail.cf -bD
 `
 
 // write makes the instance's files, with the unpacked packages in tree.
-func (s *Sendmail) write(l *Lab, name, tree string, port int, milter, remote string) error {
+func (s *Sendmail) write(l *Lab, name, tree string, port int, milter string, cfg SendmailConfig) error {
 	for _, d := range []struct {
 		sub  string
 		mode os.FileMode
@@ -121,7 +135,7 @@ func (s *Sendmail) write(l *Lab, name, tree string, port int, milter, remote str
 	if out, err := exec.Command("install", "-m", "755", binary, s.Dir+"/sendmail").CombinedOutput(); err != nil {
 		return fmt.Errorf("copying the program: %w: %s", err, out)
 	}
-	host, relay, err := net.SplitHostPort(remote)
+	host, relay, err := net.SplitHostPort(cfg.Remote)
 	if err != nil {
 		return fmt.Errorf("reading the remote's address: %w", err)
 	}
@@ -131,15 +145,24 @@ func (s *Sendmail) write(l *Lab, name, tree string, port int, milter, remote str
 	}
 	cf := filepath.Join(tree, "usr/share/sendmail/cf")
 	mc := strings.NewReplacer("@CF@", cf, "@D@", s.Dir, "@PORT@", fmt.Sprint(port), "@HOST@", host,
-		"@RELAY@", relay, "@FILTER@", filter).Replace(sendmailMC)
+		"@RELAY@", relay, "@FILTER@", filter+cfg.MC, "@RULES@", cfg.Rules).Replace(sendmailMC)
 	hostname, err := os.Hostname()
 	if err != nil {
 		return err
+	}
+	users, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return err
+	}
+	passwd := string(users)
+	if cfg.User != "" {
+		passwd += fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", cfg.User, nobody, nobody, cfg.Home)
 	}
 	for file, text := range map[string]string{
 		"lab.mc": mc, "service.switch": "hosts\tfiles\naliases\tfiles\n",
 		"hosts":       fmt.Sprintf("127.0.0.1 localhost sm.lab.test %s\n", hostname),
 		"resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+		"passwd":      passwd,
 	} {
 		if err := os.WriteFile(s.Dir+"/etc/"+file, []byte(text), 0o644); err != nil {
 			return err
@@ -212,7 +235,7 @@ const sendmailMC = "include(`@CF@/m4/cf.m4')\n" +
 	"define(`confCF_VERSION', `lab')dnl\n" +
 	"define(`QUEUE_DIR', `@D@/q')dnl\n" +
 	"define(`confPID_FILE', `@D@/sendmail.pid')dnl\n" +
-	"define(`ALIAS_FILE', `')dnl\n" +
+	"define(`ALIAS_FILE', `null:none')dnl\n" +
 	"define(`STATUS_FILE', `@D@/etc/statistics')dnl\n" +
 	"define(`HELP_FILE', `@D@/etc/helpfile')dnl\n" +
 	"define(`confCONTROL_SOCKET_NAME', `')dnl\n" +
@@ -239,4 +262,5 @@ const sendmailMC = "include(`@CF@/m4/cf.m4')\n" +
 	"define(`RELAY_MAILER_ARGS', `TCP $h @RELAY@')dnl\n" +
 	"@FILTER@" +
 	"MAILER(`local')dnl\n" +
-	"MAILER(`smtp')dnl\n"
+	"MAILER(`smtp')dnl\n" +
+	"@RULES@"
