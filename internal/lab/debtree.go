@@ -152,7 +152,7 @@ func dependencies(pkg string) []string {
 	}
 	var libs []string
 	for line := range strings.SplitSeq(string(out), "\n") {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: lib"); ok {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: lib"); ok && !strings.HasPrefix(name, "js-") {
 			libs = append(libs, "lib"+name)
 		}
 	}
