@@ -105,7 +105,7 @@ install: build
 	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
 	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
-	for dir in events lists logrotate postfix prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
+	for dir in docker-mailserver dovecot events lists logrotate mailcow mailu postfix procmail prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/$$dir/$${file##*/} || exit 1; done; done
 	GO='$(GO)' packaging/licenses.sh $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/licenses
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/LICENSE

@@ -1,8 +1,8 @@
 // Package lab starts real mail servers around the real bounce-milter, for the
 // end-to-end tests, the demonstration, the soak and the benchmarks: a private
-// Postfix and a private Sendmail in a temporary folder, a remote SMTP server
-// that refuses what it is told to refuse, an SMTP client, a Maildir reader and
-// a reader of the daemon's metrics.
+// Postfix and a private Sendmail in a temporary folder, the milters, filters and
+// delivery agents beside them, a remote SMTP server that refuses what it is told
+// to refuse, an SMTP client, a Maildir reader and a reader of the daemon's metrics.
 //
 // Everything is in one temporary folder and on free loopback ports that are chosen
 // at run time; the machine's own mail system is not touched. Postfix needs root to
