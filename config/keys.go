@@ -53,7 +53,8 @@ var tables = []table{
 	{name: "limits", doc: `Bounds on what strangers' mail may cost. Sizes are octets, or "KiB", "MiB", "GiB".
 A message over a limit is delivered like any other; it is judged by what was read of it.`},
 	{name: "verp", doc: `The forms of your bounce addresses, if your sender makes one for each recipient (VERP).
-Then a bounce's address says which recipient it is about, whatever its text says.`},
+Then a bounce's address says which recipient it is about, whatever its text says. It is no
+proof: strangers can make up such an address, unless your program checks a token in it.`},
 	{name: "events", doc: `Records of all verdicts for files and programs, one JSON object per recipient.
 Without a sink there are no records.`},
 	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
