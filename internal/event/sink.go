@@ -30,7 +30,7 @@ func ReadItem(line []byte) (Item, error) {
 		ID   string `json:"id"`
 		Time Time   `json:"time"`
 	}
-	if !readHead(line, &head.ID, &head.Time.Time) {
+	if !bytes.HasSuffix(line, []byte("}")) || !readHead(line, &head.ID, &head.Time.Time) {
 		if err := json.Unmarshal(line, &head); err != nil {
 			return Item{}, fmt.Errorf("reading a record: %w", err)
 		}
