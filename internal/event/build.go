@@ -116,11 +116,14 @@ func cut(s string, limit int) string {
 	return s[:limit]
 }
 
-// printable removes control characters, including those from U+0080 to U+009F, and
-// Unicode's line and paragraph separators.
+// printable removes control characters, including those from U+0080 to U+009F, Unicode's
+// line and paragraph separators, and what reverses the direction of the text around it,
+// so that a name reads otherwise than it is (UAX #9 section 2).
 func printable(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	bad := func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+	bad := func(r rune) bool {
+		return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069'
+	}
 	if strings.IndexFunc(s, bad) < 0 {
 		return s
 	}

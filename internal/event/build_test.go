@@ -62,7 +62,7 @@ func TestBuildBounds(t *testing.T) {
 	if limit := maxDetails + 1000*(maxInShort+1000); total > limit {
 		t.Errorf("%d octets of records, want at most %d", total, limit)
 	}
-	res.Recipients = []classify.Recipient{{Address: "a\x00b\u0085\u2028\xff@example.com", Diagnostic: "no\x07 such\u009f user", RemoteMTA: strings.Repeat("m", 1000)}}
+	res.Recipients = []classify.Recipient{{Address: "a\x00b\u0085\u2028\u202E\u2066\xff@example.com", Diagnostic: "no\x07 such\u009f user", RemoteMTA: strings.Repeat("m", 1000)}}
 	r := Build(&res, Envelope{Time: at, From: "x\r\ny", QueueID: "\x1b[31m", To: []string{"a\nb"}})[0]
 	if r.Address != "ab\uFFFD@example.com" || r.Diagnostic != "no such user" || len(r.RemoteMTA) != maxValue || r.EnvelopeFrom != "xy" ||
 		r.QueueID != "[31m" || r.EnvelopeTo[0] != "ab" {

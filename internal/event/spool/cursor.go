@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -16,6 +17,9 @@ const (
 
 // readCursor returns a place that was kept, false where the file is not one.
 func readCursor(path string) (p place, ok bool) {
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return place{}, false // a pipe would be waited for
+	}
 	data, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(data, &p) != nil {
 		return place{}, false
@@ -31,7 +35,7 @@ func writeCursor(dir, name string, p place) error {
 		return err
 	}
 	path := filepath.Join(dir, name+cursorSuffix)
-	err = os.WriteFile(path+newSuffix, append(data, '\n'), 0o600)
+	err = writeNew(path+newSuffix, append(data, '\n'))
 	if err == nil {
 		err = os.Rename(path+newSuffix, path)
 	}
@@ -40,6 +44,16 @@ func writeCursor(dir, name string, p place) error {
 		return fmt.Errorf("keeping the place of %s in the spool: %w", name, err)
 	}
 	return nil
+}
+
+// writeNew writes a file, and through no link that somebody else has put there.
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
 
 // readPlaces finds the places that were kept. Of one that cannot be read, as a power cut

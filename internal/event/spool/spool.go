@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -303,7 +304,7 @@ func (s *Spool) create(first uint64) (*os.File, error) {
 		s.lock = lock
 	}
 	// What a segment without a record has in it was never whole.
-	f, err := os.OpenFile(s.path(first), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(s.path(first), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}

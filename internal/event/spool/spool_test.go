@@ -345,6 +345,41 @@ func TestDamagedPlace(t *testing.T) {
 	}
 }
 
+// Links that somebody has put into the folder lead nowhere, and a pipe is not waited for.
+func TestLinks(t *testing.T) {
+	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(victim, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{segmentName(1), "a" + cursorSuffix + newSuffix} {
+		if err := os.Symlink(victim, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "b"+cursorSuffix), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, Options{})
+	if _, err := s.Reader("a"); err == nil {
+		t.Error("a place was kept through a link")
+	}
+	a := readerOf(t, s, "a") // for the link was removed
+	if err := s.Append([][]byte{[]byte("x")}); err == nil {
+		t.Error("a record was written through a link")
+	}
+	if err := os.Remove(filepath.Join(dir, segmentName(1))); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, 0, 2)
+	is(t, "records", get(t, a, 10), names(0, 2))
+	if data, err := os.ReadFile(victim); string(data) != "mine" {
+		t.Errorf("the file that a link leads to: %q, %v", data, err)
+	}
+}
+
 func TestFolder(t *testing.T) {
 	dir := t.TempDir()
 	inUse := filepath.Join(dir, "inuse")

@@ -229,7 +229,14 @@ func (s *Stream) finish(ctx context.Context, f *flow) {
 			r.log.Info("events: records wait in the spool for the next start", "records", n)
 		}
 	}
-	if err := f.journal.Close(); err != nil {
-		s.log.Error("events: ending the spool", "error", err)
+	closed := make(chan error, 1)
+	go func() { closed <- f.journal.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			s.log.Error("events: ending the spool", "error", err)
+		}
+	case <-time.After(s.pace.grace): // its disk hangs, which is no reason to stay
+		s.log.Error("events: the spool did not end in time")
 	}
 }

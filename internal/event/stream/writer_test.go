@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,6 +63,31 @@ func TestDiskHangs(t *testing.T) {
 		t.Error("taken after the end")
 	}
 	is(t, "written", j.got+int(dropped.Load()), n+2)
+}
+
+// A disk that hangs does not keep the daemon from ending.
+func TestDiskHangsAtEnd(t *testing.T) {
+	j := &neverEnds{Journal: spool.NewMemory(1000), goOn: make(chan struct{})}
+	t.Cleanup(func() { close(j.goOn) })
+	l := newLab(&fake{name: "a"})
+	f := l.newFlow("", j)
+	l.pace.grace = time.Millisecond
+	l.now.Store(f)
+	l.Close(t.Context())
+	if !strings.Contains(l.log.String(), "the spool did not end in time") {
+		t.Errorf("log: %s", l.log)
+	}
+}
+
+// neverEnds is a journal that cannot be closed until goOn is.
+type neverEnds struct {
+	spool.Journal
+	goOn chan struct{}
+}
+
+func (j *neverEnds) Close() error {
+	<-j.goOn
+	return nil
 }
 
 // failing is a journal whose disk takes nothing.
