@@ -2,7 +2,9 @@ package lab
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -236,6 +238,40 @@ func (p *Postfix) QueueLength() (int, error) {
 		return 0, fmt.Errorf("reading Postfix's queue: %w", err)
 	}
 	return strings.Count(string(out), "\n"), nil
+}
+
+// Queued is a message in Postfix's queue.
+type Queued struct {
+	ID         string `json:"queue_id"`
+	Queue      string `json:"queue_name"` // "hold" of one that is held
+	Sender     string
+	Recipients []struct{ Address string }
+}
+
+// Queue returns the messages in Postfix's queue.
+func (p *Postfix) Queue() ([]Queued, error) {
+	out, err := exec.Command("postqueue", "-c", p.Dir+"/etc", "-j").Output()
+	if err != nil {
+		return nil, fmt.Errorf("reading Postfix's queue: %w", err)
+	}
+	var list []Queued
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var q Queued
+		if err := dec.Decode(&q); err == io.EOF {
+			return list, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("reading Postfix's queue: %w", err)
+		}
+		list = append(list, q)
+	}
+}
+
+// Release lets the messages go that are held in the queue.
+func (p *Postfix) Release() error {
+	if out, err := exec.Command("postsuper", "-c", p.Dir+"/etc", "-H", "ALL").CombinedOutput(); err != nil {
+		return fmt.Errorf("releasing what Postfix holds: %w: %s", err, out)
+	}
+	return p.Flush()
 }
 
 // Submit submits a message with sendmail(1), as a program on this host does.

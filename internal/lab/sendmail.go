@@ -19,6 +19,7 @@ type Sendmail struct {
 	Addr    string
 
 	proc *Process
+	libs string // folders of the libraries unpacked beside it
 }
 
 // sendmailBanner finds the version in Sendmail's greeting.
@@ -67,6 +68,7 @@ func (l *Lab) StartSendmail(name string, cfg SendmailConfig) (*Sendmail, error) 
 	if err != nil {
 		return nil, err
 	}
+	s.libs = libs
 	path, args := "unshare", []string{"-m", "sh", "-ec", sendmailNamespace}
 	if err := exec.Command("unshare", "-m", "true").Run(); err != nil {
 		if strings.HasPrefix(milter, "local:") || cfg.User != "" {
@@ -209,6 +211,18 @@ func (s *Sendmail) Log() string {
 		return err.Error()
 	}
 	return s.proc.Log() + string(b)
+}
+
+// Quarantined returns what mailq shows of the messages in quarantine.
+func (s *Sendmail) Quarantined() (string, error) {
+	// Where the daemon looks names up, or each look-up is waited for.
+	cmd := exec.Command("nsenter", "-t", fmt.Sprint(s.proc.Pid()), "-m", s.Dir+"/sendmail", "-C", s.Dir+"/etc/sendmail.cf", "-bp", "-qQ")
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+s.libs)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("reading Sendmail's queue: %w: %s", err, out)
+	}
+	return string(out), nil
 }
 
 // Stop ends Sendmail, its children too.

@@ -119,7 +119,7 @@ func (b *bench) run(bin string, wire, postfix bool) error {
 
 // start starts the filters.
 func (b *bench) start(bin string) error {
-	ports, err := lab.FreePorts(6)
+	ports, err := lab.FreePorts(7)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,7 @@ func (b *bench) start(bin string) error {
 		{"keep", "bounce-milter", "forged_headers = \"keep\"\nlook_at = \"envelope\"\n", ""},
 		{"rcpt", "bounce-milter with recipients", "", "[verp]\npatterns = [\"bounces+{local}={domain}@lists.lab.test\"]\n"},
 		{"events", "bounce-milter with events", "", events},
+		{"acts", "bounce-milter with twenty actions", "", twentyActions()},
 	} {
 		f := &filter{name: own.name, own: true, keep: own.id == "keep", tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
 		f.unix = b.sockets + "/" + own.id + ".sock"
@@ -147,7 +148,7 @@ func (b *bench) start(bin string) error {
 	if err := lab.Build("./internal/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
 		return err
 	}
-	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[4]), func(network, addr string) []string {
+	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[5]), func(network, addr string) []string {
 		return []string{network, addr}
 	}); err != nil {
 		return err
@@ -160,7 +161,7 @@ func (b *bench) start(bin string) error {
 		fmt.Printf("libmilter is left out, it does not build here: %s\n", strings.TrimSpace(string(out)))
 		return nil
 	}
-	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[5]), func(network, addr string) []string {
+	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[6]), func(network, addr string) []string {
 		if network == "unix" {
 			return []string{"unix:" + addr}
 		}
@@ -194,6 +195,17 @@ name = "hook"
 type = "webhook"
 url = "http://%s/"
 `, spool, b.lab.Path("events.jsonl"), ln.Addr()), nil
+}
+
+// twentyActions are actions of every kind that are asked about each bounce of the bench
+// and that none of them is for, so that it is tagged as without them.
+func twentyActions() string {
+	does := []string{`redirect = ["dead@lab.test"]`, `copy = ["archive@lab.test"]`, `quarantine = true`, `reject = true`, `none = true`}
+	var b strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&b, "[[action]]\nname = \"a%d\"\nmatch = { category = [\"invalid-address\", \"mailbox\"], type = [\"hard\"], recipient = [\"*+%[1]d@*.test\", \"user%[1]d*@remote.test\"] }\n%s\n", i, does[i%len(does)])
+	}
+	return b.String()
 }
 
 // noop starts a filter that can listen only once, once for each kind of socket.
