@@ -266,14 +266,6 @@ func (p *Postfix) Queue() ([]Queued, error) {
 	}
 }
 
-// Release lets the messages go that are held in the queue.
-func (p *Postfix) Release() error {
-	if out, err := exec.Command("postsuper", "-c", p.Dir+"/etc", "-H", "ALL").CombinedOutput(); err != nil {
-		return fmt.Errorf("releasing what Postfix holds: %w: %s", err, out)
-	}
-	return p.Flush()
-}
-
 // Submit submits a message with sendmail(1), as a program on this host does.
 func (p *Postfix) Submit(from string, to []string, data []byte) error {
 	cmd := exec.Command("/usr/sbin/sendmail", append([]string{"-C", p.Dir + "/etc", "-i", "-f", from}, to...)...)
@@ -286,11 +278,14 @@ func (p *Postfix) Submit(from string, to []string, data []byte) error {
 
 // Held returns how many messages are on hold.
 func (p *Postfix) Held() (int, error) {
-	out, err := exec.Command("postqueue", "-c", p.Dir+"/etc", "-j").Output()
-	if err != nil {
-		return 0, fmt.Errorf("reading Postfix's queue: %w", err)
+	list, err := p.Queue()
+	n := 0
+	for _, q := range list {
+		if q.Queue == "hold" {
+			n++
+		}
 	}
-	return strings.Count(string(out), `"queue_name": "hold"`), nil
+	return n, err
 }
 
 // Release releases what is on hold, and has Postfix deliver it now.
