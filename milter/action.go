@@ -81,7 +81,7 @@ func (s *session) decide(res *classify.Result) (d deed) {
 		}
 	}()
 	msg := action.Message{Result: res}
-	if m.st.actions.NeedsRecipients() {
+	if m.st.actions.GoesByRecipients() {
 		msg.Recipients = s.recipients()
 	}
 	first, dry := m.st.actions.First(msg)
@@ -148,7 +148,7 @@ func (s *session) route(d *deed, msg *action.Message) (result string) {
 	if len(targets) == 0 {
 		return actLoop
 	}
-	present := msg.Recipients
+	present := s.recipients()
 	if d.verb == action.Redirect {
 		if len(present) == 0 || m.unkept {
 			return actRecipients

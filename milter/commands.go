@@ -169,6 +169,7 @@ func (c *conn) negotiate(data []byte) error {
 	}
 	c.protocol = protocol
 	c.holds.Store(c.agreed(gomilter.OptNoConnReply | gomilter.OptNoMailReply))
+	c.unheard.Store(c.agreed(gomilter.OptNoConnReply))
 	answer := binary.BigEndian.AppendUint32(make([]byte, 0, 12), version)
 	answer = binary.BigEndian.AppendUint32(answer, uint32(actions))
 	answer = binary.BigEndian.AppendUint32(answer, uint32(protocol))

@@ -151,11 +151,9 @@ func DefaultConfig() Config {
 	}
 }
 
-// WantsRecipients reports whether something needs the recipients of envelopes, for which
-// the MTA is asked only then.
-func (c *Config) WantsRecipients() bool {
-	return c.Events || len(c.VERP) > 0 || action.New(c.Actions).NeedsRecipients()
-}
+// WantsRecipients reports whether the recipients of envelopes say whom reports are about,
+// or go into records. The MTA is asked for them then, or if an action needs them.
+func (c *Config) WantsRecipients() bool { return c.Events || len(c.VERP) > 0 }
 
 // Validate returns everything that is wrong with c. The keys are those of the
 // configuration file.

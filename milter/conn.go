@@ -44,7 +44,8 @@ type conn struct {
 	opened   time.Time
 	idle     atomic.Bool // between messages
 	arriving atomic.Bool // content is arriving: set from the first header field to the end of the message
-	holds    atomic.Bool // the MTA may hold CONNECT and MAIL back, because they get no answer
+	holds    atomic.Bool // the MTA may hold CONNECT or MAIL back, because they get no answer
+	unheard  atomic.Bool // CONNECT gets none
 	spoke    atomic.Bool // negotiation is done
 	client   atomic.Bool // the MTA has reported a client
 	evicted  atomic.Bool // closed to make room
@@ -113,7 +114,7 @@ func (c *conn) rank() int {
 		return rankSilent
 	case c.client.Load():
 		return rankClient
-	case c.holds.Load():
+	case c.unheard.Load():
 		return rankHolding
 	}
 	return rankDue

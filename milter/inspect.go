@@ -39,7 +39,9 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 		return res, false
 	}
 	res = m.st.rules.Inspector.Classify(ctx, raw)
-	m.verp = m.st.verp.Attribute(&res, s.recipients()...)
+	if m.st.attributes {
+		m.verp = m.st.verp.Attribute(&res, s.recipients()...)
+	}
 	if err := context.Cause(ctx); err != nil {
 		s.uninspected(err)
 		return classify.Result{}, false

@@ -17,7 +17,7 @@ const (
 	wantActions = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
 	// DATA and unknown commands tell us nothing, so we do not ask for them, nor
-	// for recipients unless something needs them (see Config.WantsRecipients).
+	// for recipients unless something needs them (see state.recipients).
 	// Header fields and body, which the MTA sends in one go, get no answer.
 	wantProtocol = gomilter.OptNoRcptTo | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply | gomilter.OptNoBodyReply | gomilter.OptSkip
@@ -65,6 +65,10 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		want &^= gomilter.OptNoRcptTo
 		if s.conn.isUnix() {
 			want |= gomilter.OptNoRcptReply
+		} else {
+			// The answer to the first recipient does for MAIL too: Postfix sends
+			// both together, and each answer costs it a round trip.
+			want |= gomilter.OptNoMailReply
 		}
 	}
 	if st.letsGoAtMAIL() {

@@ -38,6 +38,7 @@ type state struct {
 	actions    *action.List
 	options    gomilter.OptAction // to ask the MTA for
 	recipients bool               // those of envelopes are asked for
+	attributes bool               // verdicts are about whom these name
 }
 
 // maxVital is how many fields that decide what a message is ([dsn.Decisive]) are kept
@@ -55,7 +56,8 @@ func newState(cfg Config, rules Rules) *state {
 	for _, a := range st.actions.All() {
 		st.options |= needs[a.Verb]
 	}
-	st.recipients = cfg.WantsRecipients()
+	st.attributes = cfg.WantsRecipients()
+	st.recipients = cfg.WantsRecipients() || st.actions.NeedsRecipients()
 	// By default an inspector reads DefaultLimits().HeaderFields of a header: the
 	// decisive fields and the Return-Path on top must be among these.
 	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits().HeaderFields-maxVital-1)

@@ -11,8 +11,9 @@ import (
 
 // List is a list of actions, ready to be matched. It never changes.
 type List struct {
-	actions    []*Action
-	recipients bool // an action needs those of the envelope
+	actions  []*Action
+	envelope bool // an action goes by the recipients of the envelope
+	replaces bool // or replaces them
 }
 
 // Action is one action of a list.
@@ -45,7 +46,8 @@ func New(options []Options) *List {
 			types: setOf(m.Type, allTypes), origins: setOf(m.Origin, Origins),
 			reasons: wordsOf(m.Reason), providers: wordsOf(m.Provider),
 			recipient: newGlobs(m.Recipient), envelope: newGlobs(m.EnvelopeRecipient)}
-		l.recipients = l.recipients || a.Verb == Redirect || a.envelope != nil
+		l.envelope = l.envelope || a.envelope != nil
+		l.replaces = l.replaces || a.Verb == Redirect
 		l.actions = append(l.actions, a)
 	}
 	return l
@@ -57,8 +59,11 @@ func (l *List) Len() int { return len(l.actions) }
 // All returns the actions in their order.
 func (l *List) All() []*Action { return slices.Clone(l.actions) }
 
-// NeedsRecipients reports whether an action needs to know the recipients of the envelope.
-func (l *List) NeedsRecipients() bool { return l.recipients }
+// GoesByRecipients reports whether an action goes by the recipients of the envelope.
+func (l *List) GoesByRecipients() bool { return l.envelope }
+
+// NeedsRecipients reports whether an action needs to know them, for whatever reason.
+func (l *List) NeedsRecipients() bool { return l.envelope || l.replaces }
 
 func setOf[T ~string](words []string, all []T) bits {
 	var b bits

@@ -303,4 +303,6 @@ func TestActionsSendmail(t *testing.T) {
 		}
 		return got
 	})
+	// Recipients are asked for now, and MAIL is not answered any more.
+	t.Run("no stalls", s.noStalls)
 }

@@ -208,28 +208,7 @@ func testSendmail(t *testing.T, s *sendmails) {
 		}
 	})
 
-	t.Run("no stalls", func(t *testing.T) {
-		// Without quick acknowledgement Sendmail over TCP waits 40 ms and more
-		// at every message. A busy machine may too, but not always.
-		const messages, stall = 20, 40 * time.Millisecond
-		took := func(addr string) time.Duration {
-			to := s.recipient()
-			var mails []Mail
-			for i := range messages {
-				mails = append(mails, Mail{To: []string{to}, Data: Bounce(fmt.Sprint("stall", i), to, nil, unknownUser)})
-			}
-			began := time.Now()
-			send(t, addr, mails...)
-			return time.Since(began)
-		}
-		var added time.Duration
-		for range 5 {
-			if added = (took(s.with.Addr) - took(s.plain.Addr)) / messages; added < stall {
-				return
-			}
-		}
-		t.Errorf("the daemon adds %v to each message", added)
-	})
+	t.Run("no stalls", s.noStalls)
 
 	t.Run("reload and drain", func(t *testing.T) {
 		to := s.recipient()
@@ -248,6 +227,30 @@ func testSendmail(t *testing.T, s *sendmails) {
 		send(t, s.with.Addr, Mail{To: []string{to}, Data: Bounce("down", to, nil, unknownUser)})
 		s.arrived(t, to, 2) // nobody there: it passes
 	})
+}
+
+// noStalls compares both Sendmails. Without quick acknowledgement Sendmail over TCP waits
+// 40 ms and more at every message. A busy machine may too, but not always.
+func (s *sendmails) noStalls(t *testing.T) {
+	const messages, stall = 20, 40 * time.Millisecond
+	took := func(addr string) time.Duration {
+		to := s.recipient()
+		var mails []Mail
+		for i := range messages {
+			mails = append(mails, Mail{To: []string{to}, Data: Bounce(fmt.Sprint("stall", i), to, nil, unknownUser)})
+		}
+		began := time.Now()
+		send(t, addr, mails...)
+		return time.Since(began)
+	}
+	var added time.Duration
+	for range 5 {
+		if added = (took(s.with.Addr) - took(s.plain.Addr)) / messages; added < stall {
+			t.Logf("the daemon adds %v to each message", added)
+			return
+		}
+	}
+	t.Errorf("the daemon adds %v to each message", added)
 }
 
 // sendmailVariable takes out what differs between two deliveries: queue id and
