@@ -224,7 +224,20 @@ func (p *pattern) match(local, low string) Match {
 	if !ok {
 		return Match{}
 	}
+	if m.MAC != "" {
+		m.Signed = p.signed(value)
+	}
 	return m
+}
+
+// signed returns the address with these values, and {mac} in the place of its MAC.
+func (p *pattern) signed(value [fields]string) string {
+	value[fieldMAC] = "{" + fieldNames[fieldMAC] + "}"
+	var b strings.Builder
+	for i, f := range p.fields {
+		b.WriteString(p.texts[i] + value[f])
+	}
+	return b.String() + p.texts[len(p.fields)] + "@" + p.domain
 }
 
 // values returns the value of each field.

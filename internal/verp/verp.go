@@ -32,6 +32,7 @@ type Match struct {
 	List    string // value of {list}
 	Token   string // value of {token}
 	MAC     string // value of {mac}, which is not verified
+	Signed  string // the address that the MAC should fit, with {mac} in its place
 }
 
 // Found reports whether there was a match.

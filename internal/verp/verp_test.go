@@ -41,8 +41,10 @@ func TestDecode(t *testing.T) {
 		"a-back-back+b-back+jo=e.com@lists.example.org":   {Address: "b-back+jo@e.com", List: "a-back"},
 		"b-7f3a9c-2211@lists.example.org":                 {Token: "7f3a9c-2211"},
 		"t.x-9+jo+y=example.com@mail.example.org":         {Address: "jo+y@example.com", Token: "x-9"},
-		"m.a+b=c=example.com+0af9@mail.example.org":       {Address: "a+b=c@example.com", MAC: "0af9"},
-		"example.com=a=b.rev@rev.example.org":             {Address: "a=b@example.com"},
+		"m.a+b=c=example.com+0af9@mail.example.org":       {Address: "a+b=c@example.com", MAC: "0af9", Signed: "m.a+b=c=example.com+{mac}@mail.example.org"},
+		"SRS0=HHH=TT=mail.example.org=M.Jo=E.com+0AF9@forwarder.example": {Address: "Jo@E.com", MAC: "0AF9",
+			Signed: "m.Jo=E.com+{mac}@mail.example.org"},
+		"example.com=a=b.rev@rev.example.org": {Address: "a=b@example.com"},
 		// Addresses that only look like those of our patterns.
 		"bounces+jo=example.com@other.example.org":  {},
 		"bounces+jo@lists.example.org":              {},
