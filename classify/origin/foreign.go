@@ -40,7 +40,7 @@ func (j *Judge) unticketed(h *header, now time.Time) bool {
 		return false
 	}
 	date, _ := h.first("Date")
-	t, err := mail.ParseDate(date)
+	t, err := mail.ParseDate(date[:min(len(date), maxDate)])
 	return err == nil && t.After(j.since)
 }
 
@@ -54,6 +54,11 @@ type whereabouts struct {
 	source    string // the oldest of them
 	mentioned bool   // one of our hosts or domains has had the message
 }
+
+const (
+	maxDomain = 253 // octets of a domain
+	maxDate   = 200 // octets of a Date that are read
+)
 
 // maxReceived is how many Received fields a message that still moves has: servers take
 // more for a loop (RFC 5321 section 6.3 wants at least 100).
@@ -106,14 +111,37 @@ func (w *whereabouts) elsewhere() bool {
 	return isPublic(w.from) && !w.j.under(w.from) && isPublic(w.id) && !w.j.under(w.id) && namesHost(w.source)
 }
 
+// site adds a domain or host of ours.
+func (j *Judge) site(name string) {
+	j.names[name] = true
+	for parent := name; ; {
+		at := strings.IndexByte(parent, '.')
+		if at < 0 {
+			return
+		}
+		parent = parent[at+1:]
+		j.parents[parent] = true
+	}
+}
+
 // under reports whether a domain is one of ours, or below or above one.
 func (j *Judge) under(domain string) bool {
-	for _, n := range j.names {
-		if domain == n || strings.HasSuffix(domain, "."+n) || strings.HasSuffix(n, "."+domain) {
+	if len(domain) > maxDomain {
+		return false
+	}
+	if j.parents[domain] {
+		return true
+	}
+	for {
+		if j.names[domain] {
 			return true
 		}
+		at := strings.IndexByte(domain, '.')
+		if at < 0 {
+			return false
+		}
+		domain = domain[at+1:]
 	}
-	return false
 }
 
 // isPublic reports whether a domain has the form of one in the public DNS.
@@ -148,7 +176,7 @@ func words(s string, yield func(word string, before byte) bool) {
 // namesUs reports whether a text has one of our domains in it.
 func (j *Judge) namesUs(s string) (yes bool) {
 	words(s, func(w string, _ byte) bool {
-		yes = len(w) <= maxAddress && strings.IndexByte(w, '.') > 0 && j.under(canonicalDomain(w))
+		yes = strings.IndexByte(w, '.') > 0 && j.under(canonicalDomain(w))
 		return !yes
 	})
 	return yes
@@ -159,7 +187,7 @@ func (j *Judge) namesUs(s string) (yes bool) {
 // is ours in any case, since the bounce came here.
 func (j *Judge) hasHad(received string) (yes bool) {
 	words(received, func(w string, before byte) bool {
-		if before == '@' || len(w) > maxAddress {
+		if before == '@' || len(w) > maxDomain {
 			return true
 		}
 		if ip, err := netip.ParseAddr(strings.TrimPrefix(strings.ToLower(w), "ipv6:")); err == nil {

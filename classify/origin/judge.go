@@ -76,7 +76,8 @@ type Options struct {
 // DNS that it keeps, and is safe for concurrent use.
 type Judge struct {
 	domains  map[string]bool
-	names    []string // domains and hosts, in lower case
+	names    map[string]bool // domains and hosts, in lower case
+	parents  map[string]bool // domains above them
 	networks []netip.Prefix
 	keys     *Keys
 	maxAge   time.Duration
@@ -91,7 +92,7 @@ type Judge struct {
 
 // New returns a judge. The error has a line for each problem.
 func New(o Options) (*Judge, error) {
-	j := &Judge{domains: map[string]bool{}, networks: o.Networks, keys: o.Keys, maxAge: cmp.Or(o.MaxAge, DefaultMaxAge), since: o.TicketsSince,
+	j := &Judge{domains: map[string]bool{}, names: map[string]bool{}, parents: map[string]bool{}, networks: o.Networks, keys: o.Keys, maxAge: cmp.Or(o.MaxAge, DefaultMaxAge), since: o.TicketsSince,
 		files: map[string]crypto.PublicKey{}, dns: map[string]bool{}, signing: map[string]bool{}, deadline: cmp.Or(o.Deadline, DefaultDeadline), work: cmp.Or(o.Work, 4_000_000)}
 	var problems []error
 	for _, d := range o.Domains {
@@ -100,10 +101,10 @@ func New(o Options) (*Judge, error) {
 			problems = append(problems, fmt.Errorf("%q is no domain: write what stands behind the @ of your senders", d))
 		}
 		j.domains[name] = true
-		j.names = append(j.names, name)
+		j.site(name)
 	}
 	for _, h := range o.Hosts {
-		j.names = append(j.names, canonicalDomain(h))
+		j.site(canonicalDomain(h))
 	}
 	for i := range o.DKIM {
 		k := &o.DKIM[i]
@@ -138,8 +139,6 @@ func New(o Options) (*Judge, error) {
 		}
 		j.cache = newCache(dns, time.Now)
 	}
-	slices.Sort(j.names)
-	j.names = slices.Compact(j.names)
 	return j, errors.Join(problems...)
 }
 
@@ -163,7 +162,7 @@ func isName(s string) bool {
 			}
 		}
 	}
-	return len(s) <= 253
+	return len(s) <= maxDomain
 }
 
 // Signs reports whether mail with such an envelope sender is of one of our domains.
