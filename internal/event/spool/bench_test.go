@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// record is of the usual size.
+// record has the size of a typical record.
 var record = bytes.Repeat([]byte("0123456789"), 70)
 
 func BenchmarkAppend(b *testing.B) {

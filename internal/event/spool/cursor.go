@@ -15,10 +15,10 @@ const (
 	newSuffix    = ".new"
 )
 
-// readCursor returns a place that was kept, false where the file is not one.
+// readCursor returns the place saved in a file, and false if the file contains none.
 func readCursor(path string) (p place, ok bool) {
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
-		return place{}, false // a pipe would be waited for
+		return place{}, false // opening a pipe would wait for a writer
 	}
 	data, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(data, &p) != nil {
@@ -28,7 +28,8 @@ func readCursor(path string) (p place, ok bool) {
 	return p, p.Offset >= 0 && p.Offset < most && p.Segment <= p.Record && p.Record > 0 && p.Record < most
 }
 
-// writeCursor keeps a place: the new one or the old one, whenever this process ends.
+// writeCursor saves a place. If the process is killed meanwhile, the file has either the
+// new place or the old one.
 func writeCursor(dir, name string, p place) error {
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -41,12 +42,12 @@ func writeCursor(dir, name string, p place) error {
 	}
 	if err != nil {
 		os.Remove(path + newSuffix)
-		return fmt.Errorf("keeping the place of %s in the spool: %w", name, err)
+		return fmt.Errorf("saving the place of %s in the spool: %w", name, err)
 	}
 	return nil
 }
 
-// writeNew writes a file, and through no link that somebody else has put there.
+// writeNew writes a file. It does not follow a link that somebody else has put there.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -56,8 +57,8 @@ func writeNew(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// readPlaces finds the places that were kept. Of one that cannot be read, as a power cut
-// may leave it, it is the oldest record: better twice than never.
+// readPlaces reads the saved places. If one cannot be read, for example after a power cut,
+// its reader begins with the oldest record: better twice than never.
 func (s *Spool) readPlaces() error {
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"+cursorSuffix))
 	if err != nil {
@@ -67,7 +68,8 @@ func (s *Spool) readPlaces() error {
 		p, ok := readCursor(f)
 		switch {
 		case ok:
-			// A disk that lost its last seconds may have kept a place behind them.
+			// If a power cut lost the last records, a saved place may be after the end of
+			// the journal. Their numbers are not used again.
 			s.next = max(s.next, p.Record)
 		case len(s.segments) > 0:
 			p = place{s.segments[0].first, 0, s.segments[0].first}
@@ -95,7 +97,7 @@ func (s *Spool) Keep(names []string) error {
 		delete(s.places, name)
 		delete(s.readers, name)
 		if err := os.Remove(filepath.Join(s.dir, name+cursorSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("forgetting the place of %s in the spool: %w", name, err))
+			errs = append(errs, fmt.Errorf("removing the place of %s in the spool: %w", name, err))
 		}
 	}
 	s.shrink()

@@ -10,14 +10,14 @@ import (
 	"syscall"
 )
 
-// FolderError says that a folder is not one that this daemon may have for a spool.
+// FolderError says why this daemon cannot use a folder as its spool.
 type FolderError struct{ why string }
 
 func (e *FolderError) Error() string { return e.why }
 
 func folderError(format string, args ...any) error { return &FolderError{fmt.Sprintf(format, args...)} }
 
-// lockFolder opens a folder and holds it for this process alone.
+// lockFolder opens a folder and locks it for this process.
 func lockFolder(dir string) (*os.File, error) {
 	if err := CheckFolder(dir, os.Geteuid()); err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func lockFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	}
-	// Of the folder itself, so that no file of it has to be there to be locked.
+	// The lock is on the folder itself, so it needs no file in it.
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -37,9 +37,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// CheckFolder says why a folder cannot be the spool of a daemon that runs as the user of
-// a number, -1 for one that is not known, with the mend, as a [FolderError]. It opens
-// nothing.
+// CheckFolder returns a [FolderError] if a folder cannot be the spool of a daemon that runs
+// as user uid, with what to do. uid is -1 if it is not known. CheckFolder opens nothing.
 func CheckFolder(dir string, uid int) error {
 	info, err := os.Stat(dir)
 	var pe *fs.PathError
@@ -51,7 +50,7 @@ func CheckFolder(dir string, uid int) error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return folderError("%s is no folder: name one", dir)
+		return folderError("%s is not a folder: name a folder", dir)
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
@@ -63,20 +62,20 @@ func CheckFolder(dir string, uid int) error {
 	return nil
 }
 
-// CheckRoom says that the disk of a folder is full.
+// CheckRoom returns an error if the disk of a folder is full.
 func CheckRoom(dir string) error {
 	const least = 1 << 20
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		return nil // which CheckFolder says
+		return nil // CheckFolder reports this
 	}
 	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < least {
-		return folderError("the disk of the folder %s is full, %d KiB are free: make room, or records are dropped", dir, free>>10)
+		return folderError("the disk of the folder %s has only %d KiB free: make room, or records will be dropped", dir, free>>10)
 	}
 	return nil
 }
 
-// userName names a user of whom the number is known.
+// userName returns the name of a user, given the number.
 func userName(uid int) string {
 	if uid < 0 {
 		return "bounce-milter"
@@ -88,7 +87,7 @@ func userName(uid int) string {
 	return "user " + id
 }
 
-// moved reports whether an open file is not any more what its name leads to.
+// moved reports whether the name of an open file now leads to another file or none.
 func moved(f *os.File) bool {
 	is, err := f.Stat()
 	if err != nil {

@@ -50,10 +50,10 @@ func FuzzRead(f *testing.F) {
 			}
 			a.Commit(entries[len(entries)-1])
 		}
-		// Each record that was read stands in the data as it would be written.
+		// The data contains each record that was read, as it would be written.
 		tail := line("r0", "r1", "r2")
 		if !bytes.HasSuffix(got, tail) {
-			t.Fatalf("what was appended behind is not read: %q", got)
+			t.Fatalf("records that were appended after the data are not read: %q", got)
 		}
 		rest := data
 		for l := range bytes.Lines(got[:len(got)-len(tail)]) {

@@ -13,15 +13,15 @@ type Memory struct {
 	first   uint64   // number of records[0]
 	records [][]byte // oldest first
 	readers map[string]*memoryReader
-	places  map[string]uint64 // of every reader, in use or not
+	places  map[string]uint64 // of every reader, whether in use or not
 }
 
 var _ Journal = (*Memory)(nil)
 
-// overhead is what a record costs beside its octets, about.
+// overhead is about how much memory a record takes in addition to its octets.
 const overhead = 64
 
-// NewMemory returns a journal of so many octets at most.
+// NewMemory returns a journal that holds at most so many octets.
 func NewMemory(most int64) *Memory {
 	return &Memory{max: most, first: 1, readers: map[string]*memoryReader{}, places: map[string]uint64{}}
 }
@@ -42,8 +42,8 @@ func (m *Memory) Append(records [][]byte) error {
 	return nil
 }
 
-// shrink drops what no reader needs, and the oldest while there is more than may be. It
-// is called with mu held.
+// shrink drops the records that every reader has passed, and the oldest ones while the
+// journal is above its bound. It is called with mu held.
 func (m *Memory) shrink() {
 	needed := m.first + uint64(len(m.records))
 	for _, p := range m.places {
@@ -57,7 +57,7 @@ func (m *Memory) shrink() {
 	m.first += uint64(n)
 	m.records = m.records[n:]
 	if len(m.records) == 0 {
-		m.records = nil // and with it what was in front
+		m.records = nil // frees the whole array, with the part before the slice
 	}
 }
 
@@ -112,7 +112,7 @@ func (m *Memory) Reader(name string) (Reader, error) {
 type memoryReader struct {
 	m    *Memory
 	name string
-	at   uint64 // under the journal's mutex
+	at   uint64 // protected by the journal's mutex
 	lost Lost
 }
 
@@ -157,13 +157,13 @@ func (r *memoryReader) Pending() int64 {
 func (r *memoryReader) Commit(e Entry) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	if r.m.readers[r.name] == r { // not forgotten by Keep
+	if r.m.readers[r.name] == r { // Keep has not removed it
 		r.m.places[r.name] = e.end.Record
 		r.m.shrink()
 	}
 }
 
-// Save does nothing: there is no next process.
+// Save does nothing, because the journal ends with the process.
 func (r *memoryReader) Save() error { return nil }
 
 // Close implements [Reader].

@@ -8,16 +8,16 @@ import (
 	"slices"
 )
 
-// reader reads a spool on behalf of one sink.
+// reader reads a spool for one sink.
 type reader struct {
 	s    *Spool
 	name string
 
-	file *os.File // the segment of its place, nil where it is not open
-	buf  []byte   // what was read of it from the place on
+	file *os.File // the segment that the place is in, nil if it is not open
+	buf  []byte   // what was read of it, from the place on
 	lost Lost
 
-	at        place // of the next record to read, under the spool's mutex
+	at        place // of the next record to read; protected by the spool's mutex
 	committed place
 	saved     place
 }
@@ -33,8 +33,8 @@ func (s *Spool) Reader(name string) (Reader, error) {
 	}
 	at, known := s.places[name]
 	if !known {
-		// Kept now: a process that is killed before the first commit has lost
-		// nothing then.
+		// Saved now, so that nothing is lost if the process is killed before the
+		// first commit.
 		at = s.end()
 		if err := writeCursor(s.dir, name, at); err != nil {
 			return nil, err
@@ -46,7 +46,7 @@ func (s *Spool) Reader(name string) (Reader, error) {
 	return r, nil
 }
 
-// end is the place behind the last record. It is called with mu held.
+// end returns the place after the last record. It is called with mu held.
 func (s *Spool) end() place {
 	if n := len(s.segments); n > 0 {
 		last := s.segments[n-1]
@@ -63,7 +63,7 @@ func (r *reader) Read(records, octets int) ([]Entry, error) {
 		if err != nil {
 			r.closeFile()
 			if len(out) > 0 {
-				return out, nil // the error comes again
+				return out, nil // the next Read returns the error
 			}
 			return nil, fmt.Errorf("reading the spool: %w", err)
 		}
@@ -82,9 +82,10 @@ func (r *reader) Read(records, octets int) ([]Entry, error) {
 	return out, nil
 }
 
-// take moves the place over octets of the buffer that hold so many records.
+// take moves the place forward by so many octets of the buffer and so many records.
 func (r *reader) take(octets, records int) place {
-	// Never written to again, for records that were handed out are within.
+	// This part of the buffer is never written to again, because the records that
+	// Read returned are slices of it.
 	r.buf = r.buf[octets:]
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
@@ -96,8 +97,8 @@ func (r *reader) take(octets, records int) place {
 // readAhead is how much of a segment is read at a time, in octets.
 const readAhead = 256 << 10
 
-// line returns the line at the reader's place without taking it, or false at the end of
-// the journal.
+// line returns the line at the reader's place without moving the place, or false at the
+// end of the journal.
 func (r *reader) line() ([]byte, bool, error) {
 	for {
 		seg, ok := r.arrive()
@@ -115,7 +116,7 @@ func (r *reader) line() ([]byte, bool, error) {
 		}
 		left := seg.size - r.at.Offset - int64(len(r.buf))
 		switch {
-		case len(r.buf) > maxLine: // no line is so long, and at the next newline begins one
+		case len(r.buf) > maxLine: // damaged: no line is so long; the next one begins after a newline
 			r.take(len(r.buf), 0)
 		case left > 0:
 			if err := r.fill(seg, min(left, readAhead)); err != nil {
@@ -132,15 +133,16 @@ func (r *reader) line() ([]byte, bool, error) {
 	}
 }
 
-// arrive returns the segment of the reader's place. Where that one was removed it is the
-// oldest that there is, with what was lost counted.
+// arrive returns the segment that the reader's place is in. If that segment was removed,
+// the place moves to the oldest one that is left, and the records between are counted as
+// lost.
 func (r *reader) arrive() (segment, bool) {
 	s := r.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := slices.IndexFunc(s.segments, func(g *segment) bool { return g.first >= r.at.Segment })
 	if i < 0 {
-		return segment{}, false // nothing was written since
+		return segment{}, false // nothing was written since then
 	}
 	if seg := s.segments[i]; seg.first != r.at.Segment {
 		if seg.first > r.at.Record {
@@ -151,7 +153,7 @@ func (r *reader) arrive() (segment, bool) {
 	return *s.segments[i], true
 }
 
-// begin moves the place to the begin of a segment. It is called with mu held.
+// begin moves the place to the beginning of a segment. It is called with mu held.
 func (r *reader) begin(seg *segment) {
 	r.closeFile()
 	r.at = place{seg.first, 0, seg.first}
@@ -167,7 +169,7 @@ func (r *reader) pass(seg segment) bool {
 		return false
 	}
 	if first := s.segments[i].first; first > r.at.Record {
-		r.lost.Damaged += int64(first - r.at.Record) // whose newlines were damaged
+		r.lost.Damaged += int64(first - r.at.Record) // records whose newlines were damaged
 	}
 	r.begin(s.segments[i])
 	return true
@@ -186,7 +188,7 @@ func (r *reader) open(seg segment) error {
 	r.file, r.buf = f, nil
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	// A disk that lost its last seconds may have lost what was read.
+	// A power cut may have lost the end of the segment after it was read.
 	r.at.Offset = min(r.at.Offset, seg.size)
 	return nil
 }
@@ -198,9 +200,9 @@ func (r *reader) fill(seg segment, n int64) error {
 	k, err := r.file.ReadAt(buf[len(buf):cap(buf)], r.at.Offset+int64(len(buf)))
 	r.buf = buf[:len(buf)+k]
 	if err == io.EOF && k == 0 {
-		if moved(r.file) { // and perhaps another by its name has it
+		if moved(r.file) { // a new file of the same name may have the rest
 			r.closeFile()
-		} else { // somebody cut it short
+		} else { // somebody shortened the file
 			r.cut(seg)
 		}
 		return nil
@@ -211,7 +213,7 @@ func (r *reader) fill(seg segment, n int64) error {
 	return err
 }
 
-// cut takes the rest of a segment for lost.
+// cut gives up the rest of a segment, and counts its records as damaged.
 func (r *reader) cut(seg segment) {
 	s := r.s
 	s.mu.Lock()
@@ -263,7 +265,7 @@ func (r *reader) Save() error {
 	r.s.mu.Lock()
 	kept := r.s.readers[r.name] == r
 	r.s.mu.Unlock()
-	if !kept { // forgotten by Keep
+	if !kept { // Keep has removed it
 		return nil
 	}
 	err := writeCursor(r.s.dir, r.name, r.committed)
@@ -271,8 +273,9 @@ func (r *reader) Save() error {
 	r.s.places[r.name] = r.committed
 	removed := r.s.shrink()
 	r.s.mu.Unlock()
-	// On a full disk the place may find room where the segments were. Who comes back to
-	// a place whose segment is gone goes on with the oldest that is there.
+	// On a full disk, removing segments may have made room for the cursor. Removing them
+	// first is safe: a reader whose saved place is in a segment that is gone goes on with
+	// the oldest one that is left.
 	if err != nil && removed > 0 {
 		err = writeCursor(r.s.dir, r.name, r.committed)
 	}

@@ -13,7 +13,7 @@ import (
 
 const (
 	segmentSuffix = ".journal"
-	segmentDigits = 20 // of the largest number there is
+	segmentDigits = 20 // digits of the largest uint64
 )
 
 func segmentName(first uint64) string {
@@ -25,15 +25,15 @@ func parseSegment(name string) (first uint64, ok bool) {
 	if !ok || len(digits) != segmentDigits {
 		return 0, false
 	}
-	first, err := strconv.ParseUint(digits, 10, 62) // so that what is added to it fits
+	first, err := strconv.ParseUint(digits, 10, 62) // 62 bits, so that sums do not overflow
 	return first, err == nil
 }
 
-// castagnoli is CRC-32C, for which processors have an instruction.
+// castagnoli is the table of CRC-32C, for which processors have an instruction.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// What a line has before its record: eight digits of the checksum, a space, up to seven
-// digits of the length, a space.
+// Before its record a line has eight digits of the checksum, a space, up to seven digits of
+// the length, and a space.
 const (
 	sumDigits = 8
 	maxHead   = sumDigits + 1 + 7 + 1
@@ -42,7 +42,7 @@ const (
 
 var (
 	errLong    = fmt.Errorf("a record is longer than %d octets", MaxRecord)
-	errNewline = errors.New("a record has a newline in it")
+	errNewline = errors.New("a record contains a newline")
 )
 
 // appendLine adds a record's line to b.
@@ -65,8 +65,8 @@ func appendLine(b, record []byte) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// parseLine returns the record of a line, which is without its newline. A line that is
-// not as it was written has none.
+// parseLine returns the record in a line, which is given without its newline, and false if
+// the line is damaged.
 func parseLine(line []byte) (record []byte, ok bool) {
 	if len(line) < sumDigits+3 || line[sumDigits] != ' ' {
 		return nil, false
@@ -82,7 +82,7 @@ func parseLine(line []byte) (record []byte, ok bool) {
 	return record, true
 }
 
-// countLines counts the lines of a file, a torn last one among them.
+// countLines counts the lines of a file, including an incomplete last one.
 func countLines(path string) (uint64, error) {
 	f, err := os.Open(path)
 	if err != nil {

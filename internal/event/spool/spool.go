@@ -1,20 +1,20 @@
-// Package spool keeps records until every reader of theirs has them: a journal on disk,
-// or the same in memory.
+// Package spool keeps records until every reader has them, in a journal on disk or in
+// memory.
 //
-// On disk it is a folder of segments, files that are only ever appended to, each named
-// after the number of its first record. A record is a line:
+// On disk the journal is a folder of segments. A segment is a file that is only appended
+// to, named after the number of its first record. Each record is a line:
 //
 //	CRC-32C as eight hex digits, space, length in decimal, space, record, newline
 //
-// so that who opens a segment in an editor can read it, and what is damaged ends at
-// the next newline: a torn last line, or one that a disk has changed, costs that record
-// and no other. A reader's place is a file of its own, replaced by renaming. Segments
-// that every reader has passed are removed; over the bound the oldest is removed, and
-// each reader that had not read it counts what it lost.
+// So a segment can be read in an editor, and damage ends at the next newline: a last line
+// that is incomplete, or a line that a disk has changed, costs only its own record. The
+// place of each reader is in a file of its own, the cursor, which is replaced by renaming.
+// Segments that every reader has passed are removed. If the spool is above its bound, the
+// oldest segment is removed, and each reader that has not read it counts what it lost.
 //
-// Why it is our own: what of this kind is well kept does one part of it. tidwall/wal has
-// neither checksums nor a bound, raft-wal syncs every write, go-diskqueue has one reader
-// and no checksums, Prometheus's wlog brings its database.
+// We wrote this ourselves because every well-kept library of this kind does only a part of
+// it: tidwall/wal has neither checksums nor a bound, raft-wal syncs every write,
+// go-diskqueue has one reader and no checksums, and Prometheus's wlog needs its database.
 package spool
 
 import (
@@ -29,43 +29,45 @@ import (
 	"time"
 )
 
-// MaxRecord bounds a record, in octets.
+// MaxRecord is the maximum length of a record, in octets.
 const MaxRecord = 1 << 20
 
-// Journal keeps records until every reader has them. All but Close may be called
-// from any goroutine.
+// Journal keeps records until every reader has them. All methods but Close may be called
+// concurrently.
 type Journal interface {
-	// Append adds records to the end: all of them, or with an error none. When it
-	// returns they are with the kernel, or in memory where there is no disk. A
-	// record is one line without its end.
+	// Append adds records to the end: all of them, or none if it returns an error.
+	// When it returns, the kernel has them; a journal in memory has them itself. A
+	// record is a line without its newline.
 	Append(records [][]byte) error
 	// Sync forces what was appended to the disk.
 	Sync() error
-	// SetMax changes the octets that may be held.
+	// SetMax changes how many octets the journal may hold.
 	SetMax(int64)
-	// Reader returns the reader of a name, which begins where one of that name
-	// has been, or at the end. There is one at a time.
+	// Reader returns the reader with a name. It begins where the last reader with that
+	// name ended; a new one begins at the end. There is one reader per name at a time.
 	Reader(name string) (Reader, error)
-	// Keep forgets all readers but those of these names.
+	// Keep removes all readers except those with these names.
 	Keep(names []string) error
-	// Close gives back what the journal holds. No reader is used after it.
+	// Close releases what the journal holds. No reader may be used after it.
 	Close() error
 }
 
-// Reader reads a journal from its place on. One goroutine uses it, but for Pending.
+// Reader reads a journal from its place on. Only one goroutine may use it; Pending may be
+// called from others.
 type Reader interface {
-	// Read returns the next records, so many and of so many octets at most but one
-	// at least, none where there is no more. The error is of the moment: Read again.
+	// Read returns the next records: at most so many and of at most so many octets,
+	// but at least one, and none at the end of the journal. After an error, Read may
+	// be called again.
 	Read(records, octets int) ([]Entry, error)
 	// Lost returns how many records were lost since the last call.
 	Lost() Lost
-	// Pending is how many records were not read yet.
+	// Pending returns how many records have not been read yet.
 	Pending() int64
-	// Commit says that an entry and all before it are done with.
+	// Commit says that an entry and all entries before it are done.
 	Commit(Entry)
-	// Save keeps the place of the last Commit for the next process.
+	// Save saves the place of the last Commit for the next process.
 	Save() error
-	// Close ends the reader. Its place stays as it was saved.
+	// Close ends the reader. Its place stays as it was last saved.
 	Close()
 }
 
@@ -78,20 +80,20 @@ type Entry struct {
 // Lost counts records that a reader did not get.
 type Lost struct {
 	Overflow int64 // removed before they were read, to stay within the bound
-	Damaged  int64 // not as they were written
+	Damaged  int64 // could not be read back as they were written
 }
 
 // place is a place in the journal.
 type place struct {
-	Segment uint64 `json:"segment"` // by the number of its first record
-	Offset  int64  `json:"offset"`  // octets from the segment's begin
+	Segment uint64 `json:"segment"` // number of the segment's first record
+	Offset  int64  `json:"offset"`  // octets from the beginning of the segment
 	Record  uint64 `json:"record"`  // number of the record that begins there
 }
 
-// Options is what a spool may be told. Zero is a default.
+// Options are the settings of a spool. The zero value means the defaults.
 type Options struct {
-	Max     int64 // octets in all, 256 MiB
-	Segment int64 // octets of a segment, an eighth of Max and 8 MiB at most
+	Max     int64 // octets in total, by default 256 MiB
+	Segment int64 // octets of a segment, by default an eighth of Max but at most 8 MiB
 	Sync    bool  // each Append forces its records to the disk
 	Lazy    bool  // Sync does nothing
 }
@@ -127,23 +129,22 @@ type Spool struct {
 	next     uint64     // number of the next record
 	size     int64      // octets of all segments
 	readers  map[string]*reader
-	places   map[string]place // kept of every reader, in use or not
-	dirty    []*os.File       // segments that ended and were not synced
-	written  bool             // out has what was not synced
+	places   map[string]place // saved places of all readers, whether in use or not
+	dirty    []*os.File       // segments that ended and are not synced yet
+	written  bool             // something was written to out since it was last synced
 }
 
 var _ Journal = (*Spool)(nil)
 
-// segment is one file. Its size is that of whole lines written, or for one of an
-// earlier process of all there is.
+// segment is one file.
 type segment struct {
 	first uint64
-	size  int64
-	ended bool // nothing is added to it any more
+	size  int64 // octets of complete lines; if an earlier process wrote it, of the whole file
+	ended bool  // nothing is appended to it any more
 }
 
 // Open opens the spool in a folder, which must exist, belong to the user of this process
-// and be in use by no other.
+// and not be in use by another process.
 func Open(dir string, o Options) (*Spool, error) {
 	o.fill()
 	s := &Spool{dir: dir, o: o, trust: lookEvery, readers: map[string]*reader{}, places: map[string]place{}}
@@ -158,8 +159,8 @@ func Open(dir string, o Options) (*Spool, error) {
 	return s, nil
 }
 
-// scan finds the segments of earlier processes. They are never appended to again: the
-// last may end within a line.
+// scan finds the segments of earlier processes. They are not appended to, because the last
+// one may end in the middle of a line.
 func (s *Spool) scan() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -229,23 +230,22 @@ func (s *Spool) Append(records [][]byte) error {
 	return nil
 }
 
-// write writes the lines in buf to the end of the last segment. Where that fails, what
-// was written of them is taken back, and the next ones get a segment of their own: what
-// is wrong with this one may be wrong with this one alone.
+// write appends the lines in buf to the last segment. If that fails, it removes what it
+// has written and ends the segment, because a new one may not have the same fault.
 func (s *Spool) write(seg *segment) error {
 	_, err := s.out.Write(s.buf)
 	if err == nil && s.options().Sync {
 		err = s.out.Sync()
 	}
 	if err != nil {
-		_ = s.out.Truncate(seg.size) // else it ends within a line, as after a power cut
+		_ = s.out.Truncate(seg.size) // if this fails, the segment ends in half a line, as after a power cut
 		s.leave()
 	}
 	return err
 }
 
-// room returns the segment that the next n octets go to, a new one where the last is
-// full, or is not in the folder any more.
+// room returns the segment for the next n octets. It is a new one if the last segment is
+// full, or no longer in the folder.
 func (s *Spool) room(n int64) (*segment, error) {
 	s.mu.Lock()
 	var last *segment
@@ -265,7 +265,7 @@ func (s *Spool) room(n int64) (*segment, error) {
 	s.out = f
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last != nil && last.first == next { // to which nothing could be written
+	if last != nil && last.first == next { // nothing could be written to the last segment
 		last.ended = false
 		return last, nil
 	}
@@ -274,11 +274,11 @@ func (s *Spool) room(n int64) (*segment, error) {
 	return seg, nil
 }
 
-// lookEvery is how often the folder is asked whether it still has the last segment.
+// lookEvery is how often Append checks whether the folder still has the last segment.
 const lookEvery = 100 * time.Millisecond
 
-// isMoved reports whether the last segment has left the folder, as of a moment ago: to ask
-// costs as much as to write a record.
+// isMoved reports whether the last segment is no longer in the folder. The answer may be
+// lookEvery old, because checking takes as long as writing a record.
 func (s *Spool) isMoved() bool {
 	if time.Since(s.looked) < s.trust {
 		return false
@@ -290,7 +290,7 @@ func (s *Spool) isMoved() bool {
 	return false
 }
 
-// create makes a segment. A folder that is not there any more is made again.
+// create creates the file of a segment. If the folder was removed, it creates that too.
 func (s *Spool) create(first uint64) (*os.File, error) {
 	if moved(s.lock) {
 		if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -303,13 +303,13 @@ func (s *Spool) create(first uint64) (*os.File, error) {
 		s.lock.Close()
 		s.lock = lock
 	}
-	// What a segment without a record has in it was never whole.
+	// If the file exists, it contains no complete record.
 	f, err := os.OpenFile(s.path(first), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if !s.options().Lazy {
-		if err := s.lock.Sync(); err != nil { // the name, which is the folder's
+		if err := s.lock.Sync(); err != nil { // the folder, which contains the file's name
 			f.Close()
 			return nil, err
 		}
@@ -333,8 +333,8 @@ func (s *Spool) leave() {
 	s.out, s.written = nil, false
 }
 
-// maxDirty bounds the segments that wait to be synced. More are left to the kernel:
-// their disk is too slow for what comes in.
+// maxDirty is how many ended segments may wait to be synced. If there are more, the disk
+// is too slow for the records that come in, and the kernel decides when to write them.
 const maxDirty = 8
 
 func (s *Spool) options() Options {
@@ -366,7 +366,8 @@ func (s *Spool) Sync() error {
 	s.written = false
 	s.mu.Unlock()
 	if out != nil {
-		// A second descriptor: the file may end meanwhile, and appending shall not wait.
+		// A second descriptor, because the segment may end and be closed during the
+		// sync, and Append should not wait for it.
 		var err error
 		if out, err = os.Open(out.Name()); err != nil {
 			errs = append(errs, err)
@@ -391,22 +392,23 @@ func (s *Spool) SetMax(n int64) {
 	s.shrink()
 }
 
-// SetSync changes when records are forced to the disk.
+// SetSync changes Options.Sync and Options.Lazy.
 func (s *Spool) SetSync(always, lazy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.o.Sync, s.o.Lazy = always, lazy
 }
 
-// shrink removes segments that no reader needs, and the oldest while there is more than
-// may be, and returns how many. The last one stays. It is called with mu held.
+// shrink removes segments that every reader has passed, and the oldest ones while the spool
+// is above its bound. It never removes the last one. It returns how many it removed. It is
+// called with mu held.
 func (s *Spool) shrink() (removed int) {
 	for len(s.segments) > 1 {
 		oldest := s.segments[0]
 		if s.size <= s.o.Max && s.needed(oldest) {
 			break
 		}
-		// One that cannot be removed is left to the next process.
+		// If a file cannot be removed, the next process finds it and tries again.
 		_ = os.Remove(s.path(oldest.first))
 		s.size -= oldest.size
 		s.segments = s.segments[1:]
@@ -415,7 +417,7 @@ func (s *Spool) shrink() (removed int) {
 	return removed
 }
 
-// needed reports whether a reader has not passed a segment.
+// needed reports whether some reader has not passed a segment.
 func (s *Spool) needed(seg *segment) bool {
 	for _, p := range s.places {
 		if p.Segment < seg.first || p.Segment == seg.first && p.Offset < seg.size {

@@ -30,7 +30,7 @@ func readerOf(t testing.TB, j Journal, name string) Reader {
 	return r
 }
 
-// put appends the records r<from> up to and without r<to>, one at a time.
+// put appends the records r<from> to r<to-1>, one at a time.
 func put(t testing.TB, j Journal, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
@@ -40,7 +40,7 @@ func put(t testing.TB, j Journal, from, to int) {
 	}
 }
 
-// get reads all there is, n at a time, and commits it.
+// get reads and commits all records, n at a time.
 func get(t testing.TB, r Reader, n int) string {
 	t.Helper()
 	var all []string
@@ -59,7 +59,7 @@ func get(t testing.TB, r Reader, n int) string {
 	}
 }
 
-// names are r<from> up to and without r<to>.
+// names returns r<from> to r<to-1>.
 func names(from, to int) string {
 	var all []string
 	for i := from; i < to; i++ {
@@ -75,14 +75,14 @@ func is[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-// Both journals do the same.
+// Both kinds of journal behave the same.
 func TestJournal(t *testing.T) {
 	for name, j := range map[string]Journal{
 		"disk":   open(t, t.TempDir(), Options{Segment: 100}),
 		"memory": NewMemory(1 << 20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			put(t, j, 0, 5) // before anybody wants them
+			put(t, j, 0, 5) // before there is a reader
 			a := readerOf(t, j, "a")
 			if _, err := j.Reader("a"); err == nil {
 				t.Error("two readers of one name")
@@ -129,7 +129,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// What was appended is there for the next process, however this one ends.
+// The next process finds what was appended, even if this one was killed.
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Segment: 100})
@@ -169,7 +169,7 @@ func segments(t testing.TB, dir string) []string {
 	return files
 }
 
-// Segments that everybody has read are removed, the last excepted.
+// Segments that all readers have read are removed, except the last.
 func TestRemoval(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Segment: 100})
@@ -210,7 +210,8 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
-// Over the bound the oldest go, and who had not read them knows how many.
+// Above the bound the oldest records are removed, and readers that had not read them learn
+// how many were lost.
 func TestOverflow(t *testing.T) {
 	for name, j := range map[string]Journal{
 		"disk":   open(t, t.TempDir(), Options{Max: 1000, Segment: 100, Lazy: true}),
@@ -244,8 +245,8 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// One segment of ten records is damaged in every way at every octet: what is not
-// touched is read, and nothing that was not written.
+// A segment of ten records is damaged in every way at every octet. All records that are not
+// damaged are read, and nothing is read that was not written.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -267,7 +268,7 @@ func TestDamage(t *testing.T) {
 			"holes":   slices.Concat(whole[:at], make([]byte, 3*maxLine), []byte("\n"), whole[at:]),
 		} {
 			if what == "holes" && at%23 != 0 {
-				continue // each takes its time
+				continue // each run takes some time
 			}
 			dir := copyOf(t, dir)
 			if err := os.WriteFile(filepath.Join(dir, file), damaged, 0o600); err != nil {
@@ -279,7 +280,7 @@ func TestDamage(t *testing.T) {
 			got := strings.Fields(get(t, a, 3))
 			lost := a.Lost()
 			s.Close()
-			least := 8 // a newline that is damaged costs two
+			least := 8 // a damaged newline costs two records
 			if what == "torn" || what == "zeroes" {
 				least = bytes.Count(whole[:at], []byte("\n"))
 			}
@@ -303,7 +304,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// A place that cannot be read is the oldest record's: better twice than never.
+// If a place cannot be read, reading begins with the oldest record: better twice than never.
 func TestDamagedPlace(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Segment: 100})
@@ -323,7 +324,7 @@ func TestDamagedPlace(t *testing.T) {
 		"\x00\x00":                             names(0, 3),
 		`{"segment":1,"offset":-5,"record":1}`: names(0, 3),
 		`{"segment":1,"offset":0,"record":1}`:  names(0, 3),
-		`{"segment":1,"offset":9999999,"record":9}`:                     "", // the disk lost what was read
+		`{"segment":1,"offset":9999999,"record":9}`:                     "", // the disk has lost what was read before
 		`{"segment":77,"offset":0,"record":77}`:                         "",
 		`{"segment":18446744073709551615,"offset":0,"record":1}`:        names(0, 3),
 		`{"segment":1,"offset":0,"record":18446744073709551615}`:        names(0, 3),
@@ -401,7 +402,7 @@ func TestFolder(t *testing.T) {
 	type test struct{ dir, want string }
 	tests := []test{
 		{filepath.Join(dir, "missing"), "does not exist: create it with install -d -m 0700 -o "},
-		{file, "is no folder: name one"},
+		{file, "is not a folder: name a folder"},
 		{filepath.Join(file, "x"), "cannot be reached: not a directory"},
 		{inUse, "is in use by another daemon: give each its own"},
 		{closed, "cannot be written: chmod u+rwx"},
@@ -416,7 +417,7 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// A full disk takes nothing and recovers.
+// Appending fails while the disk is full, and works again afterwards.
 func TestFull(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
@@ -445,8 +446,8 @@ func TestFull(t *testing.T) {
 	is(t, "sync", s.Sync(), nil)
 }
 
-// A folder that goes away is made again where that may be, and what is written after
-// is read.
+// If the folder is removed it is created again, if that is allowed, and what is written
+// afterwards is read.
 func TestGone(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "spool")
@@ -480,7 +481,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// What cannot be a line is refused whole.
+// If one record cannot be a line, none of the records is appended.
 func TestAppendRefuses(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	a := readerOf(t, s, "a")
@@ -497,7 +498,7 @@ func TestAppendRefuses(t *testing.T) {
 	is(t, "lost", a.Lost(), Lost{})
 }
 
-// What was forced to the disk is that of all segments.
+// Sync forces what is in all segments to the disk.
 func TestSync(t *testing.T) {
 	for _, o := range []Options{{Segment: 50}, {Segment: 50, Sync: true}, {Segment: 50, Lazy: true}} {
 		s := open(t, t.TempDir(), o)

@@ -45,7 +45,7 @@ func TestCheckHost(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(full, syscall.MNT_DETACH) })
 	o = options(full, "a")
-	if got := o.CheckRoom().Error(); !strings.HasPrefix(got, "events.spool: the disk of the folder "+full+" is full, 64 KiB are free: make room") {
+	if got := o.CheckRoom().Error(); !strings.HasPrefix(got, "events.spool: the disk of the folder "+full+" has only 64 KiB free: make room") {
 		t.Errorf("full: %q", got)
 	}
 	if err := newLab(&fake{name: "a"}).begin(o); err != nil {
