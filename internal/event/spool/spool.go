@@ -120,7 +120,7 @@ type Spool struct {
 	append sync.Mutex    // one Append at a time
 	out    *os.File      // of the last segment, nil before the first record
 	looked time.Time     // when out was last seen in the folder
-	trust  time.Duration // for which it is then taken to be there
+	trust  time.Duration // how long it is then assumed to be there
 	buf    []byte
 
 	mu       sync.Mutex
