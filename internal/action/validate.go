@@ -45,7 +45,7 @@ func Validate(list []Options, prefix string) toml.Problems {
 		case o.Name == "":
 			v.bad("name", `is missing: write a name for the log, as in name = "dead"`)
 		case !actionName.MatchString(o.Name):
-			v.bad("name", `%q is no name: write at most 32 small letters, digits, "-" and "_", the first a letter or a digit`, o.Name)
+			v.bad("name", `%q is not a valid name: write at most 32 small letters, digits, "-" and "_", the first a letter or a digit`, o.Name)
 		case names[o.Name]:
 			v.bad("name", "another action has the name %q: give each its own", o.Name)
 		}

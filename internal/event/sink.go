@@ -23,8 +23,9 @@ func NewItem(r *Record) (Item, error) {
 	return Item{ID: r.ID, Time: r.Time.Time, JSON: line, record: r}, err
 }
 
-// ReadItem makes an item of a line that [Record.JSON] wrote, as its checksum says. Most sinks
-// need only the id, so the rest is read when somebody asks.
+// ReadItem turns a line that [Record.JSON] wrote into an item. The caller has verified the
+// line's checksum. Most sinks need only the id, so the rest is parsed when [Item.Record] is
+// called.
 func ReadItem(line []byte) (Item, error) {
 	var head struct {
 		ID   string `json:"id"`

@@ -14,16 +14,17 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Change is another configuration that is ready to be put in force.
+// Change is a new configuration that is ready to be applied.
 type Change struct {
 	s       *Stream
 	o       Options
-	folder  string        // of journal
-	journal spool.Journal // a new one, nil where the old one stays
+	folder  string        // of journal, "" if it is in memory
+	journal spool.Journal // a new one, nil if the old one stays
 }
 
-// Prepare readies another configuration: what can go wrong goes wrong here, and changes
-// nothing. The error is a [toml.Problems]. Either Apply or Drop follows.
+// Prepare makes a new configuration ready. Everything that can fail is done here, and if it
+// fails nothing has changed. The error is a [toml.Problems]. After Prepare, either Apply or
+// Drop must be called.
 func (s *Stream) Prepare(o Options) (*Change, error) {
 	if err := o.Validate().Err(); err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func (s *Stream) Prepare(o Options) (*Change, error) {
 		return c, nil
 	}
 	if o.Spool == "" {
-		s.log.Warn("events: no spool is configured: what waits for a sink is in memory, and a restart loses it", "octets", MaxMemory)
+		s.log.Warn("events: no spool is configured: records wait for sinks in memory, and a restart loses them", "octets", MaxMemory)
 		c.journal = spool.NewMemory(MaxMemory)
 		return c, nil
 	}
@@ -43,8 +44,8 @@ func (s *Stream) Prepare(o Options) (*Change, error) {
 	switch {
 	case errors.As(err, &fe):
 		return nil, toml.Problems{{Key: "events.spool", Message: err.Error()}}
-	case err != nil: // a disk that cannot be read is no reason to leave mail alone
-		s.log.Error("events: the spool cannot be opened: what waits for a sink is in memory until a reload", "error", err)
+	case err != nil: // mail is served even if the disk cannot be read
+		s.log.Error("events: the spool cannot be opened: until a reload, records wait for sinks in memory", "error", err)
 		c.journal = spool.NewMemory(MaxMemory)
 	default:
 		c.folder, c.journal = o.Spool, j
@@ -52,15 +53,14 @@ func (s *Stream) Prepare(o Options) (*Change, error) {
 	return c, nil
 }
 
-// Drop gives back what was readied.
+// Drop releases what Prepare has opened.
 func (c *Change) Drop() {
 	if c.journal != nil {
 		c.journal.Close()
 	}
 }
 
-// Apply puts the configuration in force. Sinks that are the same in it go on as if
-// nothing had happened.
+// Apply puts the configuration into effect. Sinks that have not changed go on undisturbed.
 func (c *Change) Apply() {
 	s := c.s
 	s.mu.Lock()
@@ -106,7 +106,7 @@ func (s *Stream) newFlow(folder string, j spool.Journal) *flow {
 	return f
 }
 
-// sync forces what was written to the disk now and then.
+// sync forces what was written to the disk, every syncEvery.
 func (f *flow) sync(s *Stream) {
 	t := time.NewTicker(syncEvery)
 	defer t.Stop()
@@ -130,7 +130,7 @@ func (f *flow) notify() {
 	}
 }
 
-// setSinks has a flow read by the sinks of a configuration and by no others.
+// setSinks makes the sinks of a configuration the only readers of a flow.
 func (s *Stream) setSinks(f *flow, o Options) {
 	if j, ok := f.journal.(*spool.Spool); ok {
 		j.SetMax(o.SpoolMax)
@@ -146,7 +146,7 @@ func (s *Stream) setSinks(f *flow, o Options) {
 		i := slices.IndexFunc(old, func(r *runner) bool { return r.o.Name == so.Name })
 		switch {
 		case i < 0:
-			// Now, so that it gets what comes from here on.
+			// Opened here and not in run, so that it gets all records from now on.
 			if err := r.begin(); err != nil {
 				r.fails("opening its place", err)
 			}
@@ -171,7 +171,7 @@ func (s *Stream) setSinks(f *flow, o Options) {
 		r.wait(s.pace.grace)
 	}
 	if err := f.journal.Keep(names); err != nil {
-		s.log.Warn("events: a sink that is no more holds its place in the spool", "error", err)
+		s.log.Warn("events: the place in the spool of a sink that was removed could not be deleted", "error", err)
 	}
 }
 
@@ -187,8 +187,8 @@ func (s *Stream) newRunner(f *flow, o SinkOptions) *runner {
 	return r
 }
 
-// identity is what makes a sink another one: what is configured, and the files that it
-// names, for secrets change in them.
+// identity changes when the sink has to be opened anew: when its configuration changes, or
+// the content of a file that it names, such as a secret.
 func (o *SinkOptions) identity() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v\n", *o)
@@ -199,12 +199,12 @@ func (o *SinkOptions) identity() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// finish ends a flow: what waits is written and delivered until ctx ends.
+// finish ends a flow. Until ctx ends, waiting records are written and delivered.
 func (s *Stream) finish(ctx context.Context, f *flow) {
 	select {
 	case <-f.writer.close():
 	case <-ctx.Done():
-		s.log.Error("events: the spool was not written to the end in time")
+		s.log.Error("events: not all records were written to the spool in time")
 	}
 	close(f.quit)
 	sinks := f.sinks()
@@ -224,7 +224,7 @@ func (s *Stream) finish(ctx context.Context, f *flow) {
 		}
 		if n, _ := r.waiting(); n > 0 && !r.keeps {
 			s.metrics.drop(r.o.Name, droppedStopped, n)
-			r.log.Error("events: records that were in memory alone are lost", "records", n)
+			r.log.Error("events: records that were only in memory are lost", "records", n)
 		} else if n > 0 {
 			r.log.Info("events: records wait in the spool for the next start", "records", n)
 		}
@@ -234,9 +234,9 @@ func (s *Stream) finish(ctx context.Context, f *flow) {
 	select {
 	case err := <-closed:
 		if err != nil {
-			s.log.Error("events: ending the spool", "error", err)
+			s.log.Error("events: closing the spool", "error", err)
 		}
-	case <-time.After(s.pace.grace): // its disk hangs, which is no reason to stay
+	case <-time.After(s.pace.grace): // the disk hangs; the daemon ends all the same
 		s.log.Error("events: the spool did not end in time")
 	}
 }

@@ -19,13 +19,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// fake is a sink that a test directs.
+// fake is a sink that does what the test says.
 type fake struct {
 	name string
 	send func(ctx context.Context, batch []event.Item) (event.Sent, error)
 
 	mu     sync.Mutex
-	got    []string // ids that were taken
+	got    []string // ids that were accepted
 	opened int
 	closed int
 }
@@ -114,7 +114,7 @@ func start(t testing.TB, l *lab, o Options) {
 	})
 }
 
-// options are of file sinks, whose files no fake writes.
+// options returns options with file sinks. The fakes do not write the files.
 func options(spool string, names ...string) Options {
 	o := DefaultOptions()
 	o.Spool = spool
@@ -134,7 +134,7 @@ func spoolFolder(t testing.TB) string {
 	return dir
 }
 
-// record hands over the records from up to and without to, each of a message.
+// record records from, from+1 and so on to to-1, each as a message of its own.
 func record(l *lab, from, to int) {
 	for i := from; i < to; i++ {
 		l.Record([]event.Record{{ID: fmt.Sprint(i), Time: event.Time{Time: time.Now()}, Recipient: classify.Recipient{Address: "carla@example.com"}}})

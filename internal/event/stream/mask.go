@@ -11,7 +11,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// masker takes out of records what a sink may not see of addresses.
+// masker removes from records what a sink may not see of addresses.
 type masker struct {
 	how Addresses
 	key []byte
@@ -28,11 +28,12 @@ func newMasker(o *SinkOptions) (*masker, error) {
 	return m, err
 }
 
-// hidden stands for a local part alone where no hash may stand.
+// hidden replaces a local part that is quoted without its domain, unless addresses are
+// hashed.
 const hidden = "***"
 
-// record returns a record as the sink may see it, which is r itself where it may
-// see all. Nothing of r is changed.
+// record returns the record as the sink may see it. That is r itself if the sink may see
+// whole addresses. It does not change r.
 func (m *masker) record(r *event.Record) *event.Record {
 	if m.how == AddressesFull {
 		return r
@@ -79,7 +80,7 @@ func (m *masker) address(a string) string {
 	if strings.HasPrefix(domain, "[") { // an address literal (RFC 5321 section 4.1.3)
 		return domain
 	}
-	// What follows a domain is no part of it, and may be a name.
+	// What follows the domain may be a person's name.
 	if i := strings.IndexFunc(domain, func(r rune) bool {
 		return r < utf8.RuneSelf && !ascii.IsAlnum(byte(r)) && r != '.' && r != '-'
 	}); i >= 0 {
@@ -88,12 +89,13 @@ func (m *masker) address(a string) string {
 	return domain
 }
 
-// longWord is how long a local part is that nothing else has in it by chance.
+// longWord is the length from which a local part is unlikely to occur in another word by
+// chance.
 const longWord = 5
 
-// messageID masks a Message-ID that names one of the addresses: some programs make one
-// for each recipient, as in carla=example.com.4711@news.example.org. Others stay, for
-// they are what finds the message in a log.
+// messageID masks a Message-ID that contains one of the addresses, because some programs
+// make one for each recipient, as in carla=example.com.4711@news.example.org. Other
+// Message-IDs stay, because the message is found in logs by them.
 func (m *masker) messageID(id string, addrs ...string) string {
 	left, _ := split(lowerASCII(id))
 	for _, a := range addrs {
@@ -110,7 +112,8 @@ func (m *masker) messageID(id string, addrs ...string) string {
 	return id
 }
 
-// names reports whether a local part stands in a text, a short one not within a word.
+// names reports whether a text contains a local part. A short one must not be part of a
+// longer word.
 func names(text, local string) bool {
 	if len(local) >= longWord || local == "" {
 		return local != "" && strings.Contains(text, local)
@@ -129,7 +132,7 @@ func names(text, local string) bool {
 	}
 }
 
-// word masks what is no address and says as much.
+// word masks a token, which may identify a person as an address does.
 func (m *masker) word(s string) string {
 	if s == "" || m.how == AddressesDomain {
 		return ""
@@ -137,8 +140,8 @@ func (m *masker) word(s string) string {
 	return m.hash(s)
 }
 
-// hash is HMAC-SHA-256 (RFC 2104) in hex, of the address in lower case: that local
-// parts may differ by case alone (RFC 5321 section 2.4) is nobody's practice.
+// hash returns the HMAC-SHA-256 (RFC 2104) of the address in lower case, in hex. Local
+// parts could differ only in case (RFC 5321 section 2.4), but in practice none do.
 func (m *masker) hash(a string) string {
 	h := hmac.New(sha256.New, m.key)
 	h.Write([]byte(strings.ToLower(a)))
@@ -153,11 +156,11 @@ func split(a string) (local, domain string) {
 	return a, ""
 }
 
-// maxKnown bounds the addresses that are looked for in texts.
+// maxKnown is how many addresses are looked for in texts.
 const maxKnown = 12
 
-// knownAddresses are the addresses that a record is about, of which a text may quote
-// the local part alone: the recipient before others.
+// knownAddresses returns the addresses that a record is about, the recipient first. A text
+// may quote their local parts without the domain.
 func knownAddresses(r *event.Record) []string {
 	var list []string
 	for _, a := range append([]string{r.Address, r.Original, r.VERP, r.EnvelopeFrom}, r.EnvelopeTo...) {
@@ -168,14 +171,14 @@ func knownAddresses(r *event.Record) []string {
 	return list
 }
 
-// text masks the addresses in running text, and the local parts of known ones where
-// they stand alone. It rather takes too much for an address than too little.
+// text masks the addresses in a text, and the local parts of known addresses that are quoted
+// without the domain. In case of doubt it masks too much rather than too little.
 func (m *masker) text(s string, known []string) string {
 	if s == "" {
 		return s
 	}
 	lower := lowerASCII(s)
-	masks := map[int]span{} // by where they begin
+	masks := map[int]span{} // by their beginning
 	taken := make([]bool, len(s))
 	mark := func(from, to int, mask string) {
 		for i := from; i < to; i++ {
@@ -199,7 +202,7 @@ func (m *masker) text(s string, known []string) string {
 			continue
 		}
 		from, to := around(s, i, n)
-		for j := i; j > from; j-- { // up to what is masked already, on either side
+		for j := i; j > from; j-- { // the address ends where something is masked already, on either side
 			if taken[j-1] {
 				from = j
 			}
@@ -219,7 +222,7 @@ func (m *masker) text(s string, known []string) string {
 		}
 		local, _ := split(a)
 		base, _, _ := strings.Cut(local, "+")
-		bare := strings.Trim(local, `"`) // as people write a quoted one
+		bare := strings.Trim(local, `"`) // a quoted local part, as people write it
 		for _, word := range []string{local, base, bare} {
 			for at := range occurrences(lower, lowerASCII(word)) {
 				mark(at, at+len(word), mask)
@@ -242,14 +245,14 @@ func (m *masker) text(s string, known []string) string {
 	return b.String()
 }
 
-// span is a part of a text that a mask takes the place of.
+// span is a part of a text that is replaced by a mask.
 type span struct {
 	to   int
 	mask string
 }
 
-// atSign returns the octets of the "@" that s begins with, in any of its forms, 0 where
-// there is none.
+// atSign returns how many octets the "@" takes that s begins with, in any of its forms, and
+// 0 if s does not begin with one.
 func atSign(s string) int {
 	for _, form := range atSigns {
 		if strings.HasPrefix(s, form) {
@@ -259,11 +262,11 @@ func atSign(s string) int {
 	return 0
 }
 
-// atSigns are an "@" as it is, as a URL writes it, and one within another, as HTML does,
-// and the wide one of East Asian keyboards.
+// atSigns are the forms of an "@": plain, in a URL, in a URL within another URL, in HTML,
+// and the full-width one of East Asian keyboards.
 var atSigns = [...]string{"@", "%40", "%2540", "&#64;", "\uFF20"}
 
-// around returns where an address around an "@" of n octets at s[i] begins and ends.
+// around returns where the address begins and ends whose "@" is at s[i] and has n octets.
 func around(s string, i, n int) (from, to int) {
 	const delimiters = " \t\r\n<>()[],;:\"'`|\\@"
 	from, to = i, i+n
@@ -284,13 +287,13 @@ func around(s string, i, n int) (from, to int) {
 	for to < len(s) && strings.IndexByte(delimiters, s[to]) < 0 {
 		to++
 	}
-	for to > i+n && (s[to-1] == '.' || s[to-1] == '?' || s[to-1] == '!') { // the sentence's
+	for to > i+n && (s[to-1] == '.' || s[to-1] == '?' || s[to-1] == '!') { // end of a sentence
 		to--
 	}
 	return from, to
 }
 
-// occurrences yields where a word stands alone in a text.
+// occurrences yields where a text contains a word that is not part of a longer one.
 func occurrences(text, word string) func(yield func(int) bool) {
 	return func(yield func(int) bool) {
 		if word == "" {
@@ -314,9 +317,9 @@ func occurrences(text, word string) func(yield func(int) bool) {
 	}
 }
 
-// inWord reports whether the octet at i goes on the word beside it, whose end is in
-// the other direction: letters and digits do, and signs within a name if it goes on
-// behind them.
+// inWord reports whether the octet at i, next to a word, makes the word longer. direction
+// leads away from the word. Letters and digits do, and so do signs that occur within names
+// if a letter or digit follows them.
 func inWord(s string, i, direction int) bool {
 	letter := func(i int) bool {
 		if i < 0 || i >= len(s) {
@@ -331,7 +334,7 @@ func inWord(s string, i, direction int) bool {
 	return i >= 0 && i < len(s) && strings.IndexByte(".-_+", s[i]) >= 0 && letter(i+direction)
 }
 
-// lowerASCII is s in lower case, octet by octet, so that places stay.
+// lowerASCII returns s with ASCII letters in lower case. Offsets stay the same.
 func lowerASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {

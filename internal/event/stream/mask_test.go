@@ -53,7 +53,7 @@ func TestMask(t *testing.T) {
 				return
 			}
 			for _, p := range []string{"carla", "dora", "erik", "fritz", "quoted", "tok-", "mailer-daemon"} {
-				// A name within a longer word or a host's name is nobody's.
+				// A name within a longer word or within a host's name is not masked.
 				rest := strings.NewReplacer("carlas list", "", "mx.carla.example", "").Replace(strings.ToLower(string(text)))
 				if strings.Contains(rest, p) {
 					t.Errorf("%s is in %s", p, rest)
@@ -80,8 +80,8 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// The hash is HMAC-SHA-256, so that who has the key can find an address: RFC 4231
-// section 4.3, whose text is in lower case.
+// The hash is HMAC-SHA-256, so that whoever has the key can look an address up. The example
+// is that of RFC 4231 section 4.3, whose text is in lower case.
 func TestHash(t *testing.T) {
 	m := &masker{how: AddressesHashed, key: []byte("Jefe")}
 	const want = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
@@ -93,7 +93,7 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// Where else addresses stand.
+// Other places in which there are addresses.
 func TestMaskEverywhere(t *testing.T) {
 	r := &event.Record{VERP: "carla@example.com",
 		Recipient: classify.Recipient{Address: `"Carla Stone"@Example.com`, Original: "carla@example.com (Carla Stone)",
@@ -121,7 +121,7 @@ func TestMaskEverywhere(t *testing.T) {
 	}
 }
 
-// A Message-ID that names a recipient is masked, and no other.
+// A Message-ID that names a recipient is masked; others are not.
 func TestMaskMessageID(t *testing.T) {
 	m := &masker{how: AddressesDomain}
 	for id, want := range map[string]string{

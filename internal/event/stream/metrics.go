@@ -6,35 +6,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What became of a record at a sink: label result of events_total.
+// What happened to a record at a sink: label result of events_total.
 const (
-	resultDelivered = "delivered" // the other side has it
-	resultSkipped   = "skipped"   // not meant for the sink by its format
-	resultParked    = "parked"    // refused for good, and kept in the sink's file of such
-	resultRetried   = "retried"   // not taken this time, and handed over again
+	resultDelivered = "delivered" // the receiver has it
+	resultSkipped   = "skipped"   // the sink's format has no use for it
+	resultParked    = "parked"    // refused for good, and kept in the sink's file of refused records
+	resultRetried   = "retried"   // not accepted this time, and sent again
 )
 
 var results = []string{resultDelivered, resultSkipped, resultParked, resultRetried}
 
 // Why a sink never got a record: label result of events_dropped_total.
 const (
-	droppedOverflow = "overflow" // over the bound, before the sink had read it
+	droppedOverflow = "overflow" // removed above the bound before the sink had read it
 	droppedDisk     = "disk"     // the spool could not be written
 	droppedDamaged  = "damaged"  // the spool could not be read back
-	droppedRefused  = "refused"  // refused for good, and not parked
-	droppedStopped  = "stopped"  // in memory alone when the daemon ended
+	droppedRefused  = "refused"  // refused for good, and could not be parked
+	droppedStopped  = "stopped"  // only in memory when the daemon ended
 )
 
 var drops = []string{droppedOverflow, droppedDisk, droppedDamaged, droppedRefused, droppedStopped}
 
-// Metrics count what becomes of records. Create them once a process: they live on when
+// Metrics count what happens to records. Create them once per process; they are kept when
 // the configuration changes.
 type Metrics struct {
 	events  *prometheus.CounterVec
 	dropped *prometheus.CounterVec
 	pending *prometheus.Desc
 	oldest  *prometheus.Desc
-	stream  atomic.Pointer[Stream] // that the gauges are about
+	stream  atomic.Pointer[Stream] // whose records the gauges count
 }
 
 var _ prometheus.Collector = (*Metrics)(nil)
@@ -45,17 +45,18 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	sink := []string{"sink"}
 	m := &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "events_total",
-			Help: "Records that were handed to a sink, by what became of them."}, []string{"sink", "result"}),
+			Help: "Records that were handed to a sink, by what happened to them."}, []string{"sink", "result"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "events_dropped_total",
-			Help: "Records that a sink never got, by why."}, []string{"sink", "result"}),
+			Help: "Records that a sink never got, by the reason."}, []string{"sink", "result"}),
 		pending: prometheus.NewDesc(ns+"_events_pending", "Records that wait for a sink.", sink, nil),
-		oldest:  prometheus.NewDesc(ns+"_events_oldest_seconds", "Age of the oldest record that a sink did not take yet, 0 where none waits.", sink, nil),
+		oldest: prometheus.NewDesc(ns+"_events_oldest_seconds",
+			"Age of the oldest record that a sink has not accepted yet, 0 if none waits.", sink, nil),
 	}
 	reg.MustRegister(m.events, m.dropped, m)
 	return m
 }
 
-// begin makes the series of a sink exist.
+// begin creates the series of a sink, with zeros.
 func (m *Metrics) begin(sink string) {
 	for _, r := range results {
 		m.events.WithLabelValues(sink, r)

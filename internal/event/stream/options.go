@@ -15,7 +15,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Type is what kind of a sink it is.
+// Type is the type of a sink.
 type Type string
 
 // The types.
@@ -31,64 +31,64 @@ var Types = []Type{TypeFile, TypeWebhook, TypeNATS}
 // Addresses says how much of an address a sink may see.
 type Addresses string
 
-// What of an address a sink sees.
+// The values of Addresses.
 const (
-	AddressesFull   Addresses = "full"   // all
+	AddressesFull   Addresses = "full"   // the whole address
 	AddressesHashed Addresses = "hashed" // a keyed hash, the same for the same address
-	AddressesDomain Addresses = "domain" // what stands behind its "@"
+	AddressesDomain Addresses = "domain" // only what follows the "@"
 )
 
-// AllAddresses are all ways with addresses.
+// AllAddresses are all values of Addresses.
 var AllAddresses = []Addresses{AddressesFull, AddressesHashed, AddressesDomain}
 
-// Sync says when records that were written are forced to the disk.
+// Sync says when written records are forced to the disk.
 type Sync string
 
-// When to sync. Records are in the kernel in each case before the mail they are about
-// is accepted: an end of the daemon, however sudden, loses none.
+// The values of Sync. In each case the kernel has the records before their mail is
+// accepted, so none is lost when the daemon ends, however suddenly.
 const (
-	SyncNever    Sync = "never"    // when the kernel likes, within half a minute
+	SyncNever    Sync = "never"    // when the kernel decides, within half a minute
 	SyncInterval Sync = "interval" // once a second
 	SyncAlways   Sync = "always"   // before the mail is accepted
 )
 
-// Syncs are all ways to sync.
+// Syncs are all values of Sync.
 var Syncs = []Sync{SyncNever, SyncInterval, SyncAlways}
 
-// Options is what an administrator may say of events. Without sinks there are none.
+// Options are an administrator's settings of events. Without sinks there are no events.
 type Options struct {
-	Spool           string // folder, "" for none: what waits is kept in memory
+	Spool           string // folder, "" to keep waiting records in memory
 	SpoolMax        int64  // octets that the spool may hold
 	Sync            Sync
-	ReturnedHeaders []string // fields of the returned message that a record has, beside AlwaysReturned
+	ReturnedHeaders []string // fields of the returned message that a record has in addition to AlwaysReturned
 	Sinks           []SinkOptions
 }
 
-// SinkOptions is what an administrator may say of a sink. Of File, Webhook and NATS that
-// of its type is used.
+// SinkOptions are an administrator's settings of a sink. Of File, Webhook and NATS, only the
+// one of its Type is used.
 type SinkOptions struct {
 	Name           string
 	Type           Type
 	Addresses      Addresses
-	AddressKeyFile string // key of AddressesHashed
+	AddressKeyFile string // file with the key of AddressesHashed
 
 	File    file.Options
 	Webhook webhook.Options
 	NATS    jetstream.Options
 }
 
-// DefaultOptions returns what holds where nothing is said: no sink.
+// DefaultOptions returns the defaults, without a sink.
 func DefaultOptions() Options {
 	return Options{SpoolMax: 256 << 20, Sync: SyncInterval, ReturnedHeaders: slices.Clone(AlwaysReturned[:2])}
 }
 
-// DefaultSink returns what holds of a sink where nothing is said.
+// DefaultSink returns the defaults of a sink.
 func DefaultSink() SinkOptions {
 	return SinkOptions{Addresses: AddressesFull, Webhook: webhook.DefaultOptions(),
 		NATS: jetstream.Options{Subject: "bounces.{category}"}}
 }
 
-// Headers are the fields of returned messages that a record has, each once.
+// Headers returns the names of the fields of returned messages that a record has, each once.
 func (o *Options) Headers() []string {
 	list := slices.Clone(AlwaysReturned)
 	for _, h := range o.ReturnedHeaders {
@@ -99,18 +99,18 @@ func (o *Options) Headers() []string {
 	return list
 }
 
-// AlwaysReturned are the fields of returned messages that are wanted often: those that
-// name a list or a campaign.
+// AlwaysReturned are the fields of returned messages that every record has: those that name
+// a list or a campaign.
 var AlwaysReturned = []string{"List-Id", "Feedback-ID", "X-Campaign-ID", "X-Listmonk-Campaign", "X-Listmonk-Subscriber"}
 
-// Bounds of what may be said.
+// Bounds of the options.
 const (
 	minSpool   = 16 << 20 // two segments
 	maxSpool   = 1 << 40
 	maxSinks   = 32
 	maxHeaders = 32
 
-	goodKey = 16 // octets of a key that nobody guesses
+	goodKey = 16 // octets from which a key cannot be guessed
 )
 
 var (
@@ -118,15 +118,15 @@ var (
 	headerName = regexp.MustCompile(`^[!-9;-~]{1,64}$`) // RFC 5322 section 2.2
 )
 
-// Validate returns everything that is wrong with o. The keys are those of the
-// configuration file.
+// Validate returns every error in o. The keys are those of the configuration file.
 func (o *Options) Validate() toml.Problems {
 	var ps toml.Problems
 	if o.Spool != "" && !filepath.IsAbs(o.Spool) {
 		ps.Add("events.spool", "%q is a relative path: write it from the root", o.Spool)
 	}
 	if o.SpoolMax < minSpool || o.SpoolMax > maxSpool {
-		ps.Add("events.spool_max", "%s is out of bounds: write a size from %s to %s", toml.Size(o.SpoolMax), toml.Size(minSpool), toml.Size(maxSpool))
+		ps.Add("events.spool_max", "%s is out of bounds: write a size from %s to %s",
+			toml.Size(o.SpoolMax), toml.Size(minSpool), toml.Size(maxSpool))
 	}
 	checkWord(&ps, "events.sync", o.Sync, Syncs)
 	if len(o.ReturnedHeaders) > maxHeaders {
@@ -134,7 +134,7 @@ func (o *Options) Validate() toml.Problems {
 	}
 	for i, h := range o.ReturnedHeaders {
 		if !headerName.MatchString(h) {
-			ps.Add(fmt.Sprintf("events.returned_headers[%d]", i), `%q is no name of a header field: write one, without its ":", as in "List-Id"`, h)
+			ps.Add(fmt.Sprintf("events.returned_headers[%d]", i), `%q is not the name of a header field: write one without the ":", as in "List-Id"`, h)
 		}
 	}
 	if len(o.Sinks) > maxSinks {
@@ -148,7 +148,7 @@ func (o *Options) Validate() toml.Problems {
 		case s.Name == "":
 			ps.Add(key+".name", "is missing: write a name for metrics and log, as in name = \"crm\"")
 		case !sinkName.MatchString(s.Name):
-			ps.Add(key+".name", `%q is no name: write at most 32 small letters, digits, "-" and "_", the first a letter or a digit`, s.Name)
+			ps.Add(key+".name", `%q is not a valid name: write at most 32 small letters, digits, "-" and "_", the first a letter or a digit`, s.Name)
 		case seen[s.Name]:
 			ps.Add(key+".name", "another sink has the name %q: give each its own", s.Name)
 		}
@@ -158,7 +158,7 @@ func (o *Options) Validate() toml.Problems {
 	return ps
 }
 
-// check adds what is wrong with a sink itself.
+// check adds the errors in one sink.
 func (s *SinkOptions) check(ps *toml.Problems, key string) {
 	switch s.Type {
 	case "":
@@ -170,21 +170,21 @@ func (s *SinkOptions) check(ps *toml.Problems, key string) {
 	case TypeNATS:
 		s.NATS.Check(ps, key)
 	default:
-		ps.Add(key+".type", "%q is no type of sink: write %s", s.Type, toml.OneOf(Types))
+		ps.Add(key+".type", "%q is not a type of sink: write %s", s.Type, toml.OneOf(Types))
 	}
 	checkWord(ps, key+".addresses", s.Addresses, AllAddresses)
 	switch {
 	case s.Type == TypeWebhook && s.Webhook.Format == webhook.FormatListmonk && s.Addresses != AddressesFull:
-		ps.Add(key+".addresses", `%q leaves listmonk nothing to find a subscriber by: write "full"`, s.Addresses)
+		ps.Add(key+".addresses", `%q does not let listmonk find the subscriber: write "full"`, s.Addresses)
 	case s.Addresses == AddressesHashed && s.AddressKeyFile == "":
-		ps.Add(key+".address_key_file", "is missing: name a file with a random key, as head -c 32 /dev/urandom | base64 makes one")
+		ps.Add(key+".address_key_file", "is missing: name a file with a random key, made by head -c 32 /dev/urandom | base64")
 	case s.AddressKeyFile != "" && !filepath.IsAbs(s.AddressKeyFile):
 		ps.Add(key+".address_key_file", "%q is a relative path: write it from the root", s.AddressKeyFile)
 	}
 }
 
-// CheckHost returns what the options name and this host lacks, for a daemon that runs as
-// the user of a number, -1 where it is not known.
+// CheckHost returns what the options refer to and this host does not have, for a daemon that
+// runs as user uid. uid is -1 if it is not known.
 func (o *Options) CheckHost(uid int) toml.Problems {
 	var ps toml.Problems
 	if o.Spool != "" && len(o.Sinks) > 0 {
@@ -210,8 +210,8 @@ func (o *Options) CheckHost(uid int) toml.Problems {
 	return ps
 }
 
-// CheckRoom returns what is wrong with this host for now: it ends by itself or with some
-// tidying, and the daemon serves mail with it.
+// CheckRoom returns a temporary problem of this host, a disk that is full. The daemon serves
+// mail all the same.
 func (o *Options) CheckRoom() toml.Problems {
 	var ps toml.Problems
 	if o.Spool != "" && len(o.Sinks) > 0 {
@@ -222,7 +222,8 @@ func (o *Options) CheckRoom() toml.Problems {
 	return ps
 }
 
-// Warn returns what works and lets others read records, forge them, or lose them.
+// Warn returns settings that work but allow others to read or forge records, or by which
+// records may be lost.
 func (o *Options) Warn() toml.Problems {
 	var ps toml.Problems
 	for i := range o.Sinks {
@@ -233,16 +234,17 @@ func (o *Options) Warn() toml.Problems {
 		if s.Addresses != AddressesHashed {
 			continue
 		}
-		// CheckHost says why it cannot be read.
+		// If the file cannot be read, CheckHost says why.
 		if key, err := event.ReadSecret(s.AddressKeyFile); err == nil && len(key) < goodKey {
-			ps.Add(fmt.Sprintf("events.sink[%d].address_key_file", i), "the key in %s has %d octets, so that who guesses it knows the addresses: write %d at least, as head -c 32 /dev/urandom | base64 makes them",
-				s.AddressKeyFile, len(key), goodKey)
+			ps.Add(fmt.Sprintf("events.sink[%d].address_key_file", i),
+				"the key in %s has only %d octets, and whoever guesses it can find out addresses: "+
+					"write at least %d, made by head -c 32 /dev/urandom | base64", s.AddressKeyFile, len(key), goodKey)
 		}
 	}
 	return ps
 }
 
-// Secrets returns the files that the daemon's user has to be able to read.
+// Secrets returns the files that the daemon's user must be able to read.
 func (o *Options) Secrets() []string {
 	var files []string
 	for i := range o.Sinks {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What of a spool's folder is wrong is said before it is used, and what ends by itself
-// is kept apart from what does not.
+// What is wrong with the spool's folder is reported before it is used. Temporary problems
+// are reported separately.
 func TestCheckHost(t *testing.T) {
 	mine, others := spoolFolder(t), spoolFolder(t)
 	me := os.Geteuid()
@@ -37,7 +37,7 @@ func TestCheckHost(t *testing.T) {
 		t.Errorf("room: %v", ps)
 	}
 	o.Sinks = nil
-	check("/nowhere", me, "") // nobody reads it
+	check("/nowhere", me, "") // not used without sinks
 
 	full := spoolFolder(t)
 	if err := syscall.Mount("tmpfs", full, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
@@ -53,7 +53,7 @@ func TestCheckHost(t *testing.T) {
 	}
 }
 
-// A key that can be guessed hides no address.
+// There is a warning about a key that can be guessed.
 func TestWarnKey(t *testing.T) {
 	o := options("", "a")
 	o.Sinks[0].Addresses, o.Sinks[0].AddressKeyFile = AddressesHashed, filepath.Join(t.TempDir(), "key")

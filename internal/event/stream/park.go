@@ -12,20 +12,19 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// maxParked bounds the file of a sink's refused records, in octets.
+// maxParked is the maximum size of the file of a sink's refused records, in octets.
 const maxParked = 16 << 20
 
-var errParkFull = errors.New("the file of refused records is full: look at it, and remove it")
+var errParkFull = errors.New("the file of refused records is full: look at it, then remove it")
 
-// parked is a line of that file: a record as the sink would have got it, and why it
-// did not want it.
+// parked is a line of that file: a record as the sink was given it, and why it was refused.
 type parked struct {
 	Time   event.Time      `json:"time"`
 	Why    string          `json:"why"`
 	Record json.RawMessage `json:"record"`
 }
 
-// parkFile is where refused records of a sink go.
+// parkFile returns the name of the file for a sink's refused records.
 func parkFile(spool, sink string) string { return filepath.Join(spool, sink+".parked.jsonl") }
 
 // park appends refused records to a file of the spool, all or none.
@@ -51,7 +50,7 @@ func park(path string, items []event.Item, why []string) error {
 		return errParkFull
 	}
 	if _, err := f.Write(lines); err != nil {
-		_ = f.Truncate(info.Size()) // else it has half a line
+		_ = f.Truncate(info.Size()) // removes half a line
 		return err
 	}
 	return nil

@@ -18,21 +18,21 @@ import (
 const (
 	batchRecords = 500
 	batchOctets  = 1 << 20
-	saveEvery    = 100 * time.Millisecond // that a place is kept at most
-	sendTimeout  = 10 * time.Minute       // of a batch, for sinks have bounds of their own
-	maxLater     = 24 * time.Hour         // that a sink may ask to be left alone
+	saveEvery    = 100 * time.Millisecond // shortest time between two saves of a place
+	sendTimeout  = 10 * time.Minute       // for a batch, if the sink does not stop earlier by itself
+	maxLater     = 24 * time.Hour         // longest wait that a receiver may ask for
 )
 
-// errNothing is what a sink did that says neither what it took nor why not.
-var errNothing = errors.New("the sink took nothing and did not say why")
+// errNothing is the error of a sink that accepted nothing and returned no error.
+var errNothing = errors.New("the sink accepted nothing and did not say why")
 
-// runner carries records from a journal to one sink, at the sink's own pace.
+// runner carries records from a journal to one sink, at that sink's own pace.
 type runner struct {
 	o        SinkOptions
 	identity string
 	journal  spool.Journal
-	parked   string // file for refused records, "" where there is none
-	keeps    bool   // the journal has what was not delivered after the process ended
+	parked   string // file for refused records, "" if there is no spool
+	keeps    bool   // the journal keeps undelivered records when the process ends
 	open     func(SinkOptions) (event.Sink, error)
 	metrics  *Metrics
 	log      *slog.Logger
@@ -42,30 +42,30 @@ type runner struct {
 	mask   *masker
 	sink   event.Sink
 	saved  time.Time
-	unkept bool   // committed and not saved
-	said   string // what is wrong, "" where nothing is, so that it is said once
+	unkept bool   // a place was committed and not saved yet
+	said   string // what is wrong, "" if nothing is, so that it is logged once
 	quiet  throttle
 
 	wake    chan struct{}
-	drain   chan struct{}      // closed when it is to end as soon as nothing waits
-	ctx     context.Context    // of the runner: what is being handed over is waited for
+	drain   chan struct{}      // closed when the runner should end as soon as nothing waits
+	ctx     context.Context    // of the runner, which still waits for the batch that is being sent
 	leave   context.CancelFunc // ends ctx
-	sending context.Context    // of what is being handed over
+	sending context.Context    // of the batch that is being sent
 	kill    context.CancelFunc // ends sending
 	done    chan struct{}
 
 	mu     sync.Mutex
-	pos    spool.Reader // reader, for waiting
-	inHand int          // records read and not done with
-	oldest time.Time    // of the first of them
-	again  func()       // the sink's Reopen, nil where it has none
+	pos    spool.Reader // the same as reader, for waiting()
+	inHand int          // number of records that were read and are not done
+	oldest time.Time    // time of the first of them
+	again  func()       // the sink's Reopen, nil if it has none
 }
 
-// pace is how fast a sink is tried again, which tests shorten.
+// pace is the timing of a sink, which tests shorten.
 type pace struct {
-	first, most time.Duration // between two tries
-	linger      time.Duration // that a batch waits for more after a pause
-	grace       time.Duration // that a sink has to end after it was told to
+	first, most time.Duration // the shortest and the longest wait between two attempts
+	linger      time.Duration // how long a batch waits for more records after a pause
+	grace       time.Duration // how long a sink may take to end
 }
 
 var usualPace = pace{500 * time.Millisecond, time.Minute, 50 * time.Millisecond, 2 * time.Second}
@@ -83,7 +83,7 @@ func (r *runner) waiting() (n int64, oldest time.Duration) {
 	return n + int64(r.inHand), oldest
 }
 
-// hold says which items are in hand.
+// hold notes which items are in hand.
 func (r *runner) hold(items []event.Item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +93,7 @@ func (r *runner) hold(items []event.Item) {
 	}
 }
 
-// reopen has the sink's file opened anew, if it has one.
+// reopen causes the sink's file to be opened anew, if it has one.
 func (r *runner) reopen() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +102,7 @@ func (r *runner) reopen() {
 	}
 }
 
-// notify tells that there are new records.
+// notify tells the runner that there are new records.
 func (r *runner) notify() {
 	select {
 	case r.wake <- struct{}{}:
@@ -110,8 +110,9 @@ func (r *runner) notify() {
 	}
 }
 
-// run carries records until drain is closed and nothing waits, or ctx ends. It begins
-// when the channel after is closed: then the name's last runner is done.
+// run carries records until drain is closed and nothing waits, or until ctx ends. If after
+// is not nil, run begins when it is closed, that is, when the last runner with the same name
+// has ended.
 func (r *runner) run(after <-chan struct{}) {
 	defer close(r.done)
 	defer r.giveBack()
@@ -146,8 +147,9 @@ func (r *runner) run(after <-chan struct{}) {
 	}
 }
 
-// gather lets records gather for a moment: a request for one costs as much as one for many,
-// and each sink that wakes takes time from the mail. A runner that is to end does not wait.
+// gather waits a moment for more records, because a request with one record costs as much
+// as one with many, and a sink that runs takes time from the mail. It does not wait if the
+// runner should end.
 func (r *runner) gather() {
 	select {
 	case <-r.drain:
@@ -156,7 +158,7 @@ func (r *runner) gather() {
 	}
 }
 
-// full reports whether the journal may have had more than went into a batch.
+// full reports whether the journal may have had more records than fitted into a batch.
 func (r *runner) full(entries []spool.Entry) bool {
 	octets := 0
 	for _, e := range entries {
@@ -165,7 +167,7 @@ func (r *runner) full(entries []spool.Entry) bool {
 	return len(entries) == batchRecords || octets > batchOctets/2
 }
 
-// next waits for records. There are none when it is time to end.
+// next waits for records. It returns none if it is time to end.
 func (r *runner) next() ([]spool.Entry, error) {
 	for {
 		if r.reader == nil {
@@ -199,7 +201,7 @@ func (r *runner) next() ([]spool.Entry, error) {
 	}
 }
 
-// begin opens the sink's place in the journal, once the key is there to mask by.
+// begin reads the key for masking, then opens the sink's place in the journal.
 func (r *runner) begin() error {
 	mask, err := newMasker(&r.o)
 	if err != nil {
@@ -220,12 +222,11 @@ func (r *runner) countLost() {
 	r.metrics.drop(r.o.Name, droppedOverflow, lost.Overflow)
 	r.metrics.drop(r.o.Name, droppedDamaged, lost.Damaged)
 	if n := lost.Overflow + lost.Damaged; n > 0 && r.quiet.allow(droppedOverflow) {
-		r.log.Warn("events: records were dropped before the sink had them", "overflow", lost.Overflow, "damaged", lost.Damaged)
+		r.log.Warn("events: records were lost before the sink got them", "overflow", lost.Overflow, "damaged", lost.Damaged)
 	}
 }
 
-// deliver hands over a batch until all of it is done with. It returns false when it is
-// time to end.
+// deliver sends a batch until all of it is done. It returns false if it is time to end.
 func (r *runner) deliver(entries []spool.Entry, b *backoff.ExponentialBackOff) bool {
 	entries, items := r.prepare(entries)
 	for len(items) > 0 {
@@ -251,7 +252,7 @@ func (r *runner) deliver(entries []spool.Entry, b *backoff.ExponentialBackOff) b
 			continue
 		}
 		r.metrics.count(r.o.Name, resultRetried, len(items))
-		r.fails("handing over", err)
+		r.fails("sending records", err)
 		wait := b.NextBackOff()
 		var later *event.LaterError
 		if errors.As(err, &later) {
@@ -265,8 +266,8 @@ func (r *runner) deliver(entries []spool.Entry, b *backoff.ExponentialBackOff) b
 	return true
 }
 
-// leaves reports whether a sink that failed is left to the next process: while this
-// one ends, where nothing is lost by it.
+// leaves reports whether the records of a sink that failed are left to the next process:
+// this process is ending, and the journal keeps them.
 func (r *runner) leaves() bool {
 	select {
 	case <-r.drain:
@@ -276,8 +277,8 @@ func (r *runner) leaves() bool {
 	}
 }
 
-// prepare makes items of entries. One that is no record, though its checksum is right,
-// is damaged.
+// prepare turns entries into items. An entry that is not a record although its checksum is
+// right counts as damaged.
 func (r *runner) prepare(entries []spool.Entry) ([]spool.Entry, []event.Item) {
 	items := make([]event.Item, 0, len(entries))
 	good := make([]spool.Entry, 0, len(entries))
@@ -299,13 +300,13 @@ func (r *runner) prepare(entries []spool.Entry) ([]spool.Entry, []event.Item) {
 	return good, items
 }
 
-// send opens the sink where it is not open, and hands over. A sink that panics has
-// taken nothing, and is opened anew.
+// send opens the sink if it is not open, and sends the items. If a sink panics, none of the
+// items is done, and the sink is opened anew.
 func (r *runner) send(items []event.Item) (sent event.Sent, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			sent, err = event.Sent{}, fmt.Errorf("panic: %v", p)
-			r.log.Error("events: the sink panicked and is tried again", "error", err, "stack", string(debug.Stack()))
+			r.log.Error("events: the sink panicked and will be tried again", "error", err, "stack", string(debug.Stack()))
 			r.drop()
 		}
 	}()
@@ -328,7 +329,7 @@ func (r *runner) send(items []event.Item) (sent event.Sent, err error) {
 
 // drop closes the sink, whatever state it is in.
 func (r *runner) drop() {
-	defer func() { _ = recover() }() // as it may have before, which was said
+	defer func() { _ = recover() }() // after a panic, which was logged, it may panic again
 	r.mu.Lock()
 	r.again = nil
 	r.mu.Unlock()
@@ -341,8 +342,8 @@ func (r *runner) drop() {
 	}
 }
 
-// account counts what became of a batch of which n items are done with, and parks those
-// that were refused.
+// account counts what happened to a batch, of which n items are done, and parks those that
+// were refused.
 func (r *runner) account(items []event.Item, sent event.Sent, n int) {
 	var refused []event.Item
 	var why []string
@@ -363,7 +364,7 @@ func (r *runner) account(items []event.Item, sent event.Sent, n int) {
 	if len(refused) == 0 {
 		return
 	}
-	err := errors.New("there is no spool to keep them in")
+	err := errors.New("there is no spool to park them in")
 	if r.parked != "" {
 		err = park(r.parked, refused, why)
 	}
@@ -377,13 +378,13 @@ func (r *runner) account(items []event.Item, sent event.Sent, n int) {
 	}
 	attrs := []any{"records", len(refused), "first", refused[0].ID, "why", why[0]}
 	if err != nil {
-		r.log.Warn("events: the sink refused records, which are dropped", append(attrs, "error", err)...)
+		r.log.Warn("events: the sink refused records, which are lost", append(attrs, "error", err)...)
 		return
 	}
 	r.log.Warn("events: the sink refused records, which are parked", append(attrs, "file", r.parked)...)
 }
 
-// commit moves the place, and keeps it now and then.
+// commit moves the place, and saves it if the last save was a while ago.
 func (r *runner) commit(e spool.Entry) {
 	r.reader.Commit(e)
 	r.unkept = true
@@ -395,32 +396,32 @@ func (r *runner) commit(e spool.Entry) {
 func (r *runner) save() {
 	r.saved, r.unkept = time.Now(), false
 	if err := r.reader.Save(); err != nil {
-		r.unkept = true // or it is handed over again after a restart
+		r.unkept = true // tried again, or records are sent twice after a restart
 		if r.quiet.allow("place") {
-			r.log.Error("events: the sink's place in the spool cannot be kept", "error", err)
+			r.log.Error("events: the sink's place in the spool cannot be saved", "error", err)
 		}
 	}
 }
 
-// fails says that something is wrong, once until it is something else or over.
+// fails logs that something is wrong. It logs the same thing again only after a while.
 func (r *runner) fails(what string, err error) {
 	if r.said == what && !r.quiet.allow("fails") {
 		return
 	}
 	r.said = what
 	r.quiet.allow("fails")
-	r.log.Warn("events: the sink fails and is tried again; records wait for it", "doing", what, "error", err)
+	r.log.Warn("events: the sink fails and will be tried again; its records wait", "doing", what, "error", err)
 }
 
 func (r *runner) recovers() {
 	if r.said != "" {
 		r.said = ""
-		r.log.Info("events: the sink takes records again")
+		r.log.Info("events: the sink accepts records again")
 	}
 }
 
-// pause waits, and returns false where ctx has ended. A runner that is to end waits no
-// longer than it takes to try.
+// pause waits, and returns false if ctx has ended. A runner that should end waits only as
+// long as before the first new attempt.
 func (r *runner) pause(d time.Duration) bool {
 	select {
 	case <-r.drain:
@@ -437,8 +438,8 @@ func (r *runner) pause(d time.Duration) bool {
 	return r.ctx.Err() == nil
 }
 
-// draining is drain, or of a runner that drains already nil: what was waited for
-// once is not waited for again.
+// draining returns drain, or nil if it is closed already, so that a select does not return
+// for it again and again.
 func (r *runner) draining() <-chan struct{} {
 	select {
 	case <-r.drain:
@@ -448,13 +449,15 @@ func (r *runner) draining() <-chan struct{} {
 	}
 }
 
-// end has the runner end as soon as what is being handed over is, or after so long.
+// end makes the runner end when the batch that is being sent is done, but at the latest
+// after grace.
 func (r *runner) end(grace time.Duration) {
 	r.leave()
 	time.AfterFunc(grace, r.kill)
 }
 
-// wait waits until the runner has ended, but so long at most.
+// wait waits until the runner has ended, but no longer than most. It reports whether the
+// runner has ended.
 func (r *runner) wait(most time.Duration) bool {
 	select {
 	case <-r.done:
@@ -464,7 +467,7 @@ func (r *runner) wait(most time.Duration) bool {
 	}
 }
 
-// giveBack gives back what the runner holds, when it ends.
+// giveBack releases what the runner holds, when it ends.
 func (r *runner) giveBack() {
 	r.drop()
 	if r.reader == nil {
@@ -476,10 +479,10 @@ func (r *runner) giveBack() {
 	r.reader.Close()
 }
 
-// throttleEvery is how often the log says the same again.
+// throttleEvery is how often the same thing is logged.
 const throttleEvery = 10 * time.Minute
 
-// throttle lets one line of a cause through, and the next after a while.
+// throttle allows one log line for each cause in throttleEvery.
 type throttle map[string]time.Time
 
 func (t throttle) allow(cause string) bool {

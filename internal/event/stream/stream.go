@@ -1,10 +1,11 @@
 // Package stream carries records from the mail to the sinks.
 //
-// Mail hands its records to [Stream.Record], which returns when they are with the
-// kernel, in the spool, or in memory where there is none. Behind the mail's back each
-// sink reads them at its own pace, from a place of its own: at least once, and in order.
-// A sink that fails is tried again, more and more rarely, while its records wait in the
-// spool; whatever becomes of sinks and spool, mail waits a quarter of a second at most.
+// The daemon passes the records of a message to [Stream.Record]. It returns when the kernel
+// has them in the spool, or when they are in memory if there is no spool. Each sink reads
+// them independently of the mail, at its own pace and from a place of its own, in order and
+// at least once. A sink that fails is tried again at growing intervals, while its records
+// wait in the spool. Whatever happens to sinks and spool, mail waits at most a quarter of a
+// second.
 package stream
 
 import (
@@ -23,10 +24,10 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event/webhook"
 )
 
-// MaxMemory bounds the records that wait where there is no spool, in octets.
+// MaxMemory is how many octets of records may wait if there is no spool.
 const MaxMemory = 16 << 20
 
-// syncEvery is how often what was written is forced to the disk.
+// syncEvery is how often written records are forced to the disk.
 const syncEvery = time.Second
 
 // Stream carries records to sinks.
@@ -36,29 +37,29 @@ type Stream struct {
 	open    func(SinkOptions) (event.Sink, error)
 	pace    pace
 
-	now atomic.Pointer[flow] // nil where there is no sink
+	now atomic.Pointer[flow] // nil if there is no sink
 
-	mu     sync.Mutex // one change at a time
-	names  []string   // of sinks that have series
+	mu     sync.Mutex // allows one change at a time
+	names  []string   // names of the sinks that have series
 	closed bool
 
-	unwritten sync.Once // a record that is none was logged
+	unwritten sync.Once // logs the first record that cannot be written
 }
 
-// flow is a journal with what writes and reads it. It lives as long as its folder stays
+// flow is a journal with its writer and its readers. It exists for as long as its folder is
 // the configured one.
 type flow struct {
 	spool   string // folder, "" for memory
 	journal spool.Journal
 	writer  *writer
-	quit    chan struct{} // closed when nothing is written any more
+	quit    chan struct{} // closed when nothing more is written
 
 	mu      sync.Mutex
 	runners []*runner
 }
 
-// New makes a stream, with the spool open and the sinks at work. version is that of the
-// program, which sinks may tell.
+// New makes a stream, opens the spool and starts the sinks. version is the version of the
+// program, which sinks may send.
 func New(o Options, version string, m *Metrics, log *slog.Logger) (*Stream, error) {
 	s := newStream(m, log)
 	s.open = func(o SinkOptions) (event.Sink, error) { return openSink(o, version) }
@@ -79,7 +80,7 @@ func (s *Stream) begin(o Options) error {
 	return nil
 }
 
-// openSink opens a sink of a type.
+// openSink opens a sink of the type that the options say.
 func openSink(o SinkOptions, version string) (event.Sink, error) {
 	switch o.Type {
 	case TypeFile:
@@ -89,11 +90,12 @@ func openSink(o SinkOptions, version string) (event.Sink, error) {
 	case TypeNATS:
 		return jetstream.New(o.NATS)
 	}
-	return nil, fmt.Errorf("%q is no type of sink", o.Type)
+	return nil, fmt.Errorf("%q is not a type of sink", o.Type)
 }
 
-// Record takes the records of one message. It returns when they are with the kernel, or
-// after a quarter of a second: then they follow, or are dropped and counted.
+// Record takes the records of one message. It returns when the kernel has them, but at the
+// latest after a quarter of a second. In that case they are written later, or dropped and
+// counted.
 func (s *Stream) Record(records []event.Record) {
 	f := s.now.Load()
 	if f == nil {
@@ -114,7 +116,7 @@ func (s *Stream) Record(records []event.Record) {
 	if len(list) == 0 {
 		return
 	}
-	for !f.writer.write(list) { // it ended meanwhile
+	for !f.writer.write(list) { // the writer has ended meanwhile
 		last := f
 		if f = s.now.Load(); f == nil || f == last {
 			s.dropped(last, droppedStopped, len(list))
@@ -136,7 +138,7 @@ func (f *flow) sinks() []*runner {
 	return slices.Clone(f.runners)
 }
 
-// running are the sinks at work.
+// running returns the runners of all sinks.
 func (s *Stream) running() []*runner {
 	if f := s.now.Load(); f != nil {
 		return f.sinks()
@@ -144,15 +146,15 @@ func (s *Stream) running() []*runner {
 	return nil
 }
 
-// Reopen has files opened anew, as SIGHUP asks for.
+// Reopen causes files to be opened anew, as on SIGHUP.
 func (s *Stream) Reopen() {
 	for _, r := range s.running() {
 		r.reopen()
 	}
 }
 
-// Close has what waits written and delivered until ctx ends, and ends. What is not
-// delivered by then waits in the spool for the next process.
+// Close writes and delivers waiting records until ctx ends, then ends the stream. Records
+// that are not delivered by then wait in the spool for the next process.
 func (s *Stream) Close(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

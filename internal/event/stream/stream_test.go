@@ -33,12 +33,12 @@ func TestDelivers(t *testing.T) {
 		}
 		l.Close(context.Background())
 		is(t, "closed", a.closed, 1)
-		record(l, 50, 51) // of a session that is late
+		record(l, 50, 51) // from a session that ends late
 		is(t, "warned", strings.Contains(l.log.String(), "no spool is configured"), dir == "")
 	})
 }
 
-// Whatever a sink does, each record arrives, in order, and what became of it is counted.
+// Whatever a sink does, each record arrives in order, and what happened to it is counted.
 func TestRetries(t *testing.T) {
 	both(t, func(t *testing.T, dir string) {
 		calls := 0
@@ -87,7 +87,7 @@ func TestRetries(t *testing.T) {
 		if err != nil || !strings.Contains(string(data), `"why":"410 Gone","record":{"v":1,"id":"1"`) || !strings.HasSuffix(string(data), "}}\n") {
 			t.Errorf("parked %s, %v", data, err)
 		}
-		for _, want := range []string{"the sink fails and is tried again", "down", "panicked", "takes records again", "refused records, which are parked"} {
+		for _, want := range []string{"the sink fails and will be tried again", "down", "panicked", "accepts records again", "refused records, which are parked"} {
 			if !strings.Contains(l.log.String(), want) {
 				t.Errorf("the log lacks %q:\n%s", want, l.log)
 			}
@@ -95,7 +95,8 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// A process that is killed loses nothing, and hands over again under the same ids.
+// If the process is killed nothing is lost, and records that are sent again have the same
+// ids.
 func TestKilled(t *testing.T) {
 	dir := spoolFolder(t)
 	a, b := &fake{name: "a"}, &fake{name: "b"}
@@ -105,7 +106,7 @@ func TestKilled(t *testing.T) {
 	record(l, 0, 20)
 	waitFor(t, "a", func() bool { return a.ids() == ids(0, 20) })
 	copied := spoolFolder(t)
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil { // as it would be found
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil { // what the next process would find
 		t.Fatal(err)
 	}
 	a2, b2 := &fake{name: "a"}, &fake{name: "b"}
@@ -119,7 +120,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// An orderly end delivers what waits; what a sink does not take waits for the next start.
+// An orderly end delivers what waits. What a sink does not accept waits for the next start.
 func TestClose(t *testing.T) {
 	both(t, func(t *testing.T, dir string) {
 		down := func(context.Context, []event.Item) (event.Sent, error) { return event.Sent{}, errors.New("down") }
@@ -132,7 +133,7 @@ func TestClose(t *testing.T) {
 		if dir == "" {
 			go func() {
 				waitFor(t, "a", func() bool { return a.ids() == ids(0, 100) })
-				cancel() // b is tried until then
+				cancel() // until then b is tried again
 			}()
 		}
 		defer cancel()
@@ -201,7 +202,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("series:\n%s", text)
 		}
 
-		// Its secret is another: it begins anew, though the configuration is the same.
+		// The secret has changed: the sink is opened anew although its options are the same.
 		key := filepath.Join(t.TempDir(), "key")
 		o.Sinks[0].Addresses, o.Sinks[0].AddressKeyFile = AddressesHashed, key
 		for i, secret := range []string{"one", "one", "two"} {
@@ -217,7 +218,7 @@ func TestReload(t *testing.T) {
 		}
 		is(t, "same was opened", same.opened, 3)
 
-		// Another folder, and none.
+		// Another folder, then none.
 		for i, other := range []string{spoolFolder(t), ""} {
 			o.Spool = other
 			if c, err = l.Prepare(o); err != nil {
@@ -251,27 +252,27 @@ func (l *lab) exposed(t *testing.T) string {
 	return b.String()
 }
 
-// The series of a sink are there from the start, and no others.
+// All series of a sink exist from the start, and no others do.
 func TestMetrics(t *testing.T) {
 	a := &fake{name: "a"}
 	l := newLab(a)
 	is(t, "without sinks", l.exposed(t), "")
 	start(t, l, options("", "a"))
 	const want = `
-# HELP bounce_milter_events_dropped_total Records that a sink never got, by why.
+# HELP bounce_milter_events_dropped_total Records that a sink never got, by the reason.
 # TYPE bounce_milter_events_dropped_total counter
 bounce_milter_events_dropped_total{result="damaged",sink="a"} 0
 bounce_milter_events_dropped_total{result="disk",sink="a"} 0
 bounce_milter_events_dropped_total{result="overflow",sink="a"} 0
 bounce_milter_events_dropped_total{result="refused",sink="a"} 0
 bounce_milter_events_dropped_total{result="stopped",sink="a"} 0
-# HELP bounce_milter_events_oldest_seconds Age of the oldest record that a sink did not take yet, 0 where none waits.
+# HELP bounce_milter_events_oldest_seconds Age of the oldest record that a sink has not accepted yet, 0 if none waits.
 # TYPE bounce_milter_events_oldest_seconds gauge
 bounce_milter_events_oldest_seconds{sink="a"} 0
 # HELP bounce_milter_events_pending Records that wait for a sink.
 # TYPE bounce_milter_events_pending gauge
 bounce_milter_events_pending{sink="a"} 0
-# HELP bounce_milter_events_total Records that were handed to a sink, by what became of them.
+# HELP bounce_milter_events_total Records that were handed to a sink, by what happened to them.
 # TYPE bounce_milter_events_total counter
 bounce_milter_events_total{result="delivered",sink="a"} 0
 bounce_milter_events_total{result="parked",sink="a"} 0
@@ -345,11 +346,12 @@ func TestSinkNeverAnswers(t *testing.T) {
 		if l.drops("a", droppedOverflow) == 0 {
 			t.Error("all of that fits into the bound?")
 		}
-		is(t, "said once a sink", strings.Count(l.log.String(), "records were dropped before the sink had them") > 0, true)
+		is(t, "logged", strings.Count(l.log.String(), "records were lost before the sink got them") > 0, true)
 	})
 }
 
-// A full disk: mail goes on, it is said and counted, and ends by itself.
+// While the disk is full mail goes on, and the problem is logged and counted. It ends when
+// there is room again.
 func TestFullDisk(t *testing.T) {
 	dir := spoolFolder(t)
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
@@ -370,7 +372,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal("the disk is not full")
 	}
 	record(l, 5, 100)
-	for range 60 { // more than waits in memory
+	for range 60 { // more than may wait in memory
 		l.Record([]event.Record{{ID: "big", Recipient: classify.Recipient{Diagnostic: strings.Repeat("x", 100_000)}}})
 	}
 	waitFor(t, "drops", func() bool { return l.drops("a", droppedDisk) > 0 })
@@ -378,9 +380,9 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	// What waited needs more than there is room for at a time.
+	// What waits is more than fits on the disk at a time.
 	waitFor(t, "the rest", func() bool { record(l, 100, 101); return strings.HasSuffix(a.ids(), "100") })
-	waitFor(t, "the end of it in the log", func() bool { return strings.Contains(l.log.String(), "the spool is written again") })
+	waitFor(t, "the end of it in the log", func() bool { return strings.Contains(l.log.String(), "the spool can be written again") })
 }
 
 func TestPrepareRefuses(t *testing.T) {
@@ -391,7 +393,7 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 }
 
-// The real file sink, with a file that SIGHUP has opened anew.
+// The real file sink, whose file is opened anew as by SIGHUP.
 func TestFileSink(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	l := newLab()

@@ -8,44 +8,44 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event/spool"
 )
 
-// Bounds of what waits to be written, and of the wait.
+// Bounds of the records that wait to be written, and of the wait.
 const (
-	maxWait   = 250 * time.Millisecond // that mail waits for its records to be written
-	maxQueued = 4 << 20                // octets that wait for a disk that takes none
-	maxWrite  = 1 << 20                // octets that are written at once, about
-	minWrite  = 4 << 10                // the same, of a disk that is nearly full
-	diskRetry = time.Second            // until a disk that took none is asked again
+	maxWait   = 250 * time.Millisecond // longest time that mail waits for its records to be written
+	maxQueued = 4 << 20                // octets that may wait while the disk cannot be written
+	maxWrite  = 1 << 20                // about how many octets are written at once
+	minWrite  = 4 << 10                // the same on a disk that is nearly full
+	diskRetry = time.Second            // time until a disk that could not be written is tried again
 )
 
-// writer writes records to a journal: those of messages that end at the same time by
-// one call, each told when its records are with the kernel. What the disk does not take
-// waits in memory, up to a bound, while mail goes on.
+// writer writes records to a journal. Records of messages that end at the same time are
+// written with one call, and each message is told when the kernel has its records. While
+// the disk cannot be written, records wait in memory, up to a bound, and mail goes on.
 type writer struct {
 	journal spool.Journal
 	wrote   func()    // after each write
-	dropped func(int) // so many records will never be written
+	dropped func(int) // is told how many records will never be written
 	log     *slog.Logger
 	wait    time.Duration
 
 	mu     sync.Mutex
 	queue  []*written // oldest first
 	octets int        // of the queue
-	atOnce int        // octets to write at once: fewer while the disk takes none
+	atOnce int        // octets to write at once: fewer after an error
 	retry  time.Duration
-	slow   bool // the disk keeps mail waiting: no more of it waits
+	slow   bool // the disk is slow or broken: mail does not wait for it
 	closed bool
 
 	wake chan struct{}
 	quit chan struct{} // closed by close
-	done chan struct{} // closed when nothing is written any more
+	done chan struct{} // closed when nothing more is written
 }
 
 // written are the records of one message.
 type written struct {
 	records [][]byte
 	octets  int
-	done    chan struct{} // closed when they are written, or will not be soon
-	told    bool          // done is closed
+	done    chan struct{} // closed when they are written, or when it is clear that this will take long
+	told    bool          // whether done is closed
 }
 
 func newWriter(j spool.Journal, log *slog.Logger, wrote func(), dropped func(int)) *writer {
@@ -53,8 +53,8 @@ func newWriter(j spool.Journal, log *slog.Logger, wrote func(), dropped func(int
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 }
 
-// write hands records over and returns when they are written, or with a disk that is
-// slow or takes nothing soon. It returns false where the writer has ended.
+// write queues records and returns when they are written. If the disk is slow or cannot be
+// written, it returns earlier. It returns false if the writer has ended.
 func (w *writer) write(records [][]byte) bool {
 	m := &written{records: records, done: make(chan struct{})}
 	for _, r := range records {
@@ -90,8 +90,8 @@ func (w *writer) write(records [][]byte) bool {
 	return true
 }
 
-// shrink drops the oldest that wait while there is more than may be, and returns how
-// many records. It is called with mu held.
+// shrink drops the oldest waiting messages while the queue is above its bound, and returns
+// how many records it dropped. It is called with mu held.
 func (w *writer) shrink() (lost int) {
 	for len(w.queue) > 1 && w.octets > maxQueued {
 		m := w.queue[0]
@@ -138,11 +138,11 @@ func (w *writer) run() {
 			w.wrote()
 			if failing && w.empty() {
 				failing = false
-				w.log.Info("events: the spool is written again")
+				w.log.Info("events: the spool can be written again")
 			}
 			continue
 		case !failing:
-			w.log.Error("events: the spool cannot be written; mail is served on, and records wait in memory as far as it goes", "error", err)
+			w.log.Error("events: the spool cannot be written; mail is still served, and records wait in memory up to a bound", "error", err)
 		}
 		failing = true
 		select {
@@ -154,7 +154,7 @@ func (w *writer) run() {
 	}
 }
 
-// again is how long to wait for a disk that took nothing.
+// again returns how long to wait before the disk is tried again.
 func (w *writer) again() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,7 +167,7 @@ func (w *writer) empty() bool {
 	return len(w.queue) == 0
 }
 
-// take takes what waits, up to about atOnce octets.
+// take removes waiting messages from the queue, up to about atOnce octets.
 func (w *writer) take() []*written {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -182,8 +182,8 @@ func (w *writer) take() []*written {
 	return batch
 }
 
-// end tells those who wait what became of a batch. With an error it is written later,
-// unless there is too much by now.
+// end tells the waiting messages that a batch is done. After an error the batch goes back to
+// the queue to be written later, unless there is too much in it by now.
 func (w *writer) end(batch []*written, err error) (lost int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -206,7 +206,7 @@ func (w *writer) end(batch []*written, err error) (lost int) {
 	return w.shrink()
 }
 
-// abandon drops all that waits.
+// abandon drops everything that waits.
 func (w *writer) abandon() {
 	w.mu.Lock()
 	lost := 0
@@ -219,8 +219,8 @@ func (w *writer) abandon() {
 	w.dropped(lost)
 }
 
-// close has what waits written, and returns a channel that is closed then. A disk that
-// takes nothing is not waited for.
+// close writes what waits, and returns a channel that is closed afterwards. It does not wait
+// for a disk that cannot be written.
 func (w *writer) close() <-chan struct{} {
 	w.mu.Lock()
 	if !w.closed {

@@ -15,7 +15,7 @@ import (
 // stuck is a journal whose disk hangs until goOn is closed.
 type stuck struct {
 	spool.Journal
-	asked chan struct{} // gets one for each Append
+	asked chan struct{} // gets a value for each Append
 	goOn  chan struct{}
 
 	mu  sync.Mutex
@@ -31,7 +31,7 @@ func (s *stuck) Append(records [][]byte) error {
 	return nil
 }
 
-// A disk that hangs: mail waits a moment once, then not at all; what does not fit into
+// If the disk hangs, mail waits once for a moment, then not at all. What does not fit into
 // memory is dropped and counted, and the rest is written when the disk goes on.
 func TestDiskHangs(t *testing.T) {
 	j := &stuck{asked: make(chan struct{}, 1000), goOn: make(chan struct{})}
@@ -41,7 +41,7 @@ func TestDiskHangs(t *testing.T) {
 	go w.run()
 	w.write([][]byte{[]byte("first")})
 	<-j.asked
-	w.wait = time.Hour // of which nobody sees anything, for the disk is known to hang
+	w.wait = time.Hour // nobody waits for it, because the disk is known to hang
 	const n, octets = 100, 100_000
 	for range n {
 		if !w.write([][]byte{make([]byte, octets)}) {
@@ -57,7 +57,7 @@ func TestDiskHangs(t *testing.T) {
 		defer j.mu.Unlock()
 		return j.got+int(dropped.Load()) == n+1
 	})
-	w.write([][]byte{[]byte("waits and is written")}) // an hour otherwise
+	w.write([][]byte{[]byte("waits and is written")}) // would take an hour otherwise
 	<-w.close()
 	if w.write(nil) {
 		t.Error("taken after the end")
@@ -79,7 +79,7 @@ func TestDiskHangsAtEnd(t *testing.T) {
 	}
 }
 
-// neverEnds is a journal that cannot be closed until goOn is.
+// neverEnds is a journal whose Close returns only when goOn is closed.
 type neverEnds struct {
 	spool.Journal
 	goOn chan struct{}
@@ -90,12 +90,12 @@ func (j *neverEnds) Close() error {
 	return nil
 }
 
-// failing is a journal whose disk takes nothing.
+// failing is a journal whose disk cannot be written.
 type failing struct{ spool.Journal }
 
 func (failing) Append([][]byte) error { return errors.New("input/output error") }
 
-// A disk that takes nothing holds up neither mail nor the end.
+// A disk that cannot be written delays neither mail nor the end of the daemon.
 func TestDiskFails(t *testing.T) {
 	var dropped atomic.Int64
 	w := newWriter(failing{}, slog.New(slog.DiscardHandler), func() {}, func(n int) { dropped.Add(int64(n)) })
