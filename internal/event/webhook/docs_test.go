@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The receiver in docs/events.md takes what we send, each record once.
+// The receiver in docs/events.md accepts what we send, and prints each record once.
 func TestDocumentedReceiver(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -31,7 +31,7 @@ func TestDocumentedReceiver(t *testing.T) {
 	if err := os.WriteFile(script, []byte(code), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // for a port that is free
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // finds a free port
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// bounce is what listmonk's POST /webhooks/bounce takes
-// (https://listmonk.app/docs/bounces/#webhook-api). Either subscriber or email must be
-// there; where both are, listmonk goes by the subscriber.
+// bounce is the body of listmonk's POST /webhooks/bounce
+// (https://listmonk.app/docs/bounces/#webhook-api). Either subscriber or email is required;
+// if both are there, listmonk uses the subscriber.
 type bounce struct {
 	Subscriber string `json:"subscriber_uuid,omitempty"`
 	Email      string `json:"email,omitempty"`
@@ -28,7 +28,7 @@ type bounce struct {
 	Meta       string `json:"meta"` // JSON in a string
 }
 
-// meta is what listmonk shows of a bounce beside.
+// meta is additional information that listmonk shows with a bounce.
 type meta struct {
 	ID         string            `json:"id"` // of the record
 	Time       event.Time        `json:"time"`
@@ -56,7 +56,7 @@ var noComplaint = []string{"not-spam", "auth-failure", "dkim", "virus"}
 // foreign is the origin of a report about mail that is not ours.
 const foreign = "foreign"
 
-// sendListmonk sends a batch, one request a record that is for listmonk.
+// sendListmonk sends a batch, with one request for each record that listmonk should get.
 func (s *Sink) sendListmonk(ctx context.Context, batch []event.Item) (event.Sent, error) {
 	var sent event.Sent
 	for _, item := range batch {
@@ -84,11 +84,11 @@ func (s *Sink) sendListmonk(ctx context.Context, batch []event.Item) (event.Sent
 	return sent, nil
 }
 
-// bounceOf says what listmonk gets of a record, if anything: what listmonk counts may
-// take an address off the lists.
+// bounceOf returns what listmonk gets for a record, and false if it gets nothing. A bounce
+// that listmonk counts may remove an address from its lists.
 func (s *Sink) bounceOf(r *event.Record) (bounce, bool) {
 	kind, ok := s.typeOf(r)
-	if !ok || r.Origin == foreign { // a stranger's words about a stranger's mail
+	if !ok || r.Origin == foreign { // a report about mail that we did not send
 		return bounce{}, false
 	}
 	b := bounce{
@@ -114,9 +114,9 @@ func (s *Sink) bounceOf(r *event.Record) (bounce, bool) {
 	return b, true
 }
 
-// typeOf is listmonk's type of a record, false of what is no bounce to listmonk: a
-// success, a delay (which a failure or a success follows), an answer of a person's
-// program.
+// typeOf returns listmonk's type for a record, and false if the record is not a bounce to
+// listmonk: a success, a delay (which is followed by a failure or a success), or an
+// automatic reply.
 func (s *Sink) typeOf(r *event.Record) (string, bool) {
 	switch r.Kind {
 	case dsn.KindFeedback:
@@ -137,8 +137,8 @@ func (s *Sink) typeOf(r *event.Record) (string, bool) {
 	return "", false
 }
 
-// subscriber is the address that listmonk wrote to: as our own bounce address says it,
-// else as the report says that the sender wrote it, else the one that failed.
+// subscriber returns the address that listmonk wrote to: the one in our VERP address, else
+// the original recipient of the report, else the address that failed.
 func subscriber(r *event.Record) string {
 	for _, a := range []string{r.VERP, r.Original, r.Address} {
 		if address.IsMailbox(a) {
@@ -148,7 +148,7 @@ func subscriber(r *event.Record) string {
 	return ""
 }
 
-// returned is a field of the returned message.
+// returned returns the value of a field of the returned message.
 func returned(r *event.Record, name string) string {
 	for field, value := range r.Returned.Headers {
 		if strings.EqualFold(field, name) {
@@ -160,10 +160,10 @@ func returned(r *event.Record, name string) string {
 
 var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// noUUID stands where listmonk has none: in a message that it sends as a test.
+// noUUID is what listmonk writes in place of a UUID in test messages.
 const noUUID = "00000000-0000-0000-0000-000000000000"
 
-// uuid returns s if it is a UUID of something, else "".
+// uuid returns s if it is a UUID other than noUUID, else "".
 func uuid(s string) string {
 	if s == noUUID || !uuidForm.MatchString(s) {
 		return ""
@@ -171,7 +171,7 @@ func uuid(s string) string {
 	return strings.ToLower(s)
 }
 
-// compact is v as JSON, with "<", ">" and "&" as they are.
+// compact returns v as JSON, in which "<", ">" and "&" are not escaped.
 func compact(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -30,7 +30,7 @@ func listmonk(t testing.TB, block Block, campaigns ...string) (*receiver.Listmon
 	return l, newSink(t, o)
 }
 
-// failed is a record of a bounce.
+// failed returns a record of a bounce.
 func failed(kind dsn.Kind, typ classify.Type, change func(*event.Record)) event.Record {
 	r := event.Record{ID: "r", Source: event.SourceMilter, Kind: kind, Recipient: classify.Recipient{
 		Address: "u@example.com", Action: dsn.ActionFailed, Category: classify.Mailbox, Type: typ, Reason: "mailbox-disabled"}}
@@ -40,8 +40,7 @@ func failed(kind dsn.Kind, typ classify.Type, change func(*event.Record)) event.
 	return r
 }
 
-// TestListmonk holds what listmonk gets of each kind of record, and that it gets
-// nothing of the others.
+// TestListmonk checks which kinds of records listmonk gets, and what it gets of each.
 func TestListmonk(t *testing.T) {
 	type b = receiver.Bounce
 	feedback := func(typ string) func(*event.Record) {
@@ -133,7 +132,7 @@ func TestListmonk(t *testing.T) {
 	}
 }
 
-// TestListmonkMeta holds what listmonk shows beside a bounce.
+// TestListmonkMeta checks the additional information that listmonk shows with a bounce.
 func TestListmonkMeta(t *testing.T) {
 	l, s := listmonk(t, BlockSkip)
 	r := failed(dsn.KindDSN, classify.Hard, func(r *event.Record) {
@@ -158,8 +157,8 @@ func TestListmonkMeta(t *testing.T) {
 	}
 }
 
-// One record that listmonk refuses is parked alone; one that it cannot take now holds
-// up what comes after it.
+// If listmonk refuses a record, only that one is parked. If it cannot accept a record now,
+// those after it wait too.
 func TestListmonkOrder(t *testing.T) {
 	l, s := listmonk(t, BlockSkip, campaignID)
 	var list []event.Record
@@ -192,7 +191,8 @@ func TestListmonkOrder(t *testing.T) {
 	}
 }
 
-// The stand-in is strict, or it would show nothing.
+// The stand-in refuses what the real listmonk would refuse; otherwise tests with it would
+// prove nothing.
 func TestListmonkIsStrict(t *testing.T) {
 	l := receiver.NewListmonk("bounces", "w3Xk9-token", campaignID)
 	url := serve(t, l)

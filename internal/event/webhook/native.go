@@ -20,7 +20,8 @@ func (s *Sink) sendNative(ctx context.Context, batch []event.Item) (event.Sent, 
 	return sent, nil
 }
 
-// fitting says how many records, from the first on, go into an array: one at least.
+// fitting returns how many records, counted from the first, fit into an array. It is at
+// least one.
 func fitting(batch []event.Item) int {
 	octets := len("[]")
 	for i, item := range batch {
@@ -32,7 +33,8 @@ func fitting(batch []event.Item) int {
 	return len(batch)
 }
 
-// sendArray sends one array, in halves where the receiver refuses it for what is in it.
+// sendArray sends one array. If the receiver refuses it because of its records, sendArray
+// sends each half separately.
 func (s *Sink) sendArray(ctx context.Context, part []event.Item, sent *event.Sent) error {
 	body := array(part)
 	header := http.Header{}
@@ -74,7 +76,7 @@ func array(batch []event.Item) []byte {
 	return append(b, ']')
 }
 
-// refuse notes that the next record is done with, and refused.
+// refuse notes that the next record is done and was refused.
 func refuse(sent *event.Sent, why error) {
 	sent.Refused = append(sent.Refused, sent.Done)
 	sent.Why = append(sent.Why, why)

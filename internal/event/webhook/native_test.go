@@ -13,7 +13,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab/receiver"
 )
 
-// TestBatches holds the bounds of an array, by count and octets, and the order.
+// TestBatches checks the bounds of an array, in records and in octets, and the order.
 func TestBatches(t *testing.T) {
 	long := func(n, octets int) []event.Item {
 		list := make([]event.Record, n)
@@ -61,7 +61,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// A record that the receiver does not like takes no other with it.
+// If the receiver refuses one record, the others are accepted all the same.
 func TestPoison(t *testing.T) {
 	for name, tt := range map[string]struct {
 		poison   []string
@@ -96,7 +96,7 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// What is wrong with the address is no reason to ask for each record.
+// If the URL is wrong, records are not tried one by one.
 func TestRefusedWhole(t *testing.T) {
 	for _, code := range []int{401, 403, 404, 410} {
 		r, s := native(t)
@@ -108,7 +108,7 @@ func TestRefusedWhole(t *testing.T) {
 	}
 }
 
-// A failure in the middle of halves keeps what is done, and what is known.
+// If sending fails between halves, records that are done stay done, and so do refusals.
 func TestFailureInHalves(t *testing.T) {
 	r, s := native(t)
 	r.FailWith(func(n int) receiver.Fault {
@@ -120,8 +120,8 @@ func TestFailureInHalves(t *testing.T) {
 	}
 }
 
-// TestSigned checks by the official library that receivers of each form of secret
-// accept us, while secrets change too.
+// TestSigned checks with the official library that receivers accept our signatures, with
+// each form of secret, and also while secrets change.
 func TestSigned(t *testing.T) {
 	const (
 		raw     = "a secret of words, as it is"
@@ -165,7 +165,7 @@ func TestSigned(t *testing.T) {
 	}
 }
 
-// The same records have the same webhook-id however often they are sent, and others
+// The same records have the same webhook-id however often they are sent; other records have
 // another.
 func TestBatchID(t *testing.T) {
 	r, s := native(t)
@@ -187,14 +187,14 @@ func TestBatchID(t *testing.T) {
 	}
 }
 
-// Headers are named as Standard Webhooks has them, with a time in whole seconds.
+// Headers have the names that Standard Webhooks gives them, and the time is in whole seconds.
 func TestSign(t *testing.T) {
 	h := http.Header{}
 	sign(h, nil, "msg_1", at, nil)
 	if len(h) != 1 || h.Get("webhook-id") != "msg_1" {
 		t.Errorf("unsigned: %v", h)
 	}
-	// The example of the specification's libraries.
+	// The example in the libraries of Standard Webhooks.
 	sign(h, [][]byte{mustKey(t, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), []byte("other")}, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, []byte(`{"test": 2432232314}`))
 	signatures := strings.Split(h.Get("webhook-signature"), " ")
 	if len(signatures) != 2 || signatures[0] != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" || h.Get("webhook-timestamp") != "1614265330" {

@@ -10,8 +10,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// TestCheck holds what is wrong with each value, with the mend; what is said in whole
-// is in the fixtures of package config.
+// TestCheck checks the error for each wrong value. The complete messages are in the fixtures
+// of package config.
 func TestCheck(t *testing.T) {
 	const key = "events.sink[3]"
 	for name, tt := range map[string]struct {
@@ -30,14 +30,14 @@ func TestCheck(t *testing.T) {
 		"another scheme":     {func(o *Options) { o.URL = "ftp://crm.example.org/x" }, []string{".url: begins with neither"}},
 		"no host":            {func(o *Options) { o.URL = "http://:8080/x" }, []string{".url: names no host"}},
 		"opaque":             {func(o *Options) { o.URL = "https:crm.example.org/x" }, []string{".url: names no host"}},
-		"a control":          {func(o *Options) { o.URL = "https://crm.example.org/\x00" }, []string{".url: is no URL"}},
-		"a space":            {func(o *Options) { o.URL = "https://crm example.org/" }, []string{".url: is no URL"}},
-		"user":               {func(o *Options) { o.URL = "https://t0p@crm.example.org/" }, []string{".url: holds a user's name"}},
-		"user, broken":       {func(o *Options) { o.URL = "https://u:t0p@crm.example.org:x/" }, []string{".url: is no URL"}},
-		"fragment":           {func(o *Options) { o.URL = "https://crm.example.org/#" }, []string{`.url: has a part behind "#"`}},
+		"a control":          {func(o *Options) { o.URL = "https://crm.example.org/\x00" }, []string{".url: is not a URL"}},
+		"a space":            {func(o *Options) { o.URL = "https://crm example.org/" }, []string{".url: is not a URL"}},
+		"user":               {func(o *Options) { o.URL = "https://t0p@crm.example.org/" }, []string{".url: contains a user's name"}},
+		"user, broken":       {func(o *Options) { o.URL = "https://u:t0p@crm.example.org:x/" }, []string{".url: is not a URL"}},
+		"fragment":           {func(o *Options) { o.URL = "https://crm.example.org/#" }, []string{`.url: has a part after "#"`}},
 		"port 0":             {func(o *Options) { o.URL = "https://crm.example.org:0/" }, []string{".url: has port"}},
 		"no port":            {func(o *Options) { o.URL = "https://crm.example.org:/" }, []string{".url: has port"}},
-		"format":             {func(o *Options) { o.Format = "Native" }, []string{`.format: "Native" is no format: write "native" or "listmonk"`}},
+		"format":             {func(o *Options) { o.Format = "Native" }, []string{`.format: "Native" is not a format: write "native" or "listmonk"`}},
 		"listmonk, no token": {func(o *Options) { o.Format, o.SecretFile = FormatListmonk, "" }, []string{".secret_file: is missing: listmonk"}},
 		"block":              {func(o *Options) { o.Format, o.Block = FormatListmonk, "hard" }, []string{`.block: "hard" is not a choice here`}},
 		"all":                {func(o *Options) { *o = Options{} }, []string{".format", ".url", ".timeout", ".block"}},
@@ -67,8 +67,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestSecretFiles holds what is wrong with files of secrets, none of which shows in an
-// error or a warning.
+// TestSecretFiles checks the errors and warnings about files of secrets, none of which quotes
+// a secret.
 func TestSecretFiles(t *testing.T) {
 	const good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	for name, tt := range map[string]struct {
@@ -86,16 +86,16 @@ func TestSecretFiles(t *testing.T) {
 		"everybody's":       {FormatNative, good, 0o644, "everybody may read", ""},
 		"no base64":         {FormatNative, good + "\nwhsec_t0p-secret!", 0o600, "secret 2 of", ""},
 		"nothing behind":    {FormatNative, "whsec_", 0o600, "secret 1 of", ""},
-		"many":              {FormatNative, strings.Repeat("t0p\n", 9), 0o600, "holds 9 secrets", ""},
+		"many":              {FormatNative, strings.Repeat("t0p\n", 9), 0o600, "contains 9 secrets", ""},
 		"huge":              {FormatNative, strings.Repeat("t0p", 1<<16), 0o600, "longer than", ""},
 		"token":             {FormatListmonk, "bounces:t0p\n", 0o600, "", ""},
 		"token with prefix": {FormatListmonk, "whsec_x:t0p", 0o600, "", ""},
 		"two tokens":        {FormatListmonk, "bounces:t0p\nothers:t0p", 0o600, "has 2 lines", ""},
-		"no user":           {FormatListmonk, ":t0p", 0o600, "does not hold user:token", ""},
-		"no token":          {FormatListmonk, "bounces:", 0o600, "does not hold user:token", ""},
-		"only a token":      {FormatListmonk, "t0p", 0o600, "does not hold user:token", ""},
-		"spaces":            {FormatListmonk, "bounces: t0p", 0o600, "no header may have", ""},
-		"a control":         {FormatListmonk, "bounces:t0p\x00", 0o600, "no header may have", ""},
+		"no user":           {FormatListmonk, ":t0p", 0o600, "does not contain user:token", ""},
+		"no token":          {FormatListmonk, "bounces:", 0o600, "does not contain user:token", ""},
+		"only a token":      {FormatListmonk, "t0p", 0o600, "does not contain user:token", ""},
+		"spaces":            {FormatListmonk, "bounces: t0p", 0o600, "no header may contain", ""},
+		"a control":         {FormatListmonk, "bounces:t0p\x00", 0o600, "no header may contain", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := DefaultOptions()
@@ -121,7 +121,7 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-// A sink whose files are missing is an error, not a sink that sends unsigned.
+// If a file is missing, New returns an error, not a sink that sends unsigned requests.
 func TestNewNeedsItsFiles(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"secret":          func(o *Options) { o.SecretFile = filepath.Join(t.TempDir(), "none") },

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// maxWait is the longest time for which a receiver's wish to be left alone is
-// obeyed: records that wait push out older ones.
+// maxWait is the longest Retry-After that is obeyed, because records that wait take the
+// place of older ones.
 const maxWait = 24 * time.Hour
 
-// retryAfter reads Retry-After, a number of seconds or a date (RFC 9110 section
-// 10.2.3); 0 where there is none, or none that can be read. A date is taken against
-// the receiver's own clock where it says what that shows.
+// retryAfter reads Retry-After, a number of seconds or a date (RFC 9110 section 10.2.3). It
+// returns 0 if there is none or if it cannot be read. A date is compared with the receiver's
+// own clock if the answer has a Date.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
@@ -21,7 +21,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	if strings.Trim(value, "0123456789") == "" {
 		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || n > int64(maxWait/time.Second) { // or more digits than a number has
+		if err != nil || n > int64(maxWait/time.Second) { // an error means more digits than fit
 			return maxWait
 		}
 		return time.Duration(n) * time.Second

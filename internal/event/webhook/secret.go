@@ -26,14 +26,15 @@ const (
 const (
 	// secretPrefix marks a secret that is written in base64.
 	secretPrefix = "whsec_"
-	// goodSecret is how many octets Standard Webhooks asks of a secret.
+	// goodSecret is how many octets Standard Webhooks requires of a secret.
 	goodSecret = 24
-	// maxSecrets is how many a file may hold: old and new while they change.
+	// maxSecrets is how many secrets a file may contain: the old and the new ones while
+	// they change.
 	maxSecrets = 8
 )
 
-// readSecrets reads the secrets of a file: signing keys, one a line, or the one
-// user:token of listmonk. Errors say nothing of what is in it.
+// readSecrets reads the secrets in a file: signing keys, one per line, or the user:token of
+// listmonk. Errors do not quote the file.
 func readSecrets(path string, format Format) ([][]byte, error) {
 	data, err := event.ReadSecret(path)
 	if err != nil {
@@ -48,30 +49,33 @@ func readSecrets(path string, format Format) ([][]byte, error) {
 		if encoded, ok := bytes.CutPrefix(line, []byte(secretPrefix)); ok && format != FormatListmonk {
 			key, err = base64.RawStdEncoding.AppendDecode(nil, bytes.TrimRight(encoded, "="))
 			if err != nil || len(key) == 0 {
-				return nil, fmt.Errorf("secret %d of %s begins with %s and is no base64 behind it: copy it whole", len(secrets)+1, path, secretPrefix)
+				return nil, fmt.Errorf("secret %d of %s begins with %s, but the rest is not base64: copy the whole secret",
+					len(secrets)+1, path, secretPrefix)
 			}
 		}
 		secrets = append(secrets, key)
 	}
 	switch {
 	case len(secrets) > maxSecrets:
-		return nil, fmt.Errorf("the file %s holds %d secrets: leave %d at most, those that receivers still know", path, len(secrets), maxSecrets)
+		return nil, fmt.Errorf("the file %s contains %d secrets: leave at most %d, those that receivers still use",
+			path, len(secrets), maxSecrets)
 	case format == FormatListmonk && len(secrets) > 1:
 		return nil, fmt.Errorf("the file %s has %d lines: write one, user:token", path, len(secrets))
 	case format == FormatListmonk:
 		user, token, ok := strings.Cut(string(secrets[0]), ":")
 		if !ok || user == "" || token == "" {
-			return nil, fmt.Errorf(`the file %s does not hold user:token: write the name of a user of listmonk's API, ":" and that user's token`, path)
+			return nil, fmt.Errorf(`the file %s does not contain user:token: write the name of a user of listmonk's API, ":" and that user's token`,
+				path)
 		}
 		if bytes.ContainsFunc(secrets[0], func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, fmt.Errorf("the file %s holds a space or another character that no header may have: write user:token", path)
+			return nil, fmt.Errorf("the file %s contains a space or another character that no header may contain: write user:token", path)
 		}
 	}
 	return secrets, nil
 }
 
-// sign sets the headers of Standard Webhooks, one signature a secret. Without secrets
-// the request says its id alone.
+// sign sets the headers of Standard Webhooks, with one signature for each secret. Without
+// secrets it sets only the id.
 func sign(h http.Header, secrets [][]byte, id string, at time.Time, body []byte) {
 	h.Set(headerID, id)
 	if len(secrets) == 0 {
@@ -89,7 +93,7 @@ func sign(h http.Header, secrets [][]byte, id string, at time.Time, body []byte)
 	h.Set(headerSignature, strings.Join(signatures, " "))
 }
 
-// batchID names a batch: the same records in the same order have the same name.
+// batchID returns the id of a batch. The same records in the same order have the same id.
 func batchID(batch []event.Item) string {
 	sum := sha256.New()
 	for _, item := range batch {
@@ -98,5 +102,5 @@ func batchID(batch []event.Item) string {
 	return "msg_" + hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// errNoSecret is a secret that was needed and not named.
-var errNoSecret = errors.New("no secret_file is named, which listmonk needs")
+// errNoSecret is returned if secret_file is required and missing.
+var errNoSecret = errors.New("secret_file is missing, and listmonk requires it")

@@ -20,12 +20,12 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab/receiver"
 )
 
-// serveTLS starts a server for example.com and 127.0.0.1, and returns it with a file of
-// the certificate that it shows.
+// serveTLS starts a server for example.com and 127.0.0.1, and returns it with a file that
+// contains its certificate.
 func serveTLS(t *testing.T, h http.Handler, change func(*httptest.Server)) (*httptest.Server, string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail, as they should
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // discards the expected failures of handshakes
 	if change != nil {
 		change(server)
 	}
@@ -39,7 +39,7 @@ func serveTLS(t *testing.T, h http.Handler, change func(*httptest.Server)) (*htt
 	return server, file
 }
 
-// Certificates are verified: the name, the authority, and by a version that is safe.
+// The name and the authority of certificates are verified, with a safe version of TLS.
 func TestTLS(t *testing.T) {
 	for name, tt := range map[string]struct {
 		host   string // "" for 127.0.0.1
@@ -80,12 +80,12 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// proxy passes everything on to one address, whatever host it is asked for, and wants a
-// password.
+// proxy is a proxy that connects to one address, whatever host it is asked for, and requires
+// a password.
 type proxy struct {
 	to   string
 	asks atomic.Int32
-	host atomic.Value // that was asked for last
+	host atomic.Value // the host that was asked for last
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -132,7 +132,7 @@ func (p *proxy) tunnel(w http.ResponseWriter) {
 	_ = near.Close()
 }
 
-// The proxy comes from the environment, with its password, which no error shows.
+// The proxy and its password come from the environment. No error shows the password.
 func TestProxy(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		for name, tt := range map[string]struct {
@@ -157,7 +157,7 @@ func TestProxy(t *testing.T) {
 					server, file := serveTLS(t, r, nil)
 					o.CAFile, p.to = file, server.Listener.Addr().String()
 					if tt.want == "" {
-						host = "example.com" // which the certificate is for
+						host = "example.com" // the name in the certificate
 					}
 				} else {
 					p.to = strings.TrimPrefix(serve(t, r), "http://")
@@ -170,7 +170,7 @@ func TestProxy(t *testing.T) {
 				}
 				t.Setenv("NO_PROXY", tt.noProxy)
 				s := newSink(t, o)
-				s.timeout = 10 * time.Second // for a resolver that is slow to say no
+				s.timeout = 10 * time.Second // a resolver may be slow
 				sent, err := s.Send(t.Context(), records(t, 2))
 				switch {
 				case tt.want == "" && (err != nil || sent.Done != 2 || len(r.IDs()) != 2):
@@ -187,7 +187,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// A proxy that is no URL is an error that does not show its password.
+// If the proxy is not a URL, the error does not show its password.
 func TestProxyGarbage(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://user:proxy-pass@bad host:99999999/")
 	o := DefaultOptions()
@@ -224,8 +224,8 @@ func TestSameHost(t *testing.T) {
 	}
 }
 
-// FuzzAnswer holds that whatever comes back, only a 2xx makes a record count as taken,
-// and errors stay short, on one line and without secrets.
+// FuzzAnswer checks that, whatever comes back, a record is delivered only after a 2xx, and
+// errors are short, on one line and without secrets.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -268,7 +268,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// TestSinkMemory holds what a receiver's words can cost us.
+// TestSinkMemory checks how much memory a receiver's answer can take.
 func TestSinkMemory(t *testing.T) {
 	r, s := native(t)
 	r.FailWith(func(int) receiver.Fault { return receiver.Huge(400) })
@@ -284,7 +284,7 @@ func TestSinkMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkNative is what a record costs on its way to a receiver on this host.
+// BenchmarkNative measures what sending a record to a receiver on this host costs.
 func BenchmarkNative(b *testing.B) {
 	url := serve(b, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	o := DefaultOptions()

@@ -1,14 +1,14 @@
-// Package webhook hands records to a program by HTTP.
+// Package webhook sends records to a program by HTTP.
 //
-// In the native format a request is a POST of a JSON array of records, signed as
-// Standard Webhooks says (github.com/standard-webhooks). In the listmonk format it is
-// one object for listmonk's POST /webhooks/bounce.
+// In the native format a request is a POST of a JSON array of records, signed as specified
+// by Standard Webhooks (github.com/standard-webhooks). In the listmonk format it is one
+// object for listmonk's POST /webhooks/bounce.
 //
-// Any 2xx is success. What may pass is tried again: no connection, no answer in time, an
-// answer that is no HTTP, 1xx, 3xx, 407, 408, 425, 429 and 5xx, after Retry-After where
-// the receiver sends it. Other 4xx refuse for good. Where an array is answered 400, 413
-// or 422, half of it is sent at a time until single records are refused, so that one
-// that a receiver cannot take does not take others with it.
+// Any 2xx is success. Temporary failures are tried again: no connection, no answer in time,
+// an answer that is not HTTP, 1xx, 3xx, 407, 408, 425, 429 and 5xx, after Retry-After if the
+// receiver sends it. Other 4xx refuse for good. If an array is answered with 400, 413 or
+// 422, its halves are sent separately, and halved again until single records are refused, so
+// that a record that the receiver cannot accept does not hold up others.
 package webhook
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// Bounds of a request. Common receivers take bodies of 100 KB without being told to.
+// Bounds of a request. Common receivers accept bodies of 100 KB by default.
 const (
 	maxRecords = 100      // in an array
 	maxOctets  = 64 << 10 // of an array with more than one record
@@ -39,9 +39,9 @@ const (
 // Bounds of what a receiver may cost us.
 const (
 	connectTimeout = 10 * time.Second
-	bodyTimeout    = 2 * time.Second // of an answer's body, which says little that its status does not
-	maxBody        = 64 << 10        // likewise, in octets
-	maxHeader      = 64 << 10        // of an answer's header
+	bodyTimeout    = 2 * time.Second // for an answer's body, which adds little to its status
+	maxBody        = 64 << 10        // octets of the body
+	maxHeader      = 64 << 10        // octets of an answer's header
 	maxHops        = 3               // redirects that are followed
 	idleTimeout    = 90 * time.Second
 )
@@ -61,9 +61,9 @@ type Sink struct {
 
 var _ event.Sink = (*Sink)(nil)
 
-// New makes the sink of options that [Options.Check] finds nothing wrong with. It reads
-// secrets, certificates and the proxy's variables of the environment, and opens no
-// connection. The version is the program's, for User-Agent.
+// New makes a sink. The options must have passed [Options.Check]. New reads secrets,
+// certificates and the environment variables for proxies, and opens no connection. version is
+// the program's, for User-Agent.
 func New(o Options, version string) (*Sink, error) {
 	u, err := parseURL(o.URL, o.Format)
 	if err != nil {
@@ -89,8 +89,8 @@ func New(o Options, version string) (*Sink, error) {
 	s.transport = &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			p, err := proxy(r.URL)
-			if err != nil { // which shows the variable, with its password
-				return nil, errors.New("the proxy that the environment names is no URL")
+			if err != nil { // err quotes the variable, which may contain a password
+				return nil, errors.New("the proxy in the environment is not a URL")
 			}
 			return p, nil
 		},
@@ -98,14 +98,14 @@ func New(o Options, version string) (*Sink, error) {
 		TLSHandshakeTimeout:    connectTimeout,
 		TLSClientConfig:        &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // an answer is short, or not worth its size unpacked
+		DisableCompression:     true, // answers are short, and a long one is not worth unpacking
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
 	}
 	return s, nil
 }
 
-// Send hands over a batch, as [event.Sink] says.
+// Send implements [event.Sink].
 func (s *Sink) Send(ctx context.Context, batch []event.Item) (event.Sent, error) {
 	if s.format == FormatListmonk {
 		return s.sendListmonk(ctx, batch)
@@ -119,15 +119,15 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-// post sends a body and waits for the answer. The error is a *refusedError where
-// sending the same again is of no use.
+// post sends a body and waits for the answer. The error is a *refusedError if sending the
+// same again is of no use.
 func (s *Sink) post(ctx context.Context, body []byte, header http.Header) error {
 	inTime, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	header.Set("Content-Type", "application/json")
 	header.Set("User-Agent", s.agent)
-	// Go sends a request again by itself when a connection that waited proves
-	// closed, if this key says that doing so is harmless; empty, it is not sent.
+	// With this key Go repeats a request by itself if an idle connection turns out to be
+	// closed. The key has no value, so it is not sent.
 	header["Idempotency-Key"] = nil
 
 	to := s.url
@@ -149,8 +149,8 @@ func (s *Sink) post(ctx context.Context, body []byte, header http.Header) error 
 	return fmt.Errorf("%s redirects in a circle", s.where())
 }
 
-// ask sends one request and reads the answer: nil and nil is success, a URL is where
-// the receiver wants to be asked instead.
+// ask sends one request and reads the answer. If it returns nil and nil the request has
+// succeeded; if it returns a URL the receiver redirects there.
 func (s *Sink) ask(ctx context.Context, to *url.URL, body []byte, header http.Header) (*url.URL, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -163,12 +163,12 @@ func (s *Sink) ask(ctx context.Context, to *url.URL, body []byte, header http.He
 	if err != nil {
 		return nil, s.unreachable(err)
 	}
-	// The status has decided. The rest is read so that the connection can be used
-	// again, and to quote of it; a receiver that makes long of it is hung up on.
+	// Only the status decides. The body is read to quote from it, and so that the
+	// connection can be used again. If that takes too long the connection is closed.
 	timer := time.AfterFunc(bodyTimeout, cancel)
 	defer timer.Stop()
 	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // what came is enough
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // on an error, what has come is enough
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
 		return nil, nil
@@ -185,14 +185,14 @@ func (s *Sink) unreachable(err error) error {
 	if errors.As(err, &unknown) {
 		text += " (name the certificate of its authority in ca_file)"
 	}
-	text = strings.TrimPrefix(text, "net/http: HTTP/1.x transport connection broken: ") // which says that it is one
+	text = strings.TrimPrefix(text, "net/http: HTTP/1.x transport connection broken: ") // adds nothing
 	return fmt.Errorf("asking %s: %s", s.where(), text)
 }
 
-// excerpt is what an error quotes of an answer's body: its beginning, of text only.
+// excerpt returns what an error quotes of an answer's body: the beginning, if it is text.
 func (s *Sink) excerpt(body []byte) string {
 	if bytes.IndexByte(body, 0) >= 0 || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
-		return "" // a page for people, or no text
+		return "" // binary data, or a web page
 	}
 	return s.scrub(string(body))
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab/receiver"
 )
 
-// secretFile writes a file that holds text and returns its path.
+// secretFile writes text to a file and returns its path.
 func secretFile(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
@@ -40,7 +40,7 @@ func serve(t testing.TB, h http.Handler) string {
 	return server.URL
 }
 
-// newSink makes a sink that lasts as long as the test.
+// newSink makes a sink that is closed at the end of the test.
 func newSink(t testing.TB, o Options) *Sink {
 	t.Helper()
 	s, err := New(o, "1.2.3")
@@ -95,7 +95,8 @@ func native(t testing.TB) (*receiver.Native, *Sink) {
 	return r, newSink(t, o)
 }
 
-// What may pass is tried again with nothing lost, whatever the receiver does.
+// After a temporary failure records are sent again, and none is lost, whatever the receiver
+// does.
 func TestFaults(t *testing.T) {
 	for i, fault := range receiver.Faults() {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -130,7 +131,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A status alone decides, whatever a receiver makes of the rest.
+// Only the status decides, whatever the rest of the answer is.
 func TestSuccess(t *testing.T) {
 	for name, fault := range map[string]receiver.Fault{
 		"204":       receiver.Status(204, ""),
@@ -151,7 +152,7 @@ func TestSuccess(t *testing.T) {
 	}
 }
 
-// TestAnswers holds what each answer means: again, later, or never.
+// TestAnswers checks whether records are sent again after each answer, and when.
 func TestAnswers(t *testing.T) {
 	const later = 7 * time.Second
 	for code, want := range map[int]string{
@@ -188,8 +189,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestUnreachable holds the errors where there is no answer: short, and without
-// anything secret.
+// TestUnreachable checks the errors if there is no answer: they are short and contain no
+// secret.
 func TestUnreachable(t *testing.T) {
 	o := DefaultOptions()
 	o.URL = serve(t, http.NotFoundHandler()) + "/hooks?token=t0ken"
@@ -211,7 +212,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A sender that is told to stop does so at once, and says that it was told.
+// When the context ends, Send stops at once and returns the context's error.
 func TestStopped(t *testing.T) {
 	r, s := native(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -222,12 +223,12 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// A receiver that sends our secrets back does not get them into the log.
+// If a receiver sends our secrets back, errors do not contain them.
 func TestSecretsStaySecret(t *testing.T) {
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		said := r.Header.Get("Authorization")
-		if said == "" { // a receiver that shows what it would have signed with
+		if said == "" { // as a receiver that quotes the key it verifies with
 			said = "secret-of-native-hooks-00"
 		}
 		fmt.Fprintf(w, "no: %s %s %s", said, r.URL, r.URL.Query().Get("key"))
@@ -254,18 +255,18 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 }
 
-// TestRedirects follows where a POST may follow, to the same host, and says where the
-// others point.
+// TestRedirects checks that redirects are followed if they keep the POST and the host, and
+// that errors about others say where they point.
 func TestRedirects(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault receiver.Fault
-		want  string // of the error, "" where it is followed
+		want  string // text of the error, "" if it is followed
 	}{
 		"307, path":      {receiver.Redirect(307, "/elsewhere?token=t0ken"), ""},
 		"308, path":      {receiver.Redirect(308, "elsewhere"), ""},
-		"302":            {receiver.Redirect(302, "/login?next=t0ken"), "/login, where no POST may follow"},
-		"301":            {receiver.Redirect(301, "/hooks/"), "/hooks/, where no POST may follow"},
-		"303":            {receiver.Redirect(303, "/"), "where no POST may follow"},
+		"302":            {receiver.Redirect(302, "/login?next=t0ken"), "/login, which a POST may not follow"},
+		"301":            {receiver.Redirect(301, "/hooks/"), "/hooks/, which a POST may not follow"},
+		"303":            {receiver.Redirect(303, "/"), "which a POST may not follow"},
 		"308, host":      {receiver.Redirect(308, "http://other.example.net/hooks?x=t0ken"), "another host or scheme, http://other.example.net/hooks"},
 		"307, scheme":    {receiver.Redirect(307, "https://127.0.0.1/hooks"), "another host or scheme"},
 		"307, user":      {receiver.Redirect(307, "//u:t0ken@127.0.0.1/hooks"), "another host or scheme"},
@@ -298,7 +299,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// One connection serves many requests, also after a refusal with a body.
+// One connection is used for many requests, even after a refusal with a body.
 func TestKeepAlive(t *testing.T) {
 	connections := map[string]bool{}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
