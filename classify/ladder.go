@@ -226,7 +226,7 @@ func (q *inquest) safe(f finding) (kind Type, why string) {
 		return f.kind, ""
 	}
 	if q.incomplete || q.unread || q.work.Spent() {
-		return Soft, "the message was too dear to be read whole"
+		return Soft, "reading the whole message would have cost too much work"
 	}
 	if !q.permanent() && q.ev.Action != dsn.ActionFailed {
 		return Soft, "the reply is transient"

@@ -125,12 +125,13 @@ func (b *builder) eachPhrase(file, key string, list []toml.Text, add func(phrase
 	}
 }
 
-// isPhrase complains about what is too long or too short for a phrase.
+// isPhrase reports whether a text can be a phrase, and complains if it is too long or too
+// short.
 func (b *builder) isPhrase(file, key string, t toml.Text) bool {
 	switch {
 	case key == "near" && t.S == NearAddress:
 	case len(t.S) > maxPhrase:
-		b.complain(file, t.Line, "%s holds a phrase of %d octets, %d are the most", key, len(t.S), maxPhrase)
+		b.complain(file, t.Line, "%s has a phrase of %d octets: the maximum is %d", key, len(t.S), maxPhrase)
 		return false
 	case len(strings.TrimSpace(t.S)) < 2:
 		b.complain(file, t.Line, "%s holds %q, which is too short to say anything", key, t.S)

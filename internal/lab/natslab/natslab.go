@@ -1,8 +1,8 @@
-// Package natslab starts real NATS servers with JetStream for the tests: one, or a
-// cluster, of which any can be killed as kill -9 does and started again.
+// Package natslab starts real NATS servers with JetStream for tests: a single one or a
+// cluster. Each server can be killed, as by kill -9, and started again.
 //
-// A server is this program over again, so that it can be killed without us: whoever
-// uses the package calls [Main] first of all in TestMain.
+// A server is another process of the test program, so that it can be killed while the test
+// goes on. Tests that use the package must call [Main] first of all in TestMain.
 package natslab
 
 import (
@@ -22,11 +22,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// childEnv names the configuration of the server that this process is.
+// childEnv is the environment variable with the configuration file, if this process is a
+// server.
 const childEnv = "NATSLAB_SERVER"
 
-// Main is the life of a server where this process is one, and returns at once where
-// it is not.
+// Main runs the server if this process is one. Otherwise it returns at once.
 func Main() {
 	path := os.Getenv(childEnv)
 	if path == "" {
@@ -56,26 +56,26 @@ func serve(path string) error {
 
 // Config says what to start.
 type Config struct {
-	// Dir holds what the servers write, and is the caller's to remove.
+	// Dir is where the servers write. The caller removes it.
 	Dir string
-	// Ports are free ports of the loopback: one for a single server, for each of a
-	// cluster two.
+	// Ports are free ports of the loopback: one for a single server, two for each server
+	// of a cluster.
 	Ports []int
-	// Conf is further text for the configuration of each server.
+	// Conf is added to the configuration of each server.
 	Conf string
 }
 
-// Servers are running servers, which know each other when there are several.
+// Servers are running servers. If there are several they form a cluster.
 type Servers struct {
 	conf  []string // files
 	ports []int    // of clients
 	run   []*exec.Cmd
 }
 
-// patience bounds every wait.
+// patience is the longest time that is waited for anything.
 const patience = 60 * time.Second
 
-// Start starts the servers and waits until each takes connections.
+// Start starts the servers and waits until each accepts connections.
 func Start(cfg Config) (*Servers, error) {
 	n := (len(cfg.Ports) + 1) / 2
 	s := &Servers{run: make([]*exec.Cmd, n)}
@@ -105,7 +105,7 @@ func Start(cfg Config) (*Servers, error) {
 	return s, nil
 }
 
-// URLs are the addresses of the servers for clients.
+// URLs returns the servers' addresses for clients.
 func (s *Servers) URLs() (list []string) {
 	for _, p := range s.ports {
 		list = append(list, "nats://"+loopback(p))
@@ -115,7 +115,7 @@ func (s *Servers) URLs() (list []string) {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// Restart starts server i, which must not run, and waits until it takes connections.
+// Restart starts server i, which must not be running, and waits until it accepts connections.
 func (s *Servers) Restart(i int) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -138,23 +138,23 @@ func (s *Servers) Restart(i int) error {
 	})
 }
 
-// Kill ends server i as kill -9 does.
+// Kill ends server i, as kill -9 does.
 func (s *Servers) Kill(i int) {
 	if cmd := s.run[i]; cmd != nil {
-		cmd.Process.Kill() // an error means that it is gone already
-		cmd.Wait()         // its exit status says nothing
+		cmd.Process.Kill() // an error means that it has ended already
+		cmd.Wait()         // the exit status does not matter
 		s.run[i] = nil
 	}
 }
 
-// Close ends them all.
+// Close ends all servers.
 func (s *Servers) Close() {
 	for i := range s.run {
 		s.Kill(i)
 	}
 }
 
-// Connect returns a client of the servers, which connects again for ever.
+// Connect returns a client of the servers, which reconnects for ever.
 func (s *Servers) Connect(opts ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
 	opts = append(opts, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	var nc *nats.Conn
@@ -169,8 +169,8 @@ func (s *Servers) Connect(opts ...nats.Option) (*nats.Conn, jetstream.JetStream,
 	return nc, js, err
 }
 
-// CreateStream makes a stream in files, of as many replicas as there are servers. It
-// waits until the servers can: a cluster chooses its leader first.
+// CreateStream creates a stream in files, with as many replicas as there are servers. It
+// waits until the servers are able to, because a cluster must choose its leader first.
 func (s *Servers) CreateStream(js jetstream.JetStream, name string, subjects ...string) error {
 	return until(patience, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -181,7 +181,7 @@ func (s *Servers) CreateStream(js jetstream.JetStream, name string, subjects ...
 	})
 }
 
-// Leader is the place of the server that leads a stream.
+// Leader returns the index of the server that leads a stream.
 func (s *Servers) Leader(js jetstream.JetStream, stream string) (n int, err error) {
 	err = until(patience, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -201,14 +201,14 @@ func (s *Servers) Leader(js jetstream.JetStream, stream string) (n int, err erro
 	return n, err
 }
 
-// Message is what a stream holds.
+// Message is a message in a stream.
 type Message struct {
 	Subject, ID string
 	Data        []byte
 }
 
-// Messages reads a whole stream, in its order. It begins anew when a server that it
-// asked has gone.
+// Messages reads a whole stream in order. It begins again if the server that it reads from
+// goes down.
 func Messages(js jetstream.JetStream, stream string) (list []Message, err error) {
 	err = until(patience, func() error {
 		list, err = read(js, stream)
@@ -246,7 +246,7 @@ func read(js jetstream.JetStream, stream string) (list []Message, err error) {
 	return list, nil
 }
 
-// until calls f until it has no error any more.
+// until calls f again and again until it returns no error.
 func until(limit time.Duration, f func() error) error {
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		err := f()

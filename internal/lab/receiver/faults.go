@@ -1,9 +1,9 @@
-// Package receiver holds stand-ins for the programs that webhooks go to: one that takes
-// signed arrays of records, checked by the official library of Standard Webhooks, and
-// one that takes bounces as strictly as listmonk's documentation says it does.
+// Package receiver contains stand-ins for the programs that webhooks send to. One accepts
+// signed arrays of records, and verifies them with the official library of Standard
+// Webhooks. The other accepts bounces as strictly as listmonk's documentation describes.
 //
-// Both are an [http.Handler] that keeps what it took. They can be told to fail in each
-// way in which receivers fail. All methods may be called while requests run.
+// Both are an [http.Handler] that keeps what it accepts. They can be told to fail in every
+// way in which receivers fail. All methods may be called concurrently.
 package receiver
 
 import (
@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// Fault is a way to fail a request. The zero one is none.
+// Fault is a way in which a request fails. The zero value is no fault.
 type Fault struct {
-	// Taken tells that the records are taken all the same, so that the sender
-	// cannot know: it has to send them again.
+	// Taken means that the records are accepted all the same. The sender cannot know
+	// this and has to send them again.
 	Taken  bool
 	Answer http.HandlerFunc
 }
@@ -41,21 +41,21 @@ func Redirect(code int, location string) Fault {
 	}}
 }
 
-// Hang answers nothing until the sender gives up.
+// Hang does not answer until the sender gives up.
 func Hang() Fault {
 	return Fault{Answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
 }
 
-// Garbage answers with octets that are no HTTP.
+// Garbage answers with octets that are not HTTP.
 func Garbage() Fault { return Raw([]byte("\x00\xff\xfe no HTTP at all \x1b[2J\r\n\r\n\x00")) }
 
-// Cut hangs up instead of an answer.
+// Cut closes the connection instead of answering.
 func Cut() Fault { return Raw(nil) }
 
-// Lost takes the records and hangs up instead of saying so.
+// Lost accepts the records, then closes the connection instead of answering.
 func Lost() Fault { return Fault{Taken: true, Answer: Cut().Answer} }
 
-// Raw answers with octets, whatever they are, and hangs up.
+// Raw answers with any octets, then closes the connection.
 func Raw(octets []byte) Fault {
 	return Fault{Answer: func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -67,7 +67,7 @@ func Raw(octets []byte) Fault {
 	}}
 }
 
-// Huge answers with a code and a body without end.
+// Huge answers with a code and an endless body.
 func Huge(code int) Fault {
 	return Fault{Taken: code < 300, Answer: func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(code)
@@ -80,7 +80,7 @@ func Huge(code int) Fault {
 	}}
 }
 
-// Drip answers with a code and a body of one octet after the other, without end.
+// Drip answers with a code and an endless body, sent octet by octet.
 func Drip(code int) Fault {
 	return Fault{Taken: code < 300, Answer: func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(code)
@@ -91,7 +91,7 @@ func Drip(code int) Fault {
 	}}
 }
 
-// DripHeader answers with a header of one octet after the other, without end.
+// DripHeader answers with an endless header, sent octet by octet.
 func DripHeader() Fault {
 	return Fault{Answer: func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -109,7 +109,7 @@ func DripHeader() Fault {
 	}}
 }
 
-// drip calls write in short intervals until it fails or the sender is gone.
+// drip calls write at short intervals until it fails or the sender has gone.
 func drip(r *http.Request, write func() error) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -125,43 +125,43 @@ func drip(r *http.Request, write func() error) {
 	}
 }
 
-// Faults are those of which a sender recovers, one of each kind.
+// Faults returns the faults from which a sender recovers, one of each kind.
 func Faults() []Fault {
 	return []Fault{Status(500, ""), Status(502, ""), Status(503, "1"), Status(429, "1"), Status(408, ""),
 		Hang(), Garbage(), Cut(), Lost(), Huge(500), Drip(503), DripHeader()}
 }
 
-// desk is what both receivers have: requests are counted, and fail as they are told.
+// desk is what both receivers have in common. It counts requests and makes them fail.
 type desk struct {
 	mu       sync.Mutex
 	fault    func(request int) Fault
 	requests int
 	problems []string
-	news     chan struct{} // closed when something was taken
+	news     chan struct{} // closed when something is accepted
 }
 
-// FailWith sets what becomes of requests, by their number from 0 on; nil lets all pass.
+// FailWith sets how requests fail, given their number from 0 on. With nil, none fails.
 func (d *desk) FailWith(fault func(request int) Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = fault
 }
 
-// Requests is how many there were.
+// Requests returns the number of requests so far.
 func (d *desk) Requests() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.requests
 }
 
-// Problems lists what senders did that they must not do.
+// Problems returns what senders did wrong.
 func (d *desk) Problems() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]string(nil), d.problems...)
 }
 
-// News is closed the next time that something is taken.
+// News returns a channel that is closed the next time that something is accepted.
 func (d *desk) News() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -171,7 +171,7 @@ func (d *desk) News() <-chan struct{} {
 	return d.news
 }
 
-// taken tells whoever waits. The caller holds d.mu.
+// taken wakes whoever waits for News. The caller holds d.mu.
 func (d *desk) taken() {
 	if d.news != nil {
 		close(d.news)
@@ -179,7 +179,7 @@ func (d *desk) taken() {
 	}
 }
 
-// next counts a request and says how it fails.
+// next counts a request and returns how it fails.
 func (d *desk) next() Fault {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,7 +191,7 @@ func (d *desk) next() Fault {
 	return d.fault(n)
 }
 
-// serve reads the body and answers: what take says, or how the request is to fail.
+// serve reads the body and answers with the result of take, or with a fault.
 func (d *desk) serve(w http.ResponseWriter, r *http.Request, take func(r *http.Request, body []byte) (code int, message string)) {
 	fault := d.next()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 32<<20))

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Bounce is what listmonk's POST /webhooks/bounce takes
+// Bounce is the body of listmonk's POST /webhooks/bounce
 // (https://listmonk.app/docs/bounces/#webhook-api).
 type Bounce struct {
 	SubscriberUUID string `json:"subscriber_uuid"`
@@ -23,9 +23,9 @@ type Bounce struct {
 	Meta           string `json:"meta"` // JSON in a string
 }
 
-// Listmonk takes bounces as strictly as listmonk's documentation says: one object a
-// request, of the fields that it lists and no others, from a user of its API. Beyond
-// what the real one does, it answers 400 to a campaign that it does not know.
+// Listmonk accepts bounces as strictly as listmonk's documentation describes: one object per
+// request, only with the fields that it lists, and only from a user of its API. Other than
+// the real one, it answers 400 if it does not know a campaign.
 type Listmonk struct {
 	desk
 	user, token string
@@ -35,13 +35,13 @@ type Listmonk struct {
 
 var _ http.Handler = (*Listmonk)(nil)
 
-// NewListmonk returns a listmonk with a user of its API and that user's token. Without
-// campaigns it knows all.
+// NewListmonk returns a listmonk that has a user of its API with a token. Without campaigns
+// it accepts all campaigns.
 func NewListmonk(user, token string, campaigns ...string) *Listmonk {
 	return &Listmonk{user: user, token: token, campaigns: campaigns}
 }
 
-// Bounces are those that were taken, in order.
+// Bounces returns the accepted bounces in order.
 func (l *Listmonk) Bounces() []Bounce {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,7 +106,7 @@ func (l *Listmonk) take(r *http.Request, body []byte) (code int, message string)
 	return http.StatusOK, ""
 }
 
-// authenticated takes both forms that the documentation names.
+// authenticated accepts both forms in the documentation.
 func (l *Listmonk) authenticated(r *http.Request) bool {
 	if user, token, ok := r.BasicAuth(); ok {
 		return user == l.user && token == l.token

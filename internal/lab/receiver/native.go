@@ -10,7 +10,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// Native takes arrays of records, each signed with a secret that it knows.
+// Native accepts arrays of records that are signed with a secret that it knows.
 type Native struct {
 	desk
 	hooks  []*standardwebhooks.Webhook
@@ -28,8 +28,8 @@ type taken struct {
 
 var _ http.Handler = (*Native)(nil)
 
-// NewNative returns a receiver that knows secrets as a file of secrets writes them.
-// Without any it takes unsigned requests.
+// NewNative returns a receiver with these secrets, each written as in a file of secrets.
+// Without secrets it accepts unsigned requests.
 func NewNative(secrets ...string) (*Native, error) {
 	n := &Native{records: map[string]taken{}, bodies: map[string][]byte{}}
 	for i, s := range secrets {
@@ -45,28 +45,28 @@ func NewNative(secrets ...string) (*Native, error) {
 	return n, nil
 }
 
-// Refuse sets which records make the receiver answer 422 to the request they are in.
+// Refuse sets for which records the receiver answers 422 to the whole request.
 func (n *Native) Refuse(refuse func(record json.RawMessage) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.refuse = refuse
 }
 
-// IDs are those of the records, in the order in which they came first.
+// IDs returns the ids of the records, in the order in which they first arrived.
 func (n *Native) IDs() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return append([]string(nil), n.ids...)
 }
 
-// Times is how often the record came.
+// Times returns how often a record arrived.
 func (n *Native) Times(id string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.records[id].times
 }
 
-// Record is the one of an id as it came first, nil of an unknown id.
+// Record returns the record with an id as it first arrived, nil if there is none.
 func (n *Native) Record(id string) json.RawMessage {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -133,7 +133,7 @@ func (n *Native) take(r *http.Request, body []byte) (code int, message string) {
 	return http.StatusOK, ""
 }
 
-// signed reports whether one of the secrets made the signature.
+// signed reports whether the signature was made with one of the secrets.
 func (n *Native) signed(r *http.Request, body []byte) bool {
 	for _, h := range n.hooks {
 		if h.Verify(body, r.Header) == nil {
