@@ -19,8 +19,7 @@ func onHard(o action.Options) func(*Config) {
 	return func(c *Config) { c.Actions = append(c.Actions, o) }
 }
 
-// answersTo returns what the end of a message is answered with, without the insertion of
-// tags.
+// answersTo returns the answers to the end of a message, without the insertion of tags.
 func (c *wireClient) answersTo(f []byte) []string {
 	c.t.Helper()
 	c.send(f)
@@ -167,7 +166,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// Options and recipients are asked for as the actions need them.
+// The daemon negotiates the options, and asks for the recipients, that its actions need.
 func TestActionsAsk(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do      action.Options
@@ -197,7 +196,7 @@ func TestActionsAsk(t *testing.T) {
 	}
 }
 
-// A session that was opened before a reload does what it has agreed on, and no more.
+// A session that was opened before a reload does only what was negotiated then.
 func TestActionsAfterReload(t *testing.T) {
 	ts := start(t, nil)
 	c := newClient(t, ts.dial(t), offerAll)
@@ -229,7 +228,7 @@ func TestActionsAfterReload(t *testing.T) {
 	}
 }
 
-// What was judged before, by a relay or here, is not acted on again.
+// There is no action on a message that was judged before, by a relay or by this daemon.
 func TestActionsOnce(t *testing.T) {
 	ts := start(t, func(c *Config) {
 		trustClient(c)

@@ -78,8 +78,8 @@ Message-Id: <1@example.net>
 	return header, body
 }
 
-// benchSession sends messages on one connection: what needs no answer goes
-// out with what follows, as an MTA may do it.
+// benchSession sends messages on one connection. Commands that need no answer are sent
+// together with the next one, as an MTA may do.
 func benchSession(b *testing.B, network, addr, from string) {
 	nc, err := net.Dial(network, addr)
 	if err != nil {
@@ -94,7 +94,7 @@ func benchSession(b *testing.B, network, addr, from string) {
 	}
 	no := func(bit gomilter.OptProtocol) bool { return c.protocol&bit != 0 }
 
-	// batches ends each where an answer is waited for.
+	// Each batch ends where the client waits for an answer.
 	var batches [][]byte
 	var batch []byte
 	send := func(f []byte, answered bool) {
@@ -151,7 +151,7 @@ func benchSession(b *testing.B, network, addr, from string) {
 	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-µs/msg")
 }
 
-// cpuTime is what this process, client and server, has used.
+// cpuTime returns the CPU time that this process, client and server, has used.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -162,7 +162,7 @@ func cpuTime(b *testing.B) time.Duration {
 
 var abortFrame = frame('A', "")
 
-// answers reads frames with as few calls as it can.
+// answers reads frames with as few system calls as possible.
 type answers struct {
 	r    io.Reader
 	buf  [16 << 10]byte
@@ -255,7 +255,7 @@ func TestBenchMessageIsTagged(t *testing.T) {
 	}
 }
 
-// BenchmarkInspect is the part of BenchmarkSession that reads and judges.
+// BenchmarkInspect measures the part of BenchmarkSession that reads and judges.
 func BenchmarkInspect(b *testing.B) {
 	engine, err := classify.New(classify.Options{})
 	if err != nil {

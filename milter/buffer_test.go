@@ -8,8 +8,8 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// TestLongReply sends a report whose notice quotes a reply that is longer than
-// what is kept of a message: the fields behind it are seen all the same.
+// TestLongReply sends a report whose notice quotes a reply that is longer than what is kept
+// of a message. The fields after it are read all the same.
 func TestLongReply(t *testing.T) {
 	ts := start(t, func(c *Config) { c.Limits.Report.Octets = 64 << 10 })
 	c := newClient(t, ts.dial(t), gomilter.OptSkip)

@@ -20,8 +20,8 @@ const (
 	offerActions = 0x1ff
 )
 
-// wireClient speaks the protocol octet by octet, as MTAs do and libraries do
-// not: pipelined, with no-reply, out of order if need be.
+// wireClient speaks the protocol as MTAs do and libraries do not: pipelined, with no-reply,
+// and out of order if a test needs it.
 type wireClient struct {
 	t        testing.TB
 	conn     net.Conn
@@ -117,8 +117,8 @@ func (c *wireClient) read() (byte, []byte) {
 	return head[4], data
 }
 
-// expect sends a frame and wants one answer, unless it was agreed that CONNECT,
-// HELO or MAIL get none: what comes next has to be answered all the same.
+// expect sends a frame and expects one answer, unless it was negotiated that CONNECT, HELO
+// or MAIL get none. The next frame must be answered all the same.
 func (c *wireClient) expect(want byte, f []byte) {
 	c.t.Helper()
 	c.send(f)
@@ -130,8 +130,7 @@ func (c *wireClient) expect(want byte, f []byte) {
 	}
 }
 
-// answered reports whether a command that opens a session or a message is
-// answered.
+// answered reports whether a command that begins a session or a message gets an answer.
 func (c *wireClient) answered(code byte) bool {
 	agreed := map[byte]gomilter.OptProtocol{'C': gomilter.OptNoConnReply, 'H': gomilter.OptNoHeloReply, 'M': gomilter.OptNoMailReply,
 		'R': gomilter.OptNoRcptReply}
@@ -163,9 +162,9 @@ func (c *wireClient) end(f []byte) []mod {
 	}
 }
 
-// message sends a message as an MTA would: header fields as "Name: value",
-// body chunks behind an empty one. It returns the changes, nil as well when
-// the message was accepted before its end.
+// message sends a message as an MTA would: header fields as "Name: value", then an empty
+// line, then body chunks. It returns the changes, or nil if the message was accepted before
+// its end.
 func (c *wireClient) message(from string, lines ...string) []mod {
 	c.t.Helper()
 	c.send(mailFrame(from))
@@ -223,8 +222,7 @@ const nullPath = "Return-Path: <>\r\n"
 const goodReport = "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n" +
 	"Final-Recipient: rfc822; gone@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
 
-// goodMessage checks that the server serves: a bounce on a new connection is
-// tagged.
+// goodMessage checks that the server works: it tags a bounce on a new connection.
 func goodMessage(t testing.TB, ts *testServer) []mod {
 	t.Helper()
 	c := newClient(t, ts.dial(t), offerAll)

@@ -7,8 +7,8 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// TestSessionsWithoutClientGiveWay fills the table of sessions: those that show
-// the least of being a mail server's go first, and one with a client stays.
+// TestSessionsWithoutClientGiveWay fills the table of sessions. The sessions that look least
+// like a mail server's are closed first, and one that has a client stays.
 func TestSessionsWithoutClientGiveWay(t *testing.T) {
 	ts := start(t, func(c *Config) { c.Limits.MaxSessions = 4 })
 	count := func(n int) {
@@ -61,7 +61,7 @@ func TestSessionsWithoutClientGiveWay(t *testing.T) {
 			t.Error("a session with a client is not served")
 		}
 	}
-	// Used again for another client, it has none until that is told.
+	// A session that is used again has no client until the MTA names the next one.
 	last.send(frame('K', ""))
 	eventually(t, "it has no client", func() bool {
 		nc := ts.dial(t)

@@ -22,7 +22,7 @@ func repeated(n int, name string) []string {
 	return lines
 }
 
-// TestStrangersHeadersStay has header fields that begin like ours and belong to
+// TestStrangersHeadersStay checks header fields whose names begin like ours but belong to
 // others.
 func TestStrangersHeadersStay(t *testing.T) {
 	ts := start(t, nil)
@@ -44,8 +44,8 @@ func TestStrangersHeadersStay(t *testing.T) {
 	}
 }
 
-// TestManyForgedHeaders sends forged headers in great number and odd places: all
-// go, or the message is refused.
+// TestManyForgedHeaders sends many forged headers, in odd places. Either all are removed or
+// the message is refused.
 func TestManyForgedHeaders(t *testing.T) {
 	long := strings.Repeat("n", 800)
 	all := 0
@@ -110,8 +110,8 @@ func TestManyForgedHeaders(t *testing.T) {
 			if got, lines := ts.errors(stageForged), strings.Count(ts.log.String(), "\n"); got != errors || lines != got {
 				t.Errorf("%d errors, log %s", got, ts.log)
 			}
-			// A bounce of that kind is tagged, or refused as well, and nothing
-			// is left for the next.
+			// A bounce with such headers is tagged, or refused too, and the next message
+			// is not affected.
 			mods = c.message("", append(tt.lines, "Content-Type: multipart/report")...)
 			if (c.refused != "") != tt.refused || !tt.refused && len(mods) != tt.del+5 {
 				t.Errorf("a bounce: refused %q, %d changes", c.refused, len(mods))
@@ -128,9 +128,8 @@ func TestManyForgedHeaders(t *testing.T) {
 	}
 }
 
-// TestTooManyForgedHeadersPass has messages that may not be refused: what the
-// MTA hands in itself, and where forged headers are kept. What stays is said on
-// top.
+// TestTooManyForgedHeadersPass checks messages that may not be refused: those that the MTA
+// submits itself, and all if forged headers are kept. A field on top says what stays.
 func TestTooManyForgedHeadersPass(t *testing.T) {
 	lines := append(repeated(5000, "X-Bounce-Type"), "Content-Type: multipart/report")
 	for name, tt := range map[string]struct {
@@ -169,8 +168,8 @@ func TestTooManyForgedHeadersPass(t *testing.T) {
 	}
 }
 
-// TestForgedNamesOfOddOctets wants names compared as MTAs compare them: ASCII
-// letters without case, everything else as it is.
+// TestForgedNamesOfOddOctets checks that names are compared as MTAs compare them: ignoring
+// the case of ASCII letters, and everything else exactly.
 func TestForgedNamesOfOddOctets(t *testing.T) {
 	ts := start(t, nil)
 	c := newClient(t, ts.dial(t), offerAll)
@@ -185,8 +184,8 @@ func TestForgedNamesOfOddOctets(t *testing.T) {
 	}
 }
 
-// TestPeerThatNeverReads ends a message with many changes and reads none: it
-// may hold its session for one write timeout only.
+// TestPeerThatNeverReads ends a message that gets many changes, and does not read them. The
+// session must end after one write timeout.
 func TestPeerThatNeverReads(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	ts := start(t, func(c *Config) { c.Limits.WriteTimeout = timeout })

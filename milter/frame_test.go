@@ -47,8 +47,8 @@ func TestMacro(t *testing.T) {
 	}
 }
 
-// FuzzFrames feeds whatever a peer may send, in pieces, to a session, and
-// wants neither panic nor hang nor much memory.
+// FuzzFrames feeds a session whatever a peer may send, in pieces. It must not panic, hang or
+// use much memory.
 func FuzzFrames(f *testing.F) {
 	offer := offerFrame(6, 0x1ff, offerAll)
 	good := concat([][]byte{offer, connectFrame("192.0.2.1"), frame('H', "mx\x00"), frame('D', "Mi\x00QID\x00"), mailFrame(""),

@@ -15,9 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// TestHostilePeers lets one bad peer at a time at the server and then checks
-// that it serves a good message, that goroutines and memory are back, and that
-// the counters say what happened.
+// TestHostilePeers connects one bad peer after the other. After each it checks that the server
+// serves a good message, that goroutines and memory are released, and that the counters say
+// what happened.
 func TestHostilePeers(t *testing.T) {
 	length := func(n uint32, rest string) []byte {
 		return append(binary.BigEndian.AppendUint32(nil, n), rest...)
@@ -168,7 +168,7 @@ func concat(frames [][]byte) []byte {
 	return b
 }
 
-// wantClosed wants the server to close the connection.
+// wantClosed fails the test unless the server closes the connection.
 func wantClosed(t *testing.T, c net.Conn) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -177,8 +177,8 @@ func wantClosed(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestIdleFlood opens more connections than there may be, all silent, and
-// wants mail to be served meanwhile and everything back afterwards.
+// TestIdleFlood opens more silent connections than are allowed. Mail must be served meanwhile,
+// and everything must be released afterwards.
 func TestIdleFlood(t *testing.T) {
 	flood := min(2000, openFiles(t)/3)
 	limit := flood / 6
@@ -245,8 +245,8 @@ func TestSessionLimit(t *testing.T) {
 	}
 }
 
-// TestFullMemory has many sessions hold as much as they can, and wants none
-// to be refused and a late one to be inspected.
+// TestFullMemory makes many sessions hold as much memory as they can. None may be refused, and
+// a late one must still be inspected.
 func TestFullMemory(t *testing.T) {
 	ts := start(t, func(c *Config) { c.Limits.MaxMemory = 4 << 20 })
 	body := strings.Repeat("x", 60000)

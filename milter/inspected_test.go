@@ -8,8 +8,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// TestReturnPath checks that what is inspected has the sender on top, as it
-// will have in a mailbox, unless it is no sender at all.
+// TestReturnPath checks that an inspected message has the envelope sender on top, as it will
+// have in a mailbox, unless the sender is not valid.
 func TestReturnPath(t *testing.T) {
 	ts := start(t, nil)
 	c := newClient(t, ts.dial(t), offerAll)
@@ -27,8 +27,8 @@ func TestReturnPath(t *testing.T) {
 	}
 }
 
-// TestTrustedOnBothSockets wants the sender to decide alike whether or not MAIL
-// is answered: what it lets pass is not looked at for what its header says.
+// TestTrustedOnBothSockets checks that the sender decides in the same way whether or not MAIL
+// is answered: if it lets a message pass, the header is not examined.
 func TestTrustedOnBothSockets(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		ts := start(t, func(c *Config) {

@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// TestReportBehindLimits wants a bounce tagged although the field that says
-// what it is stands behind all limits of a header, and counted as cut.
+// TestReportBehindLimits checks that a bounce is tagged, and counted as truncated, even if the
+// field that shows what it is comes after all limits of a header.
 func TestReportBehindLimits(t *testing.T) {
 	engine, err := classify.New(classify.Options{})
 	if err != nil {
@@ -67,8 +67,8 @@ func TestVitalFieldsAreBounded(t *testing.T) {
 	}
 }
 
-// TestQueueIDAtMail wants the macros that come with MAIL to belong to the
-// message that it begins, where no abort ended the one before.
+// TestQueueIDAtMail checks that macros sent with MAIL belong to the message that MAIL begins,
+// even if no abort ended the message before.
 func TestQueueIDAtMail(t *testing.T) {
 	ses := &session{srv: start(t, nil).Server}
 	for i := range 3 {

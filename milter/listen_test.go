@@ -42,8 +42,8 @@ func TestOpenUnix(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 
-	// What a killed process leaves behind is replaced, and not removed by
-	// one that had the name before.
+	// The socket that a killed process left is replaced. The new one is not removed by a
+	// listener that had the name before.
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -65,8 +65,7 @@ func TestOpenUnix(t *testing.T) {
 		t.Errorf("someone else's file is gone: %v", err)
 	}
 
-	// A path as long as the system takes, though a temporary name beside it
-	// would be longer.
+	// A path of the maximum length, for which a temporary name would be too long.
 	long := filepath.Join(dir, strings.Repeat("d", maxUnixPath-len(dir)-3))
 	if err := os.Mkdir(long, 0o700); err != nil {
 		t.Fatal(err)
@@ -121,7 +120,7 @@ func TestSeveralListeners(t *testing.T) {
 	ts.quiet(t)
 }
 
-// Of many that open a unix socket at once, one gets it and is reached by it.
+// If many open the same unix socket at once, exactly one gets it and can be reached by it.
 func TestOpenUnixAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.sock")
 	got := make(chan net.Listener, 8)

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestMemory holds the daemon to its memory: in a process of its own, with the
-// real rules, idle, then in the middle of a thousand large bounces at once.
+// TestMemory checks how much memory the daemon uses, in a process of its own with the real
+// rules: while it is idle, then in the middle of a thousand large bounces at once.
 func TestMemory(t *testing.T) {
 	if path := os.Getenv("MILTER_TEST_MEMORY"); path != "" {
 		memoryChild(t, path)
@@ -46,7 +46,7 @@ func TestMemory(t *testing.T) {
 	}()
 	eventually(t, "the daemon serves", func() bool { _, err := os.Stat(path); return err == nil })
 	ts := &testServer{path: path}
-	// Counted without the program's text, of which a test has more.
+	// The program's code is not counted, because a test has more of it.
 	const text = 13
 	check := func(when string, limit int) {
 		t.Helper()
@@ -95,7 +95,7 @@ func TestMemory(t *testing.T) {
 	check("after 1000 bounces", 200)
 }
 
-// memoryChild is the daemon in small.
+// memoryChild is a reduced daemon.
 func memoryChild(t *testing.T, path string) {
 	engine, err := classify.New(classify.Options{})
 	if err != nil {
@@ -129,8 +129,7 @@ func residentKiB(t *testing.T, pid int) (n int) {
 	return n
 }
 
-// TestTrim wants memory that is no longer used to go back to the system while
-// no message comes.
+// TestTrim checks that unused memory is returned to the system while no message arrives.
 func TestTrim(t *testing.T) {
 	ts := start(t, nil)
 	garbage := make([][]byte, 64)

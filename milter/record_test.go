@@ -64,8 +64,8 @@ func (c *wireClient) envelope(from string, to []string, lines ...string) []mod {
 	return c.end(frame('E', ""))
 }
 
-// TestRecord: each report is recorded once, before its acceptance is sent, with what is
-// known of its envelope; whatever the mode.
+// TestRecord checks that, whatever the mode, each report is recorded once, before its
+// acceptance is sent, with what is known about its envelope.
 func TestRecord(t *testing.T) {
 	for _, mode := range Modes {
 		for _, network := range []string{"unix", "tcp"} {
@@ -121,8 +121,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A message that names nobody is recorded under whom it was sent to, other reports once;
-// a recorder that breaks does not keep a message up.
+// A report that names no recipient is recorded for the one that its VERP address names, and
+// other reports once. If the recorder panics the message passes.
 func TestRecordKinds(t *testing.T) {
 	ts := start(t, func(c *Config) {
 		c.Events = true
@@ -162,7 +162,7 @@ func TestRecordKinds(t *testing.T) {
 	}
 }
 
-// Nobody wants records: nobody is called.
+// If no records are wanted, the recorder is not called.
 func TestNoRecord(t *testing.T) {
 	ts := start(t, nil)
 	goodMessage(t, ts)

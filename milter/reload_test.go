@@ -141,7 +141,7 @@ func TestReloadMakesVanishedSocketsAgain(t *testing.T) {
 	}
 }
 
-// slowReader is someone who asks for a page and does not take it.
+// slowReader is a client that asks for a page and does not read it.
 type slowReader struct {
 	*httptest.ResponseRecorder
 	begun, resume chan struct{}
@@ -156,8 +156,8 @@ func (r slowReader) Write(p []byte) (int, error) {
 	return r.ResponseRecorder.Write(p)
 }
 
-// Whoever does not take a page keeps nobody else from it: it is made whole first,
-// and only its making is bounded.
+// A client that does not read a page does not keep others from it: the page is completed
+// first, and only making it is limited.
 func TestSlowReadersKeepNobodyAway(t *testing.T) {
 	ts := start(t, nil)
 	h := ts.Handler()

@@ -21,8 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// fakeInspector calls whatever is a multipart/report a bounce, and keeps what
-// it was given.
+// fakeInspector treats every multipart/report as a bounce, and keeps what it was given.
 type fakeInspector struct {
 	mu   sync.Mutex
 	seen [][]byte
@@ -152,7 +151,7 @@ func start(t testing.TB, change func(*Config)) *testServer {
 	return ts
 }
 
-// eventually waits for a condition, and fails the test when it does not come.
+// eventually waits for a condition, and fails the test if it does not become true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -221,8 +220,8 @@ func TestServeTwiceOnOneSocket(t *testing.T) {
 	goodMessage(t, ts)
 }
 
-// TestShutdownLetsAMessageFinish serves on while a message is in progress: what
-// came when nobody listened would keep what was forged in it.
+// TestShutdownLetsAMessageFinish checks that the server goes on serving while a message is in
+// progress, because mail that finds no daemon keeps its forged headers.
 func TestShutdownLetsAMessageFinish(t *testing.T) {
 	ts := start(t, nil)
 	idle := newClient(t, ts.dial(t), offerAll)
@@ -259,8 +258,8 @@ func TestShutdownLetsAMessageFinish(t *testing.T) {
 	ts.quiet(t)
 }
 
-// TestShutdownEndsArrivingMessages has no time for a message that waits for its
-// client, but for one whose content is on its way.
+// TestShutdownEndsArrivingMessages checks that a message that waits for its client is not
+// waited for, but one whose content is being sent is.
 func TestShutdownEndsArrivingMessages(t *testing.T) {
 	ts := start(t, func(c *Config) { c.DrainTimeout = time.Millisecond })
 	slow, quick := newClient(t, ts.dial(t), offerAll), newClient(t, ts.dial(t), offerAll)

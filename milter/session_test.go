@@ -196,8 +196,8 @@ func TestLastPieceWithTheEnd(t *testing.T) {
 	}
 }
 
-// TestOneWriteAMessage checks that changes and acceptance leave together, and
-// that a pipelined message takes few reads.
+// TestOneWriteAMessage checks that changes and acceptance are sent with one write, and that a
+// pipelined message takes few reads.
 func TestOneWriteAMessage(t *testing.T) {
 	ts := start(t, nil)
 	counted := &countConn{}

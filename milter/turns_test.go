@@ -98,8 +98,8 @@ func TestClientKey(t *testing.T) {
 	}
 }
 
-// TestBusyMessagePassesStripped fills every slot: the next message passes in
-// time, untagged, without the headers that a stranger forged.
+// TestBusyMessagePassesStripped fills every slot. The next message passes in time and
+// untagged, without the headers that a stranger forged.
 func TestBusyMessagePassesStripped(t *testing.T) {
 	ts := start(t, nil)
 	ts.turns.patience = time.Millisecond
@@ -124,8 +124,8 @@ func TestBusyMessagePassesStripped(t *testing.T) {
 	}
 }
 
-// TestHangingUpEndsInspection has MTAs go while their message is inspected, or
-// waits to be.
+// TestHangingUpEndsInspection makes MTAs hang up while their message is inspected, or waits
+// to be.
 func TestHangingUpEndsInspection(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {

@@ -107,7 +107,7 @@ func parseQuoted(s string) (value, rest string, err error) {
 	return "", "", errors.New("no end of the quoted-string")
 }
 
-// naiveResult reads it as somebody would who never saw the grammar.
+// naiveResult reads a result as somebody would who has not read the grammar.
 func naiveResult(s string) (params []param) {
 	for i, part := range strings.Split(strings.ReplaceAll(s, "\n\t", " "), ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
@@ -131,8 +131,7 @@ var hostileValues = []string{
 	"e\u0301@example.com", "=\u0338", "\u0338a", "\u212a@example.com", "\uff34ype@example.com", "日本@例え.test", "📧@example.com", "\U00013441",
 }
 
-// TestValues has what must stand as it is, and what each kind of quoting looks
-// like.
+// TestValues lists values that must not be changed, and an example of each kind of quoting.
 func TestValues(t *testing.T) {
 	same := func(s string) [3]string { return [3]string{s, s, s} }
 	for _, tt := range [][3]string{ // value, without and with UTF-8
@@ -187,8 +186,8 @@ func FuzzResult(f *testing.F) {
 	f.Fuzz(func(t *testing.T, addr, mta string) { checkResult(t, addr, mta) })
 }
 
-// checkResult puts values that a stranger wrote everywhere he can, and wants
-// every reader of the field to find what was meant.
+// checkResult puts values that a stranger wrote wherever they can be, and checks that every
+// reader of the field reads what was meant.
 func checkResult(t *testing.T, addr, mta string) {
 	t.Helper()
 	for _, raw := range []bool{false, true} {
@@ -257,7 +256,7 @@ func checkResult(t *testing.T, addr, mta string) {
 	}
 }
 
-// said is what resultValue is to say of a recipient.
+// said returns what resultValue should say about a recipient.
 func said(r *classify.Recipient) []param {
 	addr := r.Address
 	if addr == "" {

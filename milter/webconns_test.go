@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestMetricsSurviveSlowClients has clients connect and say nothing, and others
-// ask without end and read nothing: who comes then is served all the same.
+// TestMetricsSurviveSlowClients has clients that connect and stay silent, and others that ask
+// endlessly and read nothing. A client that comes then is served all the same.
 func TestMetricsSurviveSlowClients(t *testing.T) {
 	ts := start(t, func(c *Config) { c.Metrics = Socket{"tcp", "127.0.0.1:0"} })
 	addr := ts.MetricsAddrs()[0].String()

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// again is a message as it comes back: with these changes to it.
+// again returns a message as it comes back, with the changes that the daemon made.
 func again(mods []mod, lines ...string) []string {
 	for _, m := range mods {
 		lines = append([]string{m.name + ": " + m.value}, lines...)
@@ -19,8 +19,8 @@ func again(mods []mod, lines ...string) []string {
 	return lines
 }
 
-// TestMessageComesBack shows the server a bounce that it has tagged, as a content
-// filter gives it back, in shapes of which some are no longer what it wrote.
+// TestMessageComesBack sends the server a bounce that it has tagged, as a content filter
+// returns it. In some cases the tags are no longer what the server wrote.
 func TestMessageComesBack(t *testing.T) {
 	report := []string{"Message-ID: <1@mx.example.com>", "Content-Type: multipart/report", "", goodReport}
 	tests := []struct {
@@ -118,7 +118,7 @@ func TestWrittenForgets(t *testing.T) {
 	}
 }
 
-// TestFieldSum folds fields as filters do, long ones too: the hash is that of the words.
+// TestFieldSum folds fields as filters do, also long ones. The hash must be that of the words.
 func TestFieldSum(t *testing.T) {
 	sum := func(value string) mark {
 		s := newFieldSum()
