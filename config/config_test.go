@@ -66,8 +66,8 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// An empty file is valid and says the defaults; what Show prints of the
-// defaults is the packaged file.
+// An empty file is valid and means the defaults. The packaged file is what Show prints for
+// the defaults.
 func TestDefaults(t *testing.T) {
 	c, err := Parse("empty.toml", nil)
 	if err != nil {
@@ -100,7 +100,7 @@ const packagedHead = `# Configuration of bounce-milter; see bounce-milter.toml(5
 
 `
 
-// same compares what two configurations say, wherever they come from.
+// same compares the settings of two configurations, wherever they come from.
 func same(t *testing.T, got, want *Config) {
 	t.Helper()
 	a, b := *got, *want
@@ -113,7 +113,7 @@ func same(t *testing.T, got, want *Config) {
 	}
 }
 
-// What Show prints reads back to the same, for every file in testdata/good.
+// For every file in testdata/good, what Show prints is read back as the same configuration.
 func TestShow(t *testing.T) {
 	files, err := filepath.Glob("testdata/good/*.toml")
 	if err != nil || len(files) == 0 {
@@ -141,7 +141,7 @@ func TestEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each key differs from its default, or the file does not test it.
+	// Each key must differ from its default, otherwise the file does not test it.
 	d := Default()
 	for i := range c.Events.Sinks {
 		sinks.grow(d)
@@ -185,7 +185,7 @@ func TestEverything(t *testing.T) {
 	}
 }
 
-// Some put a secret behind the "?" of a URL: the log does not get it.
+// A URL may contain a secret after the "?", which must not be logged.
 func TestSettingsKeepSecrets(t *testing.T) {
 	c, err := Parse("x.toml", []byte("[[events.sink]]\nname = \"crm\"\ntype = \"webhook\"\nurl = \"https://crm.example.org/hook?key=geheim\"\n"))
 	if err != nil {
@@ -203,7 +203,8 @@ func TestSettingsKeepSecrets(t *testing.T) {
 	}
 }
 
-// A client's IPv4 address is never one of the IPv6 ones that stand for it.
+// IPv4-mapped IPv6 addresses in networks are turned into IPv4, because a client's IPv4 address
+// never has that form.
 func TestNetworksAreUnmapped(t *testing.T) {
 	c, err := Parse("x.toml", []byte(`trusted_networks = ["::ffff:192.0.2.7", "::ffff:198.51.100.0/120", "::ffff:0:0/96"]`))
 	if err != nil {
@@ -228,7 +229,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// The default folder need not exist, any other must.
+// The default folder need not exist; any other must.
 func TestRulesFolder(t *testing.T) {
 	for dir, want := range map[string]string{"": "", "/nowhere/rules.d": "/nowhere/rules.d"} {
 		c, err := Parse("x.toml", []byte("rules_dir = "+toml.Quote(dir)))

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// bounce-milter.toml(5) has every key in its table, with its default.
+// bounce-milter.toml(5) has every key in the section of its table, with its default.
 func TestManual(t *testing.T) {
 	data, err := os.ReadFile("../packaging/man/bounce-milter.toml.5")
 	if err != nil {
 		t.Fatal(err)
 	}
 	manual := strings.ReplaceAll(string(data), `\(dq`, `"`)
-	// entry returns what the manual says of a key of a table.
+	// entry returns what the manual says about a key of a table.
 	entry := func(title, key string) string {
 		_, section, ok := strings.Cut(manual, title)
 		if !ok {

@@ -69,7 +69,7 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
-// In bash, which breaks words at "=" and knows no descriptions.
+// Completion in bash, which splits words at "=" and does not show descriptions.
 func TestCompletionInBash(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
@@ -79,7 +79,7 @@ func TestCompletionInBash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As bash calls it, but for compopt, which is there only while it completes.
+	// As bash calls it, except for compopt, which exists only during a completion.
 	const ask = `source "$0"; compopt() { COMPREPLY=("compopt $*"); }
 COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPREPLY[@]}"`
 	for _, tt := range []struct {
@@ -108,8 +108,8 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPRE
 	}
 }
 
-// What the program prints are the files that make install installs, each under
-// the name that its shell looks for, and nothing else is among them.
+// The program prints the same completions that make install installs, each under the name that
+// its shell looks for, and make install installs no others.
 func TestCompletionScripts(t *testing.T) {
 	makefile := read(t, "Makefile")
 	var files []string

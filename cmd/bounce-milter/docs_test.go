@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// shown are the commands that the documents are held to.
+// shown are the commands that the documents must describe.
 func shown() (list []*command) {
 	for _, c := range commands() {
 		if !c.hidden {
@@ -23,7 +23,7 @@ func shown() (list []*command) {
 	return list
 }
 
-// The table itself: what is missing in it would be seen by users only.
+// The table of commands is complete. Otherwise only users would see what is missing.
 func TestCommandTable(t *testing.T) {
 	all := new(options).flags()
 	used := map[string]bool{"help": true, "version": true, "Version": true}
@@ -60,8 +60,8 @@ func TestCommandTable(t *testing.T) {
 
 var anyFlag = regexp.MustCompile(`--[a-z][a-z-]*`)
 
-// checkInvocations holds each command line in text to the table: there is such a
-// command, and it takes those flags.
+// checkInvocations checks each command line in a text against the table: the command exists and
+// has those flags.
 func checkInvocations(t *testing.T, where, text string, line *regexp.Regexp) {
 	t.Helper()
 	all := new(options).flags()
@@ -82,8 +82,8 @@ func checkInvocations(t *testing.T, where, text string, line *regexp.Regexp) {
 	}
 }
 
-// The README's table of commands is the program's, and what it shows of command
-// lines exists.
+// The README's table of commands is the program's, and the command lines in the README are
+// valid.
 func TestReadmeCommands(t *testing.T) {
 	readme := read(t, "README.md")
 	all := new(options).flags()
@@ -98,8 +98,7 @@ func TestReadmeCommands(t *testing.T) {
 	checkInvocations(t, "README.md", readme, regexp.MustCompile("`bounce-milter ([a-z][^`|]*)`"))
 }
 
-// manualLine makes plain text of a line of mdoc(7), so much of it as stands in a
-// synopsis.
+// manualLine turns a line of mdoc(7) into plain text, as far as a synopsis uses mdoc.
 func manualLine(line string) string {
 	optional := false
 	var out []string
@@ -150,7 +149,7 @@ func TestManualCommands(t *testing.T) {
 		t.Errorf("the synopsis is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
-	// What is said of each, in the order of the table; then of each flag.
+	// What the manual says about each command, in the order of the table, then about each flag.
 	description, rest, _ := strings.Cut(rest, ".El\n")
 	if got := items(description); !slices.Equal(got, names) {
 		t.Errorf("the description has %q, want %q", got, names)
@@ -178,7 +177,7 @@ func TestManualCommands(t *testing.T) {
 	checkInvocations(t, "bounce-milter.8", page, regexp.MustCompile(`(?m)\$ bounce-milter (.*)$`))
 }
 
-// items are the heads of a list of mdoc(7).
+// items returns the heads of a list of mdoc(7).
 func items(text string) (heads []string) {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, ".It ") {
@@ -206,7 +205,7 @@ func TestRecipesCallCommands(t *testing.T) {
 	}
 }
 
-// The configurations of events and actions that the documents show are valid.
+// The configurations of events and actions in the documents are valid.
 func TestDocumentedConfigurations(t *testing.T) {
 	var text string
 	for _, path := range []string{"README.md", "docs/events.md", "docs/list-managers.md", "docs/routing.md"} {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A JSON value is one line, whatever a reader takes for the end of one, and
-// says what it should.
+// A JSON value is written as one line, whatever a reader may treat as the end of a line, and
+// keeps its meaning.
 func TestJSONIsOneLine(t *testing.T) {
 	in := "a\x7fb é <&> 2\u00a0x €"
 	for r := rune(0); r < 0xA0; r++ {

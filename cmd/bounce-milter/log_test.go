@@ -17,8 +17,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
-// A reader that stalls holds nobody up; when it is back it is told what it
-// missed, in the format of the log.
+// If the reader of the log stalls, nobody waits for it. When it reads again it is told how much
+// it missed, in the format of the log.
 func TestLogReaderStalls(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestLogReaderStalls(t *testing.T) {
 	}
 }
 
-// fickle writes or fails, as it is told.
+// fickle is a writer that works or fails, as the test says.
 type fickle struct {
 	mu     sync.Mutex
 	fails  bool
@@ -82,8 +82,8 @@ func (f *fickle) Write(p []byte) (int, error) {
 	return n, errors.New("no space left on device")
 }
 
-// What could not be written is counted, and what was written in part does not
-// run into the next line.
+// Lines that could not be written are counted, and the next line after half a line begins on a
+// new line.
 func TestLogCannotBeWritten(t *testing.T) {
 	f := &fickle{fails: true, after: 3, called: make(chan struct{}, 10)}
 	lines := newLogWriter(f, func(n int) []byte { return fmt.Appendf(nil, "lost %d\n", n) })
@@ -109,7 +109,7 @@ func TestLogCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Nothing that a stranger wrote moves the cursor or hides in a line of log.
+// Nothing that a stranger wrote can move the cursor, or hide a part of a log line.
 func TestLogIsPlain(t *testing.T) {
 	hostile := "a\x1b[31m\x07\x7f\u0085\u009b\u00ad\u061c\u180e\u200b\u200e\u202e\u2028\u2029\u2066\u2069\ufeff\ufff9\U000e0041\U000e0001\ue000b \"=é用😀\n"
 	for _, format := range []string{"text", "json"} {
@@ -136,8 +136,7 @@ func TestLogIsPlain(t *testing.T) {
 	}
 }
 
-// A reload changes level and format of loggers that exist, what they were given
-// included.
+// A reload changes level and format of existing loggers, including those made with With.
 func TestLogHandler(t *testing.T) {
 	var w strings.Builder
 	h := newLogHandler(&w)

@@ -15,8 +15,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event/file"
 )
 
-// TestLogrotate has the real logrotate rotate by our recipe while records are written:
-// each is in one of the files, once.
+// TestLogrotate runs the real logrotate with our recipe while records are written. Each record
+// must be in one of the files, once.
 func TestLogrotate(t *testing.T) {
 	program, err := exec.LookPath("logrotate")
 	if err != nil {

@@ -30,7 +30,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// Alerts and README name metrics that exist, with labels that they have.
+// Alerts and README name only metrics and labels that exist.
 func TestMetricNames(t *testing.T) {
 	engine, err := classify.New(classify.Options{})
 	if err != nil {
@@ -77,7 +77,7 @@ func TestMetricNames(t *testing.T) {
 	}
 }
 
-// The examples of rules hold, those in the README and the manual included.
+// The examples of all rules are right, including those in the README and the manual.
 func TestExampleRules(t *testing.T) {
 	dir := t.TempDir()
 	_, readme, ok := strings.Cut(read(t, "README.md"), "```toml\n[[rule]]")
@@ -109,7 +109,7 @@ func TestExampleRules(t *testing.T) {
 	}
 }
 
-// The README shows what explain really prints.
+// The README shows exactly what explain prints.
 func TestReadmeExplains(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "c.toml")
@@ -208,7 +208,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// Every module that the program is linked from has its licence installed.
+// The licence of every module that is linked into the program is installed.
 func TestLicences(t *testing.T) {
 	dir := t.TempDir()
 	run := func(name string, args ...string) {

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bounce-milter": main})
 }
 
-// Each script is a transcript of the program at work. In short mode, which goes
-// with the race detector, only those of the daemon run: nothing else is parallel.
+// Each script is a transcript of the program. In short mode, which is used with the race
+// detector, only those of the daemon run, because nothing else is concurrent.
 func TestScripts(t *testing.T) {
 	pattern := "*.txtar"
 	if testing.Short() {
@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits CODE PROGRAM ARG...: runs a program that must end with the code.
+// exits CODE PROGRAM ARG...: runs a program that must exit with the code.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
@@ -87,7 +87,7 @@ func ports(ts *testscript.TestScript, _ bool, args []string) {
 
 const patience = 20 * time.Second
 
-// await FILE PATTERN [COUNT]: waits until the file holds a match, or so many.
+// await FILE PATTERN [COUNT]: waits until the file contains a match, or COUNT matches.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	count := 1
 	if len(args) == 3 {
@@ -125,7 +125,7 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o600))
 }
 
-// poll URL PATTERN: gets a page until it holds a match.
+// poll URL PATTERN: gets a page again and again until it contains a match.
 func poll(ts *testscript.TestScript, _ bool, args []string) {
 	re := regexp.MustCompile("(?m)" + args[1])
 	client := http.Client{Timeout: patience}
@@ -143,7 +143,7 @@ func poll(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s never held %s", args[0], args[1])
 }
 
-// mail ADDRESS FILE: has the message in a file inspected, from the null sender.
+// mail ADDRESS FILE: sends the message in a file to the milter, from the null sender.
 func mail(ts *testscript.TestScript, _ bool, args []string) {
 	head, body, _ := strings.Cut(ts.ReadFile(args[1]), "\n\n")
 	client := milter.NewClientWithOptions("tcp", args[0], milter.ClientOptions{

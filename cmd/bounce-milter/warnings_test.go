@@ -12,7 +12,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/config"
 )
 
-// A rule that replaces a built-in one without saying so is in the log at every start.
+// If a rule replaces a built-in one without saying so, this is logged at every start.
 func TestLogReplacedRule(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "mine.toml")

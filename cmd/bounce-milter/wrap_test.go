@@ -47,7 +47,7 @@ func TestPad(t *testing.T) {
 	}
 }
 
-// FuzzWrap: nothing is lost, and what can be broken fits.
+// FuzzWrap checks that no text is lost, and that every line that can be broken fits.
 func FuzzWrap(f *testing.F) {
 	for _, s := range []string{"550 該当するユーザーが存在しません。", "ไม่พบผู้ใช้นี้ 👩‍👩‍👧 x", "\xff\xfe a\u200bb", "a-b/c 存在"} {
 		f.Add(s, 10)
