@@ -8,11 +8,11 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
-// Words that let go of an address: only a hard verdict may say them.
+// Words that tell the reader to give up an address. Only advice on a hard verdict may use them.
 var letsGo = regexp.MustCompile(`(?i)\b(off (your|the|all) (\w+ )?lists?|stop mailing|stop sending|(remove|delete|drop|retire|suppress|unsubscribe|purge) (it|the (address|recipient|user)|this|them)|give (it|the address) up|clean (it|the|your) |from (your|the) (mailing )?lists?)`)
 
-// TestAdvice sweeps every reason with every type and every evidence, also those that
-// only a rule of an administrator's can bring together.
+// TestAdvice tries every reason with every type and every evidence, including combinations that
+// only an administrator's rule can produce.
 func TestAdvice(t *testing.T) {
 	e := builtIn(t)
 	for _, r := range e.Reasons() {

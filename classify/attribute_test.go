@@ -7,7 +7,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 )
 
-// A bounce that names nobody is about whom the sender wrote to; what it names stays.
+// A bounce that names no recipient is about the address that the sender wrote to. A recipient
+// that it names stays.
 func TestAttribute(t *testing.T) {
 	const verp = "jo@example.com"
 	rcpt := func(addr string, typ Type) Recipient {
@@ -45,7 +46,8 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
-// So it is with complaints: what they name stays, the To of the message does not.
+// The same is true of complaints: a recipient that they name stays, but one that was only taken
+// from the To of the message does not.
 func TestAttributeFeedback(t *testing.T) {
 	engine, err := New(Options{})
 	if err != nil {

@@ -104,8 +104,7 @@ func FuzzAutomaton(f *testing.F) {
 	})
 }
 
-// TestAutomatonCost holds the automaton of the embedded rules to its bound of
-// memory.
+// TestAutomatonCost checks the memory of the automaton of the embedded rules.
 func TestAutomatonCost(t *testing.T) {
 	set, _ := rules.Load("")
 	e := engineOf(t, set)
@@ -116,7 +115,7 @@ func TestAutomatonCost(t *testing.T) {
 	}
 }
 
-// BenchmarkBuild: 100 ms are the bound.
+// BenchmarkBuild measures the building of the automaton, which should take at most 100 ms.
 func BenchmarkBuild(b *testing.B) {
 	e := builtIn(b)
 	b.ReportAllocs()

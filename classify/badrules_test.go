@@ -19,8 +19,8 @@ func small(t testing.TB, admin ...rules.File) (*rules.Set, rules.Problems) {
 	return rules.Build(os.DirFS("testdata/small"), admin)
 }
 
-// TestBadRules reads broken rule files: beside each stands every line that
-// must be printed for it, and nothing else may be.
+// TestBadRules reads broken rule files. The file beside each contains exactly the lines that must
+// be printed for it.
 func TestBadRules(t *testing.T) {
 	files, err := filepath.Glob("testdata/badrules/*.toml")
 	if err != nil || len(files) == 0 {
@@ -60,7 +60,7 @@ func TestBadRules(t *testing.T) {
 	}
 }
 
-// TestSmall holds the test's own data to the rules for all data.
+// TestSmall checks that the test's own data are valid.
 func TestSmall(t *testing.T) {
 	set, problems := small(t)
 	wrong, warnings := checkSet(set, false)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMessageEndsWithContext holds an inspection to the context of the caller,
-// who has hung up.
+// TestMessageEndsWithContext checks that an inspection ends when the caller's context does, for
+// example because the MTA has hung up.
 func TestMessageEndsWithContext(t *testing.T) {
 	e, err := New(Options{})
 	if err != nil {

@@ -162,7 +162,7 @@ func TestLanguageRules(t *testing.T) {
 }
 
 // TestExplainMessage: the recipients are those that Message names, and each that
-// bounced is explained as what it was judged.
+// bounced must be explained with the verdict that it was given.
 func TestExplainMessage(t *testing.T) {
 	e := builtIn(t)
 	files, err := filepath.Glob("testdata/mails/*.eml")

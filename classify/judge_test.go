@@ -98,7 +98,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// BenchmarkHostile is the time that each of them takes: no more than milliseconds.
+// BenchmarkHostile measures the time that each of them takes, which is at most milliseconds.
 func BenchmarkHostile(b *testing.B) {
 	e := builtIn(b)
 	for name, reply := range hostile {
@@ -110,7 +110,7 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
-// wellFormed holds a verdict to what every verdict promises.
+// wellFormed checks what must be true of every verdict.
 func wellFormed(t *testing.T, e *Engine, r Recipient) {
 	t.Helper()
 	if !slices.Contains(Categories(), r.Category) || !slices.Contains(Types(), r.Type) || !slices.Contains(Rungs(), r.Evidence) {
@@ -124,8 +124,8 @@ func wellFormed(t *testing.T, e *Engine, r Recipient) {
 	}
 }
 
-// FuzzJudge: whatever is thrown at it, the engine answers within its bounds,
-// says the same thing twice, and explains what it judged.
+// FuzzJudge checks that, for any input, the engine answers within its bounds, gives the same
+// verdict twice, and explains the verdict that it gave.
 func FuzzJudge(f *testing.F) {
 	for _, s := range []string{longReply, oneLineReply, "550 5.0.350 Remote server returned an error -> 552 5.2.2 full",
 		"550 permanent failure for one or more recipients (u@example.com:blocked)", "<@>", "@[", "\"@\"", "://", "a.b.",

@@ -26,7 +26,7 @@ func folder(t *testing.T, files ...string) string {
 	return dir
 }
 
-// engineIn makes an engine with the rules of a folder, which has nothing wrong.
+// engineIn makes an engine with the rules of a folder, which must have no problems.
 func engineIn(t *testing.T, dir string) *Engine {
 	t.Helper()
 	for _, p := range Check(dir, nil) {
@@ -39,8 +39,8 @@ func engineIn(t *testing.T, dir string) *Engine {
 	return e
 }
 
-// TestOwnProviders adds a provider, extends a built-in one, and takes a host from
-// another: what the administrator writes goes before what is built in.
+// TestOwnProviders adds a provider, extends a built-in one, and takes a host from another one:
+// the administrator's data take precedence over the built-in data.
 func TestOwnProviders(t *testing.T) {
 	e := engineIn(t, folder(t,
 		"10.toml", `

@@ -2,7 +2,7 @@ package classify
 
 import "testing"
 
-// TestNeverHard judges what must take no address off a list.
+// TestNeverHard judges replies that must not remove an address from a list.
 func TestNeverHard(t *testing.T) {
 	e := builtIn(t)
 	const sender = "news@example.org"

@@ -22,8 +22,8 @@ func manyRefused(n int, reply func(i int) string) []byte {
 	return []byte(b.String())
 }
 
-// TestWorkIsBounded gives a report less work than it needs: whoever was read of
-// is listed, and nobody is called dead of whom something was left unread.
+// TestWorkIsBounded allows less work than a report needs. Every recipient that was read is listed,
+// and none is hard if something about it was left unread.
 func TestWorkIsBounded(t *testing.T) {
 	raw := manyRefused(300, func(i int) string {
 		return fmt.Sprintf("550 5.1.1 <u%d@example.com>: user unknown", i) + strings.Repeat(" to all of us here", 20)

@@ -25,8 +25,8 @@ func longReport(lines int, end string) []byte {
 	return []byte(strings.ReplaceAll(s, "\n", end))
 }
 
-// TestExcerpt wants the first and the last lines of what is long, and the fields
-// behind it, from no more octets than allowed.
+// TestExcerpt checks that an excerpt of a long message has its first and last lines and the fields
+// after it, and no more octets than allowed.
 func TestExcerpt(t *testing.T) {
 	for _, end := range []string{"\n", "\r\n"} {
 		raw := longReport(5000, end)
@@ -54,7 +54,7 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
-// TestAwaits wants a report awaited until its fields have come.
+// TestAwaits checks that a report is awaited until its fields have arrived.
 func TestAwaits(t *testing.T) {
 	raw := longReport(10, "\r\n")
 	fields := bytes.Index(raw, []byte("Final-Recipient"))

@@ -81,7 +81,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// ordinaryHeader is what most mail looks like to the gate.
+// ordinaryHeader is a typical header of ordinary mail.
 var ordinaryHeader = func() header {
 	h, _ := readHeader(nil, []byte("Return-Path: <ann@example.org>\n"+strings.Repeat("Received: from a.example (a.example [192.0.2.1])\n\tby b.example; Mon, 1 Jan 2024 00:00:00 +0000\n", 6)+
 		"DKIM-Signature: v=1; a=rsa-sha256; d=example.org\nFrom: Ann Example <ann@example.org>\nTo: bob@example.net\nSubject: Lunch on Thursday?\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n"+

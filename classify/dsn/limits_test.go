@@ -23,7 +23,7 @@ func reportOf(words, status string) string {
 		"Reporting-MTA: dns; mx.example.net\n\n" + status + "\n--b--\n"
 }
 
-// hostile are messages made to be dear to read, of about n times their usual
+// hostile are messages made to be expensive to read, of about n times their usual
 // size, and how large n is meant to be.
 var hostile = []struct {
 	name string
