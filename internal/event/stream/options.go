@@ -260,7 +260,7 @@ func (o *SinkOptions) files() []string {
 	case TypeWebhook:
 		list = append(list, o.Webhook.SecretFile, o.Webhook.CAFile)
 	case TypeNATS:
-		list = append(list, o.NATS.CredentialsFile, o.NATS.CAFile)
+		list = append(list, o.NATS.CredentialsFile, o.NATS.CAFile, o.NATS.CertFile, o.NATS.KeyFile)
 	}
 	return slices.DeleteFunc(list, func(f string) bool { return f == "" })
 }

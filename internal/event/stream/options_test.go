@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/internal/event/jetstream"
+	"github.com/bounce-milter/bounce-milter/internal/event/webhook"
 )
 
 // What is wrong with the spool's folder is reported before it is used. Temporary problems
@@ -71,5 +74,18 @@ func TestHeaders(t *testing.T) {
 	o := Options{ReturnedHeaders: []string{"list-id", "X-Mailing-ID", "x-mailing-id"}}
 	if got := o.Headers(); !slices.Equal(got, append(slices.Clone(AlwaysReturned), "X-Mailing-ID")) {
 		t.Errorf("headers %q", got)
+	}
+}
+
+// TestFiles checks that a reload notices each file that a sink was opened with.
+func TestFiles(t *testing.T) {
+	o := Options{Sinks: []SinkOptions{
+		{Type: TypeFile, Addresses: AddressesHashed, AddressKeyFile: "/key"},
+		{Type: TypeWebhook, Webhook: webhook.Options{SecretFile: "/secret", CAFile: "/ca"}},
+		{Type: TypeNATS, NATS: jetstream.Options{CredentialsFile: "/creds", CAFile: "/ca2", CertFile: "/cert", KeyFile: "/key2"}},
+	}}
+	want := []string{"/key", "/secret", "/ca", "/creds", "/ca2", "/cert", "/key2"}
+	if got := o.Secrets(); !slices.Equal(got, want) {
+		t.Errorf("Secrets() = %q, want %q", got, want)
 	}
 }
