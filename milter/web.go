@@ -112,6 +112,9 @@ func (w *webConns) changed(c net.Conn, state http.ConnState) {
 	if w.since == nil {
 		w.since = map[net.Conn]time.Time{}
 	}
+	if _, known := w.since[c]; !known && state != http.StateNew {
+		return // closed already: what it still has to say takes nobody's place
+	}
 	w.since[c] = time.Now()
 	if len(w.since) <= maxWebConns {
 		return
