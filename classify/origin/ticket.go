@@ -170,6 +170,8 @@ func parseTicket(value []byte) (t ticket, why string) {
 		}
 	}
 	switch {
+	case !isKeyID(t.id) || strings.Trim(t.time, "0123456789") != "":
+		return t, "the ticket is malformed"
 	case len(t.mac) < ticketSize:
 		return t, "the ticket is cut"
 	case len(t.mac) > ticketSize || len(t.sender) != digestSize || len(t.recipients)%digestSize != 0:
