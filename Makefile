@@ -44,13 +44,13 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate
+	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
 	@out=$$(gofmt -l cmd classify config internal milter); if [ -n "$$out" ]; then echo "gofmt would change:" $$out; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags e2e ./cmd/... ./internal/lab/...
+	$(GO) vet -tags e2e ./...
 	$(TOOL) staticcheck -tags e2e ./...
 	$(TOOL) nilness ./...
 
@@ -65,7 +65,7 @@ race:
 
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
-	$(GO) test -tags e2e -count=1 -run '^Test(Shells|Logrotate)$$' ./cmd/bounce-milter
+	$(GO) test -tags e2e -count=1 -run '^Test(Shells|Logrotate|Tools|Documented.*)$$' ./cmd/bounce-milter ./internal/event/file ./internal/event/webhook
 	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 20m
 
 fuzz-short:

@@ -79,12 +79,8 @@ func canonicalID(field string) string {
 
 // withoutSpace drops white space and control characters.
 func withoutSpace(s string) string {
-	bad := func(r rune) bool { return r <= ' ' || r == 0x7f }
-	if strings.IndexFunc(s, bad) < 0 {
-		return s
-	}
 	return strings.Map(func(r rune) rune {
-		if bad(r) {
+		if r <= ' ' || r == 0x7f {
 			return -1
 		}
 		return r

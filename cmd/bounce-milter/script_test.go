@@ -34,7 +34,11 @@ func TestScripts(t *testing.T) {
 	if testing.Short() {
 		pattern = "serve*.txtar"
 	}
-	files, err := filepath.Glob(filepath.Join("testdata", "script", pattern))
+	runScripts(t, filepath.Join("testdata", "script", pattern))
+}
+
+func runScripts(t *testing.T, pattern string) {
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}

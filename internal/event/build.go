@@ -121,14 +121,8 @@ func cut(s string, limit int) string {
 // so that a name reads otherwise than it is (UAX #9 section 2).
 func printable(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	bad := func(r rune) bool {
-		return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069'
-	}
-	if strings.IndexFunc(s, bad) < 0 {
-		return s
-	}
 	return strings.Map(func(r rune) rune {
-		if bad(r) {
+		if unicode.IsControl(r) || r >= '\u2028' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069' {
 			return -1
 		}
 		return r

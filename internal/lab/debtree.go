@@ -164,6 +164,19 @@ func installed(pkg string) bool {
 	return err == nil && strings.HasPrefix(string(out), "installed")
 }
 
+// debProgram is DebTree, with the first of the programs and the environment in which it
+// finds its libraries.
+func debProgram(name string, packages, programs []string) (tree, program string, env []string, err error) {
+	if tree, err = DebTree(name, packages, programs); err != nil {
+		return "", "", nil, err
+	}
+	if program, err = findFile(tree, programs[0]); err != nil {
+		return "", "", nil, err
+	}
+	libs, err := libraryPath(tree)
+	return tree, program, []string{"LD_LIBRARY_PATH=" + libs}, err
+}
+
 // libraryPath lists the folders below dir that contain shared libraries.
 func libraryPath(dir string) (string, error) {
 	var dirs []string

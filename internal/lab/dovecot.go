@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 )
@@ -49,16 +48,7 @@ func (l *Lab) StartDovecot(name, conf string) (*Dovecot, error) {
 		return nil, err
 	}
 	l.Defer(func() { d.Stop() }) // Dovecot's processes have groups of their own
-	return d, Until("Dovecot to listen", func() (bool, error) {
-		if d.Exited() {
-			return false, fmt.Errorf("it ended: %s", d.Log())
-		}
-		c, err := net.Dial("tcp", d.Addr)
-		if err != nil {
-			return false, nil
-		}
-		return true, c.Close()
-	})
+	return d, d.UntilItListens("tcp", d.Addr)
 }
 
 // Deliver stores a message with dovecot-lda, as an MTA on the same host does.

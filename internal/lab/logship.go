@@ -16,20 +16,12 @@ type Rsyslog struct {
 
 // StartRsyslog starts an rsyslogd whose configuration is the recipe.
 func (l *Lab) StartRsyslog(name, recipe string) (*Rsyslog, error) {
-	tree, err := DebTree("rsyslog", []string{"rsyslog", "rsyslog-kafka", "rsyslog-elasticsearch"},
+	tree, program, env, err := debProgram("rsyslog", []string{"rsyslog", "rsyslog-kafka", "rsyslog-elasticsearch"},
 		[]string{"rsyslogd", "imfile.so", "mmjsonparse.so", "omkafka.so", "omelasticsearch.so"})
 	if err != nil {
 		return nil, err
 	}
-	program, err := findFile(tree, "rsyslogd")
-	if err != nil {
-		return nil, err
-	}
 	module, err := findFile(tree, "omkafka.so")
-	if err != nil {
-		return nil, err
-	}
-	libs, err := libraryPath(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +36,7 @@ func (l *Lab) StartRsyslog(name, recipe string) (*Rsyslog, error) {
 	}
 	r := &Rsyslog{lab: l, spec: Spec{
 		Name: "rsyslog", Path: program, Args: []string{"-n", "-f", conf, "-i", filepath.Join(dir, "pid"), "-M", filepath.Dir(module)},
-		Env: []string{"LD_LIBRARY_PATH=" + libs}, Log: filepath.Join(dir, "start.log"),
+		Env: env, Log: filepath.Join(dir, "start.log"),
 	}}
 	return r, r.Restart()
 }
@@ -57,19 +49,11 @@ func (r *Rsyslog) Restart() (err error) {
 
 // StartSyslogNG starts a syslog-ng whose configuration is the recipe.
 func (l *Lab) StartSyslogNG(name, recipe string) (*Process, error) {
-	tree, err := DebTree("syslog-ng", []string{"syslog-ng-core"}, []string{"syslog-ng", "libaffile.so", "libafsocket.so", "libjson-plugin.so", "libdisk-buffer.so"})
-	if err != nil {
-		return nil, err
-	}
-	program, err := findFile(tree, "syslog-ng")
+	tree, program, env, err := debProgram("syslog-ng", []string{"syslog-ng-core"}, []string{"syslog-ng", "libaffile.so", "libafsocket.so", "libjson-plugin.so", "libdisk-buffer.so"})
 	if err != nil {
 		return nil, err
 	}
 	module, err := findFile(tree, "libaffile.so")
-	if err != nil {
-		return nil, err
-	}
-	libs, err := libraryPath(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +71,7 @@ func (l *Lab) StartSyslogNG(name, recipe string) (*Process, error) {
 	return l.Start(Spec{
 		Name: "syslog-ng", Path: program, Args: []string{"-F", "-e", "--no-caps", "-f", conf, "--module-path", filepath.Dir(module),
 			"-p", in("pid"), "-R", in("persist"), "-c", in("ctl")},
-		Env: []string{"LD_LIBRARY_PATH=" + libs}, Log: in("start.log"),
+		Env: env, Log: in("start.log"),
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 )
@@ -25,7 +24,7 @@ var opendkimDomains = []string{"lab.test", "mx.lab.test", "mx.remote.test", "rem
 // StartOpenDKIM starts OpenDKIM below the folder name of the Lab, with the key of all of
 // its domains; conf is added to its configuration.
 func (l *Lab) StartOpenDKIM(name string, key *rsa.PrivateKey, conf string) (*OpenDKIM, error) {
-	tree, err := DebTree("opendkim", []string{"opendkim"}, []string{"opendkim"})
+	_, program, env, err := debProgram("opendkim", []string{"opendkim"}, []string{"opendkim"})
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +37,6 @@ func (l *Lab) StartOpenDKIM(name string, key *rsa.PrivateKey, conf string) (*Ope
 		return nil, err
 	}
 	o := &OpenDKIM{Addr: Loopback(ports[0])}
-	program, err := findFile(tree, "opendkim")
-	if err != nil {
-		return nil, err
-	}
-	libs, err := libraryPath(tree)
-	if err != nil {
-		return nil, err
-	}
 	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	if err := os.WriteFile(dir+"/key.pem", private, 0o600); err != nil {
 		return nil, fmt.Errorf("writing the key of OpenDKIM: %w", err)
@@ -65,21 +56,12 @@ func (l *Lab) StartOpenDKIM(name string, key *rsa.PrivateKey, conf string) (*Ope
 		}
 	}
 	o.Process, err = l.Start(Spec{
-		Name: "opendkim", Path: program, Args: []string{"-f", "-x", dir + "/opendkim.conf"}, Env: []string{"LD_LIBRARY_PATH=" + libs}, Log: dir + "/log",
+		Name: "opendkim", Path: program, Args: []string{"-f", "-x", dir + "/opendkim.conf"}, Env: env, Log: dir + "/log",
 	})
 	if err != nil {
 		return nil, err
 	}
-	return o, Until("OpenDKIM to listen", func() (bool, error) {
-		if o.Exited() {
-			return false, fmt.Errorf("it ended: %s", o.Log())
-		}
-		c, err := net.Dial("tcp", o.Addr)
-		if err != nil {
-			return false, nil
-		}
-		return true, c.Close()
-	})
+	return o, o.UntilItListens("tcp", o.Addr)
 }
 
 // opendkimConf has the folder, the port and the domains as its arguments.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -80,6 +81,21 @@ func (p *Process) Exited() bool {
 	default:
 		return false
 	}
+}
+
+// UntilItListens waits until somebody listens at an address, and returns an error with the
+// log if the process has ended before.
+func (p *Process) UntilItListens(network, addr string) error {
+	return Until(p.Name+" to listen", func() (bool, error) {
+		if p.Exited() {
+			return false, fmt.Errorf("it ended: %s", p.Log())
+		}
+		c, err := net.Dial(network, addr)
+		if err != nil {
+			return false, nil
+		}
+		return true, c.Close()
+	})
 }
 
 // Signal sends sig to the process.

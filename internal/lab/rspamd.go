@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"net"
 	"os"
 )
 
@@ -19,15 +18,7 @@ const GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.
 
 // StartRspamd starts rspamd below the folder name of the Lab. It must be called by root.
 func (l *Lab) StartRspamd(name string) (*Rspamd, error) {
-	tree, err := DebTree("rspamd", []string{"rspamd"}, []string{"rspamd"})
-	if err != nil {
-		return nil, err
-	}
-	program, err := findFile(tree, "rspamd")
-	if err != nil {
-		return nil, err
-	}
-	libs, err := libraryPath(tree)
+	tree, program, env, err := debProgram("rspamd", []string{"rspamd"}, []string{"rspamd"})
 	if err != nil {
 		return nil, err
 	}
@@ -53,21 +44,12 @@ func (l *Lab) StartRspamd(name string) (*Rspamd, error) {
 	}
 	r := &Rspamd{Addr: Loopback(ports[0])}
 	r.Process, err = l.Start(Spec{
-		Name: "rspamd", Path: program, Args: args, Env: []string{"LD_LIBRARY_PATH=" + libs}, Log: dir + "/log",
+		Name: "rspamd", Path: program, Args: args, Env: env, Log: dir + "/log",
 	})
 	if err != nil {
 		return nil, err
 	}
-	return r, Until("rspamd to listen", func() (bool, error) {
-		if r.Exited() {
-			return false, fmt.Errorf("it ended: %s", r.Log())
-		}
-		c, err := net.Dial("tcp", r.Addr)
-		if err != nil {
-			return false, nil
-		}
-		return true, c.Close()
-	})
+	return r, r.UntilItListens("tcp", r.Addr)
 }
 
 // rspamdConf has the folder, rspamd's own files and the port as its arguments.

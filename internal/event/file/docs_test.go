@@ -1,3 +1,5 @@
+//go:build e2e
+
 package file
 
 import (
@@ -5,26 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // The reader in docs/events.md prints each record, despite a torn line and logrotate.
 func TestDocumentedReader(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("there is no python3")
-	}
-	page, err := os.ReadFile("../../../docs/events.md")
+	code, err := lab.PageCode("docs/events.md", "To a file", "python")
 	if err != nil {
 		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(page), "\n## To a file\n")
-	_, code, _ := strings.Cut(section, "```python\n")
-	code, _, found := strings.Cut(code, "```")
-	if !found {
-		t.Fatal("the page has no reader")
 	}
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	s, err := New(Options{Path: path})
@@ -37,7 +30,7 @@ func TestDocumentedReader(t *testing.T) {
 	}
 	send(t, s, record("a"), `{"recipient":"torn`, record("b"))
 
-	cmd := exec.CommandContext(t.Context(), python, "-c", code, path)
+	cmd := exec.CommandContext(t.Context(), "python3", "-c", code, path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

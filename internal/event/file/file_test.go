@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/bounce-milter/bounce-milter/internal/lab/smalldisk"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -117,28 +118,25 @@ func TestMissingFolder(t *testing.T) {
 
 // On a full disk, complete lines are written and half a line is removed again.
 func TestFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skip("needs to mount:", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	path := filepath.Join(dir, "events.jsonl")
-	s, _ := New(Options{Path: path})
-	line := strings.Repeat("x", 999)
-	var batch []event.Item
-	for range 30 {
-		batch = append(batch, event.Item{JSON: []byte(line)})
-	}
-	sent, err := s.Send(context.Background(), batch)
-	if !errors.Is(err, syscall.ENOSPC) || sent.Done == 0 || sent.Done == len(batch) {
-		t.Fatalf("sent %+v, %v", sent, err)
-	}
-	holds(t, path, strings.Repeat(line+"\n", sent.Done))
-	if err := os.Truncate(path, 0); err != nil {
-		t.Fatal(err)
-	}
-	send(t, s, "again")
-	holds(t, path, "again\n")
+	smalldisk.Run(t, "16k", func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "events.jsonl")
+		s, _ := New(Options{Path: path})
+		line := strings.Repeat("x", 999)
+		var batch []event.Item
+		for range 30 {
+			batch = append(batch, event.Item{JSON: []byte(line)})
+		}
+		sent, err := s.Send(context.Background(), batch)
+		if !errors.Is(err, syscall.ENOSPC) || sent.Done == 0 || sent.Done == len(batch) {
+			t.Fatalf("sent %+v, %v", sent, err)
+		}
+		holds(t, path, strings.Repeat(line+"\n", sent.Done))
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, "again")
+		holds(t, path, "again\n")
+	})
 }
 
 // A pipe that nobody reads is an error. If the reader of a pipe stalls, writing ends when

@@ -60,10 +60,9 @@ func TestDocumentedPermissions(t *testing.T) {
 // The documented consumer prints each record once, even if it is started again.
 func TestDocumentedConsumer(t *testing.T) {
 	t.Parallel()
-	_, code, _ := strings.Cut(section(t), "```go\n")
-	code, _, ok := strings.Cut(code, "```")
-	if !ok {
-		t.Fatal("docs/events.md has no consumer")
+	code, err := lab.PageCode("docs/events.md", "To NATS JetStream", "go")
+	if err != nil {
+		t.Fatal(err)
 	}
 	source := write(t, t.TempDir(), "main.go", []byte(code))
 	program := filepath.Join(t.TempDir(), "consumer")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/internal/lab/smalldisk"
 )
 
 func open(t testing.TB, dir string, o Options) *Spool {
@@ -419,31 +421,28 @@ func TestFolder(t *testing.T) {
 
 // Appending fails while the disk is full, and works again afterwards.
 func TestFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
-		t.Skip("needs to mount:", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	s := open(t, dir, Options{Segment: 100})
-	a := readerOf(t, s, "a")
-	put(t, s, 0, 3)
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err == nil {
-		t.Fatal("the disk is not full")
-	}
-	big := bytes.Repeat([]byte("x"), 10_000)
-	for range 3 {
-		if err := s.Append([][]byte{[]byte("lost"), big}); err == nil || !strings.Contains(err.Error(), "no space left") {
-			t.Fatalf("full: %v", err)
+	smalldisk.Run(t, "128k", func(t *testing.T, dir string) {
+		s := open(t, dir, Options{Segment: 100})
+		a := readerOf(t, s, "a")
+		put(t, s, 0, 3)
+		ballast := filepath.Join(dir, "ballast")
+		if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err == nil {
+			t.Fatal("the disk is not full")
 		}
-	}
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	put(t, s, 3, 20)
-	is(t, "around", get(t, a, 5), names(0, 20))
-	is(t, "lost", a.Lost(), Lost{})
-	is(t, "sync", s.Sync(), nil)
+		big := bytes.Repeat([]byte("x"), 10_000)
+		for range 3 {
+			if err := s.Append([][]byte{[]byte("lost"), big}); err == nil || !strings.Contains(err.Error(), "no space left") {
+				t.Fatalf("full: %v", err)
+			}
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, 3, 20)
+		is(t, "around", get(t, a, 5), names(0, 20))
+		is(t, "lost", a.Lost(), Lost{})
+		is(t, "sync", s.Sync(), nil)
+	})
 }
 
 // If the folder is removed it is created again, if that is allowed, and what is written

@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/internal/event/jetstream"
 	"github.com/bounce-milter/bounce-milter/internal/event/webhook"
+	"github.com/bounce-milter/bounce-milter/internal/lab/smalldisk"
 )
 
 // What is wrong with the spool's folder is reported before it is used. Temporary problems
@@ -41,19 +41,19 @@ func TestCheckHost(t *testing.T) {
 	}
 	o.Sinks = nil
 	check("/nowhere", me, "") // not used without sinks
+}
 
-	full := spoolFolder(t)
-	if err := syscall.Mount("tmpfs", full, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
-		t.Skip("needs to mount:", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(full, syscall.MNT_DETACH) })
-	o = options(full, "a")
-	if got := o.CheckRoom().Error(); !strings.HasPrefix(got, "events.spool: the disk of the folder "+full+" has only 64 KiB free: make room") {
-		t.Errorf("full: %q", got)
-	}
-	if err := newLab(&fake{name: "a"}).begin(o); err != nil {
-		t.Errorf("a full disk keeps the daemon from mail: %v", err)
-	}
+// A disk without room is reported. It does not keep the daemon from mail.
+func TestCheckRoom(t *testing.T) {
+	smalldisk.Run(t, "64k", func(t *testing.T, full string) {
+		o := options(full, "a")
+		if got := o.CheckRoom().Error(); !strings.HasPrefix(got, "events.spool: the disk of the folder "+full+" has only 64 KiB free: make room") {
+			t.Errorf("full: %q", got)
+		}
+		if err := newLab(&fake{name: "a"}).begin(o); err != nil {
+			t.Errorf("a full disk keeps the daemon from mail: %v", err)
+		}
+	})
 }
 
 // There is a warning about a key that can be guessed.

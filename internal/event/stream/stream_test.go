@@ -10,13 +10,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/internal/event"
 	"github.com/bounce-milter/bounce-milter/internal/event/file"
+	"github.com/bounce-milter/bounce-milter/internal/lab/smalldisk"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -353,36 +353,33 @@ func TestSinkNeverAnswers(t *testing.T) {
 // While the disk is full mail goes on, and the problem is logged and counted. It ends when
 // there is room again.
 func TestFullDisk(t *testing.T) {
-	dir := spoolFolder(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
-		t.Skip("needs to mount:", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	a := &fake{name: "a"}
-	l := newLab(a)
-	start(t, l, options(dir, "a"))
-	w := l.now.Load().writer
-	w.mu.Lock()
-	w.retry = time.Millisecond
-	w.mu.Unlock()
-	record(l, 0, 5)
-	waitFor(t, "a", func() bool { return a.ids() == ids(0, 5) })
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err == nil {
-		t.Fatal("the disk is not full")
-	}
-	record(l, 5, 100)
-	for range 60 { // more than may wait in memory
-		l.Record([]event.Record{{ID: "big", Recipient: classify.Recipient{Diagnostic: strings.Repeat("x", 100_000)}}})
-	}
-	waitFor(t, "drops", func() bool { return l.drops("a", droppedDisk) > 0 })
-	is(t, "said", strings.Count(l.log.String(), "the spool cannot be written"), 1)
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	// What waits is more than fits on the disk at a time.
-	waitFor(t, "the rest", func() bool { record(l, 100, 101); return strings.HasSuffix(a.ids(), "100") })
-	waitFor(t, "the end of it in the log", func() bool { return strings.Contains(l.log.String(), "the spool can be written again") })
+	smalldisk.Run(t, "1m", func(t *testing.T, dir string) {
+		a := &fake{name: "a"}
+		l := newLab(a)
+		start(t, l, options(dir, "a"))
+		w := l.now.Load().writer
+		w.mu.Lock()
+		w.retry = time.Millisecond
+		w.mu.Unlock()
+		record(l, 0, 5)
+		waitFor(t, "a", func() bool { return a.ids() == ids(0, 5) })
+		ballast := filepath.Join(dir, "ballast")
+		if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err == nil {
+			t.Fatal("the disk is not full")
+		}
+		record(l, 5, 100)
+		for range 60 { // more than may wait in memory
+			l.Record([]event.Record{{ID: "big", Recipient: classify.Recipient{Diagnostic: strings.Repeat("x", 100_000)}}})
+		}
+		waitFor(t, "drops", func() bool { return l.drops("a", droppedDisk) > 0 })
+		is(t, "said", strings.Count(l.log.String(), "the spool cannot be written"), 1)
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		// What waits is more than fits on the disk at a time.
+		waitFor(t, "the rest", func() bool { record(l, 100, 101); return strings.HasSuffix(a.ids(), "100") })
+		waitFor(t, "the end of it in the log", func() bool { return strings.Contains(l.log.String(), "the spool can be written again") })
+	})
 }
 
 func TestPrepareRefuses(t *testing.T) {

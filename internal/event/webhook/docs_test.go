@@ -1,3 +1,5 @@
+//go:build e2e
+
 package webhook
 
 import (
@@ -9,23 +11,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
 // The receiver in docs/events.md accepts what we send, and prints each record once.
 func TestDocumentedReceiver(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("there is no python3")
-	}
-	page, err := os.ReadFile("../../../docs/events.md")
+	code, err := lab.PageCode("docs/events.md", "To a program: webhooks", "python")
 	if err != nil {
 		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(page), "\n## To a program: webhooks\n")
-	_, code, _ := strings.Cut(section, "```python\n")
-	code, _, found := strings.Cut(code, "```")
-	if !found {
-		t.Fatal("the page has no receiver")
 	}
 	script := filepath.Join(t.TempDir(), "receiver.py")
 	if err := os.WriteFile(script, []byte(code), 0o600); err != nil {
@@ -40,7 +34,7 @@ func TestDocumentedReceiver(t *testing.T) {
 
 	o := DefaultOptions()
 	o.URL, o.SecretFile = "http://127.0.0.1:"+port+"/hooks", secretFile(t, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
-	cmd := exec.CommandContext(t.Context(), python, script, port, o.SecretFile)
+	cmd := exec.CommandContext(t.Context(), "python3", script, port, o.SecretFile)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

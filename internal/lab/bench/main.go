@@ -6,7 +6,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -219,16 +218,7 @@ func (b *bench) noop(name, path, tcp string, args func(network, addr string) []s
 			return err
 		}
 		f.proc[network] = p
-		if err := lab.Until(name+" to listen", func() (bool, error) {
-			if p.Exited() {
-				return false, errors.New(p.Log())
-			}
-			c, err := mta.Dial(network, addr)
-			if err != nil {
-				return false, nil
-			}
-			return true, c.Close()
-		}); err != nil {
+		if err := p.UntilItListens(network, addr); err != nil {
 			return err
 		}
 	}
