@@ -140,7 +140,7 @@ func (o *Options) Validate() toml.Problems {
 	if len(o.Sinks) > maxSinks {
 		ps.Add("events.sink", "there are %d: write %d at most", len(o.Sinks), maxSinks)
 	}
-	seen := map[string]bool{}
+	seen, paths := map[string]bool{}, map[string]bool{}
 	for i := range o.Sinks {
 		s := &o.Sinks[i]
 		key := fmt.Sprintf("events.sink[%d]", i)
@@ -154,6 +154,15 @@ func (o *Options) Validate() toml.Problems {
 		}
 		seen[s.Name] = true
 		s.check(&ps, key)
+		if s.Type != TypeFile || s.File.Path == "" {
+			continue
+		}
+		// After a write that failed, one would take back a line of the other.
+		path := filepath.Clean(s.File.Path)
+		if paths[path] {
+			ps.Add(key+".path", "another sink writes to %q: give each its own", s.File.Path)
+		}
+		paths[path] = true
 	}
 	return ps
 }
