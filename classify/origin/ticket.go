@@ -35,26 +35,56 @@ type Mail struct {
 	MessageID  string   // value of the field as it is, "" if the message has none
 	From       string   // value of the first From field as it is
 	Recipients []string // of the envelope
+	More       bool     // it has further recipients that are not known, so that a ticket names none
 }
 
 // Sign returns the ticket of an outgoing message: the value of an X-Bounce-Ticket field,
 // folded with "\n\t". It names the recipients if there are no more than maxBound, 0 for
 // [DefaultMaxBound], in a form that only the holder of the key can tell.
 func (k *Keys) Sign(m *Mail, now time.Time, maxBound int) string {
-	if maxBound <= 0 {
-		maxBound = DefaultMaxBound
-	}
-	maxBound = min(maxBound, MostBound)
 	signing := &k.list[0]
 	h := newMAC(signing.secret)
 	t := ticket{id: signing.id, time: strconv.FormatInt(now.Unix(), 10)}
 	mid, from := canonicalID(m.MessageID), firstAuthor(m.From)
 	t.sender = t.digest(h, labelSender, mid, canonical(m.Sender))
-	if len(m.Recipients) <= maxBound {
+	if m.bound(withDefault(maxBound)) {
 		t.recipients = t.digests(h, mid, m.Recipients)
 	}
 	t.mac = t.sum(h, mid, from)
 	return t.write()
+}
+
+// bound reports whether a ticket names the recipients.
+func (m *Mail) bound(maxBound int) bool { return !m.More && len(m.Recipients) <= maxBound }
+
+// renewAfter is how old a ticket may be for a server not to add its own.
+const renewAfter = 24 * time.Hour
+
+// Covers reports whether a ticket that a message has already says all that [Keys.Sign]
+// would say: by one of the keys, within the last day, about this message and envelope
+// sender, with each of the recipients, unless Sign would name none. So a message needs
+// one ticket only, however many of our servers it passes.
+func (k *Keys) Covers(ticket string, m *Mail, now time.Time, maxBound int) bool {
+	t, bad := parseTicket([]byte(ticket))
+	if bad != "" {
+		return false
+	}
+	p, _, _ := k.verify(&t, signedFacts(m.MessageID, m.From), now, renewAfter)
+	if p == nil || !p.from(m.Sender) {
+		return false
+	}
+	if !m.bound(withDefault(maxBound)) {
+		return true
+	}
+	return !slices.ContainsFunc(m.Recipients, func(r string) bool { return canonical(r) != "" && !p.names(r) })
+}
+
+// withDefault returns how many recipients a ticket names.
+func withDefault(maxBound int) int {
+	if maxBound <= 0 {
+		maxBound = DefaultMaxBound
+	}
+	return min(maxBound, MostBound)
 }
 
 // ticket is a ticket as it is written; the digests and the MAC are decoded.
@@ -250,6 +280,10 @@ type signed struct{ ids, froms []string }
 func (h *header) signed() *signed {
 	id, _ := h.first("Message-Id")
 	from, _ := h.first("From")
+	return signedFacts(id, from)
+}
+
+func signedFacts(id, from string) *signed {
 	s := &signed{ids: []string{canonicalID(id)}, froms: []string{firstAuthor(from)}}
 	if s.ids[0] != "" {
 		s.ids = append(s.ids, "")

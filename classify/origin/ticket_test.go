@@ -251,3 +251,50 @@ func TestAuthors(t *testing.T) {
 		}
 	}
 }
+
+// A message that another server of ours has signed needs no other ticket, unless that one
+// says less.
+func TestCovers(t *testing.T) {
+	k := keysOf(t, line("new", 3), line("old", 1))
+	mail := func(change func(*Mail)) *Mail {
+		m := outgoing()
+		m.Recipients = []string{"u@example.com", "v@example.net"}
+		if change != nil {
+			change(m)
+		}
+		return m
+	}
+	first := k.Sign(mail(nil), now, 0)
+	many := mail(func(m *Mail) { m.More = true })
+	for _, tt := range []struct {
+		name   string
+		ticket string
+		m      *Mail
+		later  time.Duration
+		want   bool
+	}{
+		{name: "as it was", ticket: first, m: mail(nil), want: true},
+		{name: "by the other key", ticket: keysOf(t, line("old", 1)).Sign(mail(nil), now, 0), m: mail(nil), want: true},
+		{name: "one recipient of two", ticket: first, m: mail(func(m *Mail) { m.Recipients = m.Recipients[1:] }), want: true},
+		{name: "Message-ID added since", ticket: k.Sign(mail(func(m *Mail) { m.MessageID = "" }), now, 0), m: mail(nil), want: true},
+		{name: "no recipients are named, as here", ticket: k.Sign(many, now, 0), m: many, want: true},
+		{name: "a day later", ticket: first, m: mail(nil), later: 24 * time.Hour, want: true},
+
+		{name: "another recipient", ticket: first, m: mail(func(m *Mail) { m.Recipients = append(m.Recipients, "w@example.com") })},
+		{name: "another sender", ticket: first, m: mail(func(m *Mail) { m.Sender = "bounces@example.org" })},
+		{name: "another Message-ID", ticket: first, m: mail(func(m *Mail) { m.MessageID = "<x@example.org>" })},
+		{name: "another author", ticket: first, m: mail(func(m *Mail) { m.From = "ann@example.org" })},
+		{name: "no recipients are named", ticket: k.Sign(many, now, 0), m: mail(nil)},
+		{name: "older than a day", ticket: first, m: mail(nil), later: 24*time.Hour + time.Second},
+		{name: "a stranger's key", ticket: keysOf(t, line("new", 9)).Sign(mail(nil), now, 0), m: mail(nil)},
+		{name: "cut", ticket: first[:60], m: mail(nil)},
+		{name: "empty", m: mail(nil)},
+	} {
+		if got := k.Covers(tt.ticket, tt.m, now.Add(tt.later), 0); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	if got, _ := parseTicket([]byte(k.Sign(many, now, 0))); got.recipients != "" {
+		t.Error("a ticket names some of the recipients")
+	}
+}
