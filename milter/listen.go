@@ -108,9 +108,10 @@ func (l *unixListener) vanished() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, l.file)
 }
 
-// vanished reports whether one of them is a unix socket whose file is gone.
+// vanished reports whether nobody can reach a socket: it could not be opened, or its
+// file is gone.
 func vanished(lns []net.Listener) bool {
-	return slices.ContainsFunc(lns, func(ln net.Listener) bool {
+	return len(lns) == 0 || slices.ContainsFunc(lns, func(ln net.Listener) bool {
 		u, ok := ln.(*unixListener)
 		return ok && u.vanished()
 	})

@@ -235,7 +235,7 @@ func TestSystemd(t *testing.T) {
 		goodMessage(t, ts)
 		if i%2 == 1 {
 			client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-			resp, err := client.Get("http://" + metricsAddr + "/healthz")
+			resp, err := client.Get("http://" + metricsAddr + "/-/ready")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -147,12 +147,12 @@ func TestResultIsCounted(t *testing.T) {
 func TestPages(t *testing.T) {
 	s, _ := newTestServer(t)
 	h := s.Handler()
-	if code, body := get(t, h, "/healthz"); code != http.StatusServiceUnavailable {
-		t.Errorf("/healthz before serving: %d %s", code, body)
+	if code, body := get(t, h, "/-/ready"); code != http.StatusServiceUnavailable {
+		t.Errorf("/-/ready before serving: %d %s", code, body)
 	}
 	s.serving.Store(true)
-	if code, body := get(t, h, "/healthz"); code != 200 || body != "ok\n" {
-		t.Errorf("/healthz while serving: %d %s", code, body)
+	if code, body := get(t, h, "/-/ready"); code != 200 || body != "ready\n" {
+		t.Errorf("/-/ready while serving: %d %s", code, body)
 	}
 	res := bounce("u@example.com")
 	s.metrics.result(&res)
@@ -198,10 +198,10 @@ func TestMetricsAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	if _, err := http.Get(at + "/healthz"); err == nil {
+	if _, err := http.Get(at + "/-/ready"); err == nil {
 		t.Error("the old address is still served")
 	}
-	resp, err = http.Get("http://" + ts.MetricsAddrs()[0].String() + "/healthz")
+	resp, err = http.Get("http://" + ts.MetricsAddrs()[0].String() + "/-/ready")
 	if err != nil {
 		t.Fatal(err)
 	}

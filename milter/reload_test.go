@@ -3,7 +3,6 @@ package milter
 import (
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,7 +29,7 @@ func freePort(t *testing.T) string {
 func healthy(t *testing.T, addr string) {
 	t.Helper()
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get("http://" + addr + "/healthz")
+	resp, err := client.Get("http://" + addr + "/-/ready")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,52 +137,5 @@ func TestReloadMakesVanishedSocketsAgain(t *testing.T) {
 	nc.Close()
 	if n := len(ts.Addrs()); n != 1 {
 		t.Errorf("served at %v", ts.Addrs())
-	}
-}
-
-// slowReader is a client that asks for a page and does not read it.
-type slowReader struct {
-	*httptest.ResponseRecorder
-	begun, resume chan struct{}
-}
-
-func (r slowReader) Write(p []byte) (int, error) {
-	select {
-	case r.begun <- struct{}{}:
-	case <-r.resume:
-	}
-	<-r.resume
-	return r.ResponseRecorder.Write(p)
-}
-
-// A client that does not read a page does not keep others from it: the page is completed
-// first, and only making it is limited.
-func TestSlowReadersKeepNobodyAway(t *testing.T) {
-	ts := start(t, nil)
-	h := ts.Handler()
-	for _, path := range []string{"/", "/metrics"} {
-		begun, proceed := make(chan struct{}), make(chan struct{})
-		done := make(chan int)
-		for range 2 * maxGathering {
-			go func() {
-				w := slowReader{httptest.NewRecorder(), begun, proceed}
-				h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-				done <- w.Code
-			}()
-		}
-		for range 2 * maxGathering {
-			<-begun
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		if w.Code != http.StatusOK {
-			t.Errorf("%s: one more gets %d", path, w.Code)
-		}
-		close(proceed)
-		for range 2 * maxGathering {
-			if code := <-done; code != http.StatusOK {
-				t.Errorf("%s: one of them got %d", path, code)
-			}
-		}
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// restoreEvery is how often the files of unix sockets are checked.
+// restoreEvery is how often the sockets are checked.
 const restoreEvery = 2 * time.Second
 
-// keepSockets makes unix sockets again whose files are removed, say by a program that
-// tidies up: without its file, no mail server can reach a socket.
+// keepSockets makes sockets again that nobody can reach: those that were lost in a
+// reload, and unix sockets whose files are removed, say by a program that tidies up.
 func (s *Server) keepSockets(every time.Duration) (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -27,7 +27,8 @@ func (s *Server) keepSockets(every time.Duration) (stop func()) {
 	return func() { close(done) }
 }
 
-// unreachable returns the sockets whose file is gone or belongs to another socket.
+// unreachable returns the sockets that could not be opened, and those whose file is gone
+// or belongs to another socket.
 func (s *Server) unreachable() (milter []Socket, web bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +37,7 @@ func (s *Server) unreachable() (milter []Socket, web bool) {
 			milter = append(milter, spec)
 		}
 	}
-	return milter, s.web != nil && vanished(s.web.lns)
+	return milter, s.web != nil && vanished(s.web.listeners())
 }
 
 // restore makes sockets again that nobody can reach. A path that another process serves
@@ -85,12 +86,12 @@ func (s *Server) again(spec Socket, forMetrics bool) []net.Listener {
 	}
 	if err != nil {
 		if !said {
-			s.log.Error("the file of a socket is gone and cannot be made again yet", "socket", spec.String(), "error", err)
+			s.log.Error("a socket is gone and cannot be made again yet", "socket", spec.String(), "error", err)
 		}
 		s.lost[spec] = true
 		return nil
 	}
 	delete(s.lost, spec)
-	s.log.Warn("the file of a socket was gone and has been made again", "socket", spec.String())
+	s.log.Warn("a socket was gone and has been made again", "socket", spec.String())
 	return lns
 }

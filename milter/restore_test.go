@@ -22,12 +22,12 @@ func TestSocketFileComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, body := get(t, h, "/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, ts.path) {
-		t.Errorf("/healthz: %d %s", code, body)
+	if code, body := get(t, h, "/-/ready"); code != http.StatusServiceUnavailable || !strings.Contains(body, ts.path) {
+		t.Errorf("/-/ready: %d %s", code, body)
 	}
 	ts.restore()
-	if code, body := get(t, h, "/healthz"); code != http.StatusOK {
-		t.Errorf("/healthz: %d %s", code, body)
+	if code, body := get(t, h, "/-/ready"); code != http.StatusOK {
+		t.Errorf("/-/ready: %d %s", code, body)
 	}
 	goodMessage(t, ts)
 	if mods := c.message("", "Content-Type: multipart/report"); len(mods) == 0 {
@@ -71,8 +71,8 @@ func TestSocketFileIsAnothers(t *testing.T) {
 	if n := strings.Count(ts.log.String(), "cannot be made again"); n != 1 || ts.errors(stageListen) != 1 {
 		t.Errorf("said %d times, counted %d", n, ts.errors(stageListen))
 	}
-	if code, _ := get(t, ts.Handler(), "/healthz"); code != http.StatusServiceUnavailable {
-		t.Errorf("/healthz: %d", code)
+	if code, _ := get(t, ts.Handler(), "/-/ready"); code != http.StatusServiceUnavailable {
+		t.Errorf("/-/ready: %d", code)
 	}
 	other.Close()
 	ts.restore()

@@ -46,10 +46,11 @@ type Server struct {
 	draining atomic.Bool  // sessions are being ended
 	progress atomic.Int64 // messages in progress
 	serving  atomic.Bool
-	seen     atomic.Uint64 // messages begun and sessions ended
+	refused  atomic.Pointer[time.Time] // when the last reload was refused, nil if it was not
+	seen     atomic.Uint64             // messages begun and sessions ended
 
 	reload sync.Mutex      // one reload or shutdown at a time
-	lost   map[Socket]bool // sockets whose lost file has been reported
+	lost   map[Socket]bool // sockets whose loss has been reported
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
 	milter map[Socket][]net.Listener
@@ -178,14 +179,18 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	s.apply(change)
 	debug.FreeOSMemory()
 	s.metrics.reload(nil)
+	s.refused.Store(nil)
 	s.log.Info("reloaded", "listen", addrs(s.Addrs()), "rules", rules.Version)
 	return nil
 }
 
 // ReloadFailed notes in metrics and log that a new configuration was refused before
-// Reload: its file could not be read, or its rules are wrong.
+// Reload: its file could not be read, or its rules are wrong. The health page says so
+// until a reload succeeds.
 func (s *Server) ReloadFailed(err error) {
 	s.metrics.reload(err)
+	now := time.Now()
+	s.refused.Store(&now)
 	s.log.Error("reload refused, the old configuration stays in force", "error", err)
 }
 

@@ -32,7 +32,7 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 		}
 	}
 	web := s.web
-	ch.web, ch.newWeb = web, web != nil && (web.spec != cfg.Metrics || vanished(web.lns))
+	ch.web, ch.newWeb = web, web != nil && (web.spec != cfg.Metrics || vanished(web.listeners()))
 	s.mu.Unlock()
 	ch.opened = map[Socket][]net.Listener{}
 	defer func() {
@@ -41,7 +41,7 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 				closeAll(lns)
 			}
 			if ch.newWeb && ch.web != nil && ch.web != web {
-				closeAll(ch.web.lns)
+				ch.web.CloseListeners()
 			}
 			s.reopen(ch)
 		}
@@ -107,7 +107,7 @@ func (s *Server) makeRoom(ch *sockets, spec Socket) bool {
 		}
 	}
 	if ch.newWeb && s.web != nil && ch.oldWeb == nil && inTheWay(s.web.spec, spec) {
-		closeAll(s.web.lns)
+		s.web.CloseListeners()
 		ch.oldWeb = s.web
 		found = true
 	}
@@ -125,7 +125,8 @@ func inTheWay(old, spec Socket) bool {
 	return err == nil && e == nil && p == port
 }
 
-// reopen undoes makeRoom. A socket that another process has taken meanwhile is lost.
+// reopen undoes makeRoom. A socket that another process has taken meanwhile is lost until
+// restore can open it.
 func (s *Server) reopen(ch sockets) {
 	cfg := s.state.Load().cfg
 	again := func(spec Socket, forMetrics bool) []net.Listener {
@@ -133,24 +134,18 @@ func (s *Server) reopen(ch sockets) {
 		if err != nil {
 			s.metrics.failed(stageListen)
 			s.log.Error("a reload failed, and a socket was lost in it", "error", err)
+			s.lost[spec] = true
 		}
 		return lns
 	}
 	for _, spec := range ch.closed {
 		lns := again(spec, false)
 		s.mu.Lock()
-		if lns == nil {
-			delete(s.milter, spec)
-		} else {
-			s.serveMilter(spec, lns)
-		}
+		s.serveMilter(spec, lns)
 		s.mu.Unlock()
 	}
 	if ch.oldWeb != nil {
-		var web *webServer
-		if lns := again(ch.oldWeb.spec, true); lns != nil {
-			web = newWebServer(ch.oldWeb.spec, lns, s)
-		}
+		web := newWebServer(ch.oldWeb.spec, again(ch.oldWeb.spec, true), s)
 		s.mu.Lock()
 		s.web = web
 		s.mu.Unlock()

@@ -86,10 +86,10 @@ func (m Metrics) Since(old Metrics) Metrics {
 	return out
 }
 
-// up reports whether the daemon whose metrics are at addr answers /healthz with success.
+// up reports whether the daemon whose metrics are at addr answers /-/ready with success.
 func up(addr string) bool {
 	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get("http://" + addr + "/healthz")
+	resp, err := client.Get("http://" + addr + "/-/ready")
 	if err != nil {
 		return false
 	}

@@ -1,4 +1,4 @@
-package milter
+package web
 
 import (
 	"io"
@@ -8,11 +8,10 @@ import (
 	"testing"
 )
 
-// TestMetricsSurviveSlowClients has clients that connect and stay silent, and others that ask
+// TestSlowClientsKeepNobodyAway has clients that connect and stay silent, and others that ask
 // endlessly and read nothing. A client that comes then is served all the same.
-func TestMetricsSurviveSlowClients(t *testing.T) {
-	ts := start(t, func(c *Config) { c.Metrics = Socket{"tcp", "127.0.0.1:0"} })
-	addr := ts.MetricsAddrs()[0].String()
+func TestSlowClientsKeepNobodyAway(t *testing.T) {
+	s, addr := serve(t, testPages)
 	ask := func() {
 		t.Helper()
 		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -34,12 +33,12 @@ func TestMetricsSurviveSlowClients(t *testing.T) {
 		t.Cleanup(func() { nc.Close() })
 		return nc
 	}
-	for range 2 * maxWebConns {
+	for range 2 * maxConns {
 		dial()
 	}
 	ask()
 	request := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100)
-	for range 2 * maxWebConns {
+	for range 2 * maxConns {
 		nc := dial()
 		io.WriteString(nc, request) // some are closed before they have sent it
 		if tcp, ok := nc.(*net.TCPConn); ok {
@@ -47,5 +46,5 @@ func TestMetricsSurviveSlowClients(t *testing.T) {
 		}
 	}
 	ask()
-	eventually(t, "connections are bounded", func() bool { return ts.web.conns.open() <= maxWebConns })
+	eventually(t, "connections are bounded", func() bool { return s.conns.open() <= maxConns })
 }
