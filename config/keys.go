@@ -106,6 +106,11 @@ mail is never sent to the daemon.`,
 		func(c *Config) value { return level{&c.Log.Level} }},
 	{"log.format", `"text" or "json".`,
 		func(c *Config) value { return choice[string]{&c.Log.Format, logFormats} }},
+	{"log.addresses", `How much of people's addresses the log contains: "full"; "domain", as in @example.org;
+or "none". bounce-milter(8) says what else a line has.`,
+		func(c *Config) value {
+			return choice[milter.LogAddresses]{&c.Milter.LogAddresses, milter.LogAddressChoices}
+		}},
 
 	{"limits.max_octets", `Octets read of one message, header included.`,
 		func(c *Config) value { return size[int]{&c.Milter.Limits.Report.Octets} }},

@@ -225,8 +225,7 @@ func (s *session) logAction(d *deed) {
 	if d.action == nil {
 		return
 	}
-	attrs := []any{"took", d.action.Name, "does", string(d.action.Verb), "queue_id", clip(s.queueID()),
-		"client", s.clientName(), "from", clip(s.msg.from)}
+	attrs := append([]any{"took", d.action.Name, "does", string(d.action.Verb)}, s.whose()...)
 	if d.result == actDryRun {
 		s.srv.log.Info("an action on trial would be taken", attrs...)
 	} else if what, ok := trouble[d.result]; ok {

@@ -119,6 +119,8 @@ type Config struct {
 	// turns both off.
 	Metrics Socket
 
+	LogAddresses LogAddresses
+
 	// DrainTimeout is how long Serve, when it is told to end, waits at most
 	// until no message is in progress.
 	DrainTimeout time.Duration
@@ -136,6 +138,7 @@ func DefaultConfig() Config {
 		ForgedHeaders: ForgedRemove,
 		LookAt:        LookAtHeader,
 		Metrics:       Socket{Network: "tcp", Address: "127.0.0.1:9894"},
+		LogAddresses:  LogFull,
 		DrainTimeout:  5 * time.Second,
 		Limits: Limits{
 			Report:           dsn.DefaultLimits(),
@@ -169,6 +172,7 @@ func (c *Config) Validate() toml.Problems {
 	if err := checkPrefix(c.HeaderPrefix); err != nil {
 		ps.Add("header_prefix", "%q %v", c.HeaderPrefix, err)
 	}
+	checkWord(&ps, "log.addresses", "a choice here", c.LogAddresses, LogAddressChoices)
 	checkTime(&ps, "drain_timeout", c.DrainTimeout, 0, time.Hour)
 	_, problems := verp.Compile(c.VERP)
 	for _, p := range problems {

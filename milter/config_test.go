@@ -41,10 +41,10 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	// Everything at once, not the first alone: sockets, prefix, three words and
+	// Everything at once, not the first alone: sockets, prefix, four words and
 	// every limit.
 	var c Config
-	if ps := c.Validate(); len(ps) != 5+15 {
+	if ps := c.Validate(); len(ps) != 6+15 {
 		t.Errorf("an empty configuration: %v", ps)
 	}
 }

@@ -3,12 +3,9 @@ package milter
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/bounce-milter/bounce-milter/classify"
-	"github.com/bounce-milter/bounce-milter/classify/dsn"
-	"github.com/bounce-milter/bounce-milter/internal/action"
 )
 
 // inspect reads and judges a session's message when its turn comes. There are only a few
@@ -61,41 +58,5 @@ func (s *session) uninspected(err error) {
 		stage = stageBusy
 	}
 	s.srv.metrics.failed(stage)
-	s.srv.logs.error(stage, "inspecting a message, which passes untagged", "error", err,
-		"queue_id", clip(s.queueID()), "client", s.clientName(), "from", clip(s.msg.from))
-}
-
-// logResult writes one line about a message that was inspected.
-func (s *session) logResult(res *classify.Result, d *deed) {
-	ctx, level := context.Background(), slog.LevelInfo
-	if res.Kind == dsn.KindNone {
-		level = slog.LevelDebug // it only looked like a report
-	}
-	if !s.srv.log.Enabled(ctx, level) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 18)
-	attrs = append(attrs, slog.String("queue_id", clip(s.queueID())), slog.String("client", s.clientName()), slog.String("helo", clip(s.helo)),
-		slog.String("from", clip(s.msg.from)), slog.String("kind", string(res.Kind)))
-	if p := action.Primary(res.Recipients); p != nil {
-		attrs = append(attrs, slog.Int("recipients", len(res.Recipients)+res.Dropped), slog.String("recipient", clip(p.Address)),
-			slog.String("action", string(p.Action)), slog.String("category", string(p.Category)), slog.String("type", string(p.Type)),
-			slog.String("reason", p.Reason), slog.String("status", clip(p.Status)), slog.String("provider", p.Provider), slog.String("rule", p.Rule))
-	}
-	if d.action != nil {
-		attrs = append(attrs, slog.String("took", d.action.Name), slog.String("took_result", d.result))
-	}
-	if len(res.Shadowed) > 0 {
-		attrs = append(attrs, slog.Any("shadowed", res.Shadowed))
-	}
-	s.srv.log.LogAttrs(ctx, level, "report", attrs...)
-}
-
-// clip shortens what a stranger wrote for a log line.
-func clip(s string) string {
-	const limit = 320 // longer than any address may be
-	if len(s) <= limit {
-		return s
-	}
-	return s[:limit] + "..."
+	s.srv.logs.error(stage, "inspecting a message, which passes untagged", append([]any{"error", err}, s.whose()...)...)
 }

@@ -295,7 +295,7 @@ func (s *session) change(add []field, gone bool) bool {
 			}
 			s.srv.metrics.failed(stageForged)
 			s.srv.logs.warn(stageForged, what,
-				"forged", m.forged.count, "left", left, "queue_id", clip(s.queueID()), "client", s.clientName(), "from", clip(m.from))
+				append([]any{"forged", m.forged.count, "left", left}, s.whose()...)...)
 			if refuse {
 				s.conn.answer(gomilter.NewResponseStr(byte(gomilter.ActReplyCode), tooManyForged))
 				return false

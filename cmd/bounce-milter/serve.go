@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -77,6 +79,9 @@ func runServe(a *app, _ []string) error {
 	if err := d.server.Listen(); err != nil {
 		return err
 	}
+	if url := pageURL(d.server.MetricsAddrs()); url != "" && isTerminal(a.stderr) {
+		log.Info("look at the status page in a browser", "url", url)
+	}
 	go func() {
 		for range hup {
 			d.events.Reopen()
@@ -89,6 +94,22 @@ func runServe(a *app, _ []string) error {
 	d.endEvents()
 	log.Info("stopped")
 	return nil
+}
+
+// pageURL returns where a browser on this host finds the status page, "" if nowhere.
+func pageURL(addrs []net.Addr) string {
+	for _, addr := range addrs {
+		tcp, ok := addr.(*net.TCPAddr)
+		if !ok {
+			continue
+		}
+		host := tcp.IP.String()
+		if tcp.IP.IsUnspecified() {
+			host = "localhost"
+		}
+		return "http://" + net.JoinHostPort(host, strconv.Itoa(tcp.Port)) + "/"
+	}
+	return ""
 }
 
 // daemon holds what a reload needs.
