@@ -2,11 +2,13 @@ package config
 
 import (
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/bounce-milter/bounce-milter/internal/toml"
@@ -44,6 +46,9 @@ func (c *Config) Warnings() toml.Problems {
 		}
 	}
 	socket := func(key string, s milter.Socket) {
+		if everywhere(s) {
+			warn(c.File, key, "%q is every address of this host, and whoever reaches it is served: name one address, or let a firewall keep others out", s)
+		}
 		if s.Network != "unix" || s.Address == "" || s.Address[0] == '@' {
 			return
 		}
@@ -79,6 +84,16 @@ func (c *Config) Warnings() toml.Problems {
 	}
 	ps.Sort()
 	return ps
+}
+
+// everywhere reports whether a socket takes connections to all addresses of the host.
+func everywhere(s milter.Socket) bool {
+	if !strings.HasPrefix(s.Network, "tcp") {
+		return false
+	}
+	host, _, err := net.SplitHostPort(s.Address)
+	ip, notIP := netip.ParseAddr(host)
+	return err == nil && (host == "" || notIP == nil && ip.IsUnspecified())
 }
 
 // writers says who besides its owner and root may write at path, "" for nobody.

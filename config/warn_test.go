@@ -58,6 +58,9 @@ func TestWarnings(t *testing.T) {
 			file, 0o644, group, file + ":3: events.sink.secret_file: is missing, so requests are not signed"},
 		{"listmonk elsewhere", "[[events.sink]]\nname = \"a\"\ntype = \"webhook\"\nformat = \"listmonk\"\nsecret_file = \"/etc/a\"\nurl = \"https://crm.example.org/webhooks/service/ses\"\n",
 			file, 0o644, group, file + ":8: events.sink.url: does not end in /webhooks/bounce"},
+		{"metrics for all", "metrics.listen = \":9894\"", file, 0o644, group, file + `:3: metrics.listen: "inet:9894" is every address`},
+		{"metrics for all, IPv6", "metrics.listen = \"[::]:9894\"", file, 0o644, group, file + `:3: metrics.listen: "inet:9894@::" is every address`},
+		{"metrics for a network", "metrics.listen = \"192.0.2.1:9894\"", file, 0o644, group, ""},
 		{"relays trusted", "trusted_networks = [\"192.0.2.0/24\", \"2001:db8::25\"]", file, 0o644, group, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
