@@ -19,7 +19,8 @@ import (
 )
 
 // CheckHost reports folders, users, groups, host names and addresses that the
-// configuration names but this host does not have. It opens nothing.
+// configuration names but this host does not have, and files with keys that are wrong. It
+// opens no socket.
 func (c *Config) CheckHost() toml.Problems {
 	var ps toml.Problems
 	bad := func(key, format string, a ...any) { ps = append(ps, c.problem(key, format, a...)) }
@@ -41,6 +42,7 @@ func (c *Config) CheckHost() toml.Problems {
 		bad("socket_group", "%v", err)
 	}
 	ps = append(ps, c.CheckRulesFolder()...)
+	ps = append(ps, c.place(c.Milter.Origin.CheckHost(c.uid()))...)
 	ps = append(ps, c.place(c.Events.CheckHost(c.uid()))...)
 	ps.Sort()
 	return ps

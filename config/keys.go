@@ -55,6 +55,9 @@ A message over a limit is delivered like any other; it is judged by what was rea
 	{name: "verp", doc: `The forms of your bounce addresses, if your sender makes one for each recipient (VERP).
 Then a bounce's address says which recipient it is about, whatever its text says. It is no
 proof: strangers can make up such an address, unless your program checks a token in it.`},
+	{name: "origin", doc: `Is the mail that bounces return yours? Without domains nobody asks. docs/origin.md says
+what is proved, and how to turn it on in three steps.`},
+	{name: "origin.dkim", doc: `A key with which your domains sign their mail: its signature in what came back is a proof.`, many: dkims},
 	{name: "events", doc: `Records of all verdicts for files and programs, one JSON object per recipient.
 Without a sink there are no records.`},
 	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
@@ -156,6 +159,30 @@ address that the sender wrote to; {token} is a word of your own for it, which re
 contain; {list} and {mac} are skipped. No address may match two patterns, or one pattern
 in two ways.`,
 		func(c *Config) value { return words{&c.Milter.VERP, "bounces+{local}={domain}@lists.example.org"} }},
+
+	{"origin.domains", `The domains of your senders, as they stand behind the "@" of envelope senders and in From.`,
+		func(c *Config) value { return words{&c.Milter.Origin.Domains, "example.org"} }},
+	{"origin.networks", `Clients whose mail is yours, beside authenticated ones, such as ["192.0.2.0/24"].`,
+		func(c *Config) value { return networks{&c.Milter.Origin.Networks} }},
+	{"origin.hosts", `Names of your mail servers that are not in those domains. Mail that names one of them in
+its header is never called foreign.`,
+		func(c *Config) value { return words{&c.Milter.Origin.Hosts, "mx1.example.net"} }},
+	{"origin.ticket", `Whether your mail gets a ticket when it goes out: a header field X-Bounce-Ticket that only
+the holder of the key can make, and by which what comes back is recognised.`,
+		func(c *Config) value { return boolean{&c.Milter.Origin.Ticket} }},
+	{"origin.key_file", `File with the keys of tickets and of {mac} in VERP addresses, one a line: the first signs,
+all verify. "bounce-milter ticket keygen" makes them. Only the daemon's user may read it.`,
+		func(c *Config) value {
+			return folder{&c.Milter.Origin.KeyFile, "/etc/bounce-milter/ticket.keys"}
+		}},
+	{"origin.max_age", `How long a ticket or a signature is valid.`,
+		func(c *Config) value { return duration{&c.Milter.Origin.MaxAge} }},
+	{"origin.max_bound", `Up to how many recipients a ticket names. With more, it proves only whose the mail is.`,
+		func(c *Config) value { return count{&c.Milter.Origin.MaxBound} }},
+	{"origin.ticket_since", `The first whole day (UTC) on which all of your mail had a ticket, from every server of
+yours, as in "2026-12-01". From max_age after it, mail that comes back whole and without a
+ticket is foreign. "" means that some of your mail has none.`,
+		func(c *Config) value { return day{&c.Milter.Origin.TicketSince} }},
 
 	{"events.spool", `The daemon's own folder, in which records wait until every sink has them. With ""
 they wait in memory, and a restart loses them.`,

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
@@ -67,6 +68,7 @@ func (c *Config) Warnings() toml.Problems {
 		}
 	}
 	ps = append(ps, c.place(c.Events.Warn())...)
+	ps = append(ps, c.place(c.Milter.Origin.Warn(time.Now()))...)
 	for i, p := range c.Milter.TrustedNetworks {
 		key := itemKey("trusted_networks", i)
 		switch {
@@ -77,9 +79,9 @@ func (c *Config) Warnings() toml.Problems {
 		}
 	}
 	for i, a := range c.Milter.Actions {
-		if len(a.Match.Origin) > 0 {
+		if len(a.Match.Origin) > 0 && !c.Milter.Origin.On() {
 			warn(c.File, itemKey("action", i)+".match.origin",
-				"holds for no message as long as no table [origin] says how to tell whose mail came back: action %q is never taken", a.Name)
+				"holds for no message as long as a table [origin] does not name your domains: action %q is never taken", a.Name)
 		}
 	}
 	ps.Sort()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
@@ -107,6 +108,9 @@ type Config struct {
 	// recipients of envelopes are asked for.
 	VERP []string
 
+	// Origin says what is ours, so that the mail that bounces return can be recognised.
+	Origin proof.Options
+
 	// Events says that records are wanted: the envelope recipients of messages
 	// are asked for, and what messages report is handed to the [Recorder].
 	Events bool
@@ -137,6 +141,7 @@ func DefaultConfig() Config {
 		HeaderPrefix:  "X-Bounce-",
 		ForgedHeaders: ForgedRemove,
 		LookAt:        LookAtHeader,
+		Origin:        proof.DefaultOptions(),
 		Metrics:       Socket{Network: "tcp", Address: "127.0.0.1:9894"},
 		LogAddresses:  LogFull,
 		DrainTimeout:  5 * time.Second,
@@ -179,6 +184,7 @@ func (c *Config) Validate() toml.Problems {
 		ps.Add(fmt.Sprintf("verp.patterns[%d]", p.Pattern), "%v", p.Err)
 	}
 	c.Limits.check(&ps)
+	ps = append(ps, c.Origin.Validate()...)
 	return append(ps, action.Validate(c.Actions, c.HeaderPrefix)...)
 }
 

@@ -41,10 +41,10 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	// Everything at once, not the first alone: sockets, prefix, four words and
-	// every limit.
+	// Everything at once, not the first alone: sockets, prefix, four words, every
+	// limit, and the two bounds of tickets.
 	var c Config
-	if ps := c.Validate(); len(ps) != 6+15 {
+	if ps := c.Validate(); len(ps) != 6+15+2 {
 		t.Errorf("an empty configuration: %v", ps)
 	}
 }

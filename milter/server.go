@@ -60,7 +60,7 @@ type Server struct {
 	loops  sync.WaitGroup
 }
 
-// New builds a server. It opens nothing yet. While [Config].Events is set, records
+// New builds a server. It opens no socket yet, but reads the keys of [Config].Origin. While [Config].Events is set, records
 // of what messages report go to rec, which may be nil for none.
 func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*Server, error) {
 	if err := cfg.Validate().Err(); err != nil {
@@ -84,7 +84,11 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 		recorder: rec,
 	}
 	s.host, _ = os.Hostname() // "" if the kernel does not tell
-	s.use(newState(cfg, rules))
+	st, err := newState(cfg, rules)
+	if err != nil {
+		return nil, err
+	}
+	s.use(st)
 	m.reload(nil)
 	return s, nil
 }
@@ -167,6 +171,10 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	if err == nil && rules.Inspector == nil {
 		err = errors.New("there are no rules to inspect with")
 	}
+	var st *state
+	if err == nil {
+		st, err = newState(cfg, rules)
+	}
 	var change sockets
 	if err == nil {
 		change, err = s.openFor(cfg)
@@ -175,7 +183,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 		s.ReloadFailed(err)
 		return err
 	}
-	s.use(newState(cfg, rules))
+	s.use(st)
 	s.apply(change)
 	debug.FreeOSMemory()
 	s.metrics.reload(nil)

@@ -7,6 +7,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 	gomilter "github.com/emersion/go-milter"
 )
@@ -33,7 +34,8 @@ type state struct {
 	rules  Rules
 	own    ownNames // of the header fields that it writes
 	verp   *verp.Patterns
-	fields int // of one header, kept for inspection
+	fields int             // of one header, kept for inspection
+	origin *proof.Examiner // nil if nobody asks whose mail came back
 
 	actions    *action.List
 	options    gomilter.OptAction // to ask the MTA for
@@ -48,8 +50,14 @@ const (
 	maxVitalOctets = 4 << 10
 )
 
-func newState(cfg Config, rules Rules) *state {
+// newState compiles a configuration that Validate accepts, and reads its keys. The error
+// is [toml.Problems].
+func newState(cfg Config, rules Rules) (*state, error) {
 	st := &state{cfg: cfg, rules: rules, own: newOwnNames(headerNames(cfg))}
+	var err error
+	if st.origin, err = proof.Open(cfg.Origin); err != nil {
+		return nil, err
+	}
 	st.verp, _ = verp.Compile(cfg.VERP) // Validate has complained
 	st.actions = action.New(cfg.Actions)
 	st.options = wantActions
@@ -61,7 +69,7 @@ func newState(cfg Config, rules Rules) *state {
 	// By default an inspector reads DefaultLimits().HeaderFields of a header: the
 	// decisive fields and the Return-Path on top must be among these.
 	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits().HeaderFields-maxVital-1)
-	return st
+	return st, nil
 }
 
 // trusts reports whether a client's headers with our names stay.

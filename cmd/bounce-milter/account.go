@@ -85,7 +85,7 @@ func (a *account) become(cfg *config.Config, log *slog.Logger) error {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // only a bad pattern is an error
 		read = append(read, files...)
 	}
-	read = append(read, cfg.Events.Secrets()...)
+	read = append(append(read, cfg.Milter.Origin.Files()...), cfg.Events.Secrets()...)
 	for _, path := range read {
 		if f, err := os.Open(path); err == nil {
 			f.Close()

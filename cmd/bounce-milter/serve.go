@@ -74,7 +74,7 @@ func runServe(a *app, _ []string) error {
 	defer d.endEvents()
 	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log, d.events)
 	if err != nil {
-		return err
+		return cfg.Place(err)
 	}
 	if err := d.server.Listen(); err != nil {
 		return err
