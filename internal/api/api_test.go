@@ -27,7 +27,7 @@ const module = "github.com/bounce-milter/bounce-milter"
 // library are the packages of which every exported name is promised. Of other
 // packages the names are promised that these lead to: classify hands out
 // rules.Rule.
-var library = []string{"classify", "classify/dsn", "classify/mailbox", "classify/origin", "classify/reply"}
+var library = []string{"classify", "classify/dsn", "classify/mailbox", "classify/maillog", "classify/origin", "classify/reply"}
 
 func TestListings(t *testing.T) {
 	l := listing{promised: map[string]bool{}, named: map[types.Object]types.Object{}, seen: map[types.Object]bool{}, lines: map[string][]string{}}
