@@ -44,7 +44,7 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3
+	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3 prometheus
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
