@@ -104,6 +104,9 @@ mail is never sent to the daemon.`,
 
 	{"metrics.listen", `"HOST:PORT", "unix:/PATH", "systemd", or "" for none.`,
 		func(c *Config) value { return metricsSocket{&c.Milter.Metrics} }},
+	{"metrics.rule_matches", `Whether bounce_milter_rule_matches_total counts which rules match. Each rule that has
+matched is a series; there are more than a thousand rules.`,
+		func(c *Config) value { return boolean{&c.Milter.RuleMatches} }},
 
 	{"log.level", `"debug", "info", "warn" or "error".`,
 		func(c *Config) value { return level{&c.Log.Level} }},

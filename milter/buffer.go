@@ -68,7 +68,8 @@ type buffer struct {
 	taken  int // octets taken from the budget
 	full   bool
 
-	squeezed int // how often squeeze was called
+	starved  bool // it is full because the memory of all messages was used up
+	squeezed int  // how often squeeze was called
 }
 
 // maxSqueezes bounds how much of a message is read while we wait for its report.
@@ -113,7 +114,7 @@ func (b *buffer) release() {
 	if b.taken > 0 {
 		b.budget.give(b.taken)
 	}
-	b.blocks, b.size, b.taken, b.full, b.squeezed = b.blocks[:0], 0, 0, false, 0
+	b.blocks, b.size, b.taken, b.full, b.starved, b.squeezed = b.blocks[:0], 0, 0, false, false, 0
 }
 
 // room returns space for the next octets, of any length above zero, or nil if the
@@ -131,7 +132,7 @@ func (b *buffer) room() []byte {
 	if last == nil || len(last.buf) == cap(last.buf) {
 		size := min(max(b.taken, blockMin), blockMax)
 		if !b.budget.take(b.taken, size) {
-			b.full = true
+			b.full, b.starved = true, true
 			return nil
 		}
 		last = newBlock(size)

@@ -123,6 +123,10 @@ type Config struct {
 	// turns both off.
 	Metrics Socket
 
+	// RuleMatches says whether to count which rules match; each that does is a
+	// series.
+	RuleMatches bool
+
 	LogAddresses LogAddresses
 
 	// DrainTimeout is how long Serve, when it is told to end, waits at most
@@ -143,6 +147,7 @@ func DefaultConfig() Config {
 		LookAt:        LookAtHeader,
 		Origin:        proof.DefaultOptions(),
 		Metrics:       Socket{Network: "tcp", Address: "127.0.0.1:9894"},
+		RuleMatches:   true,
 		LogAddresses:  LogFull,
 		DrainTimeout:  5 * time.Second,
 		Limits: Limits{

@@ -284,7 +284,7 @@ func TestFullMemory(t *testing.T) {
 	if least < blockMin {
 		t.Errorf("a message was inspected by %d octets only", least)
 	}
-	if n := testutil.ToFloat64(ts.metrics.truncated); n < 90 {
+	if n := testutil.ToFloat64(ts.metrics.truncated.WithLabelValues(cutMemory)); n < 90 {
 		t.Errorf("%v messages counted as truncated", n)
 	}
 }

@@ -21,7 +21,7 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 	defer srv.turns.give(slot)
 	ctx := slot.begin(s.conn)
 	defer func() {
-		srv.metrics.duration.Observe(slot.end().Seconds())
+		srv.metrics.inspected(slot.end(), s)
 		if v := recover(); v != nil {
 			srv.metrics.failed(stageInspect)
 			srv.logs.error(stageInspect, "inspecting a message, which passes untagged",
@@ -43,8 +43,25 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 		s.uninspected(err)
 		return classify.Result{}, false
 	}
-	res.Truncated = res.Truncated || m.cut || m.octets.full || m.octets.squeezed > 0
+	m.partly = m.whyPartly(res.Truncated)
+	res.Truncated = m.partly != ""
 	return res, true
+}
+
+// whyPartly says why only a part of a message was inspected, "" if all was. limited says
+// that a limit on reading left something out.
+func (m *message) whyPartly(limited bool) string {
+	switch {
+	case m.octets.starved:
+		return cutMemory
+	case m.octets.full, m.octets.squeezed > 0:
+		return cutOctets
+	case m.cut:
+		return cutHeader
+	case limited:
+		return cutReading
+	}
+	return ""
 }
 
 // uninspected counts and logs why a message passes untagged.

@@ -44,7 +44,7 @@ func TestReportBehindLimits(t *testing.T) {
 			if len(mods) != 5 || mods[4].String() != "i0 X-Bounce-Category: invalid-address" {
 				t.Errorf("changes %v", mods)
 			}
-			if got := testutil.ToFloat64(ts.metrics.truncated) == 1; got != tt.cut {
+			if got := testutil.ToFloat64(ts.metrics.truncated.WithLabelValues(cutHeader)) == 1; got != tt.cut {
 				t.Errorf("counted as truncated: %v", got)
 			}
 		})

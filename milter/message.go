@@ -20,6 +20,7 @@ type message struct {
 	passes  bool   // accepted without reading it
 	discard bool   // nothing is kept of the body
 	cut     bool   // a part of the header was not kept
+	partly  string // why only a part of it was inspected, "" if all was
 	fields  int    // of the header
 	vital   int    // of these, kept beyond the limits
 	header  int    // octets of the header

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,27 +42,36 @@ const (
 
 var refusals = []string{refusedLimit, refusedSilent, refusedProtocol}
 
-// otherLabel replaces values of a label that the rules in force do not have.
-const otherLabel = "other"
+// Why only a part of a message was inspected: label reason of messages_truncated_total.
+// The first that applies counts.
+const (
+	cutMemory  = "memory"  // messages in progress held all of max_memory that it could get
+	cutOctets  = "octets"  // it is longer than max_octets
+	cutHeader  = "header"  // its header is longer than max_header_octets or max_header_fields
+	cutReading = "reading" // reading it took all of max_work, or another limit on reading left something out
+)
+
+var cuts = []string{cutMemory, cutOctets, cutHeader, cutReading}
+
+// What became of a reload: label result of config_reloads_total.
+const (
+	reloadDone    = "done"
+	reloadRefused = "refused"
+)
 
 // Build says which program runs, for build_info and the status page.
 type Build struct{ Version, Revision, Ruleset string }
 
-// Labels are the values that the rules in force may give to a label. They are shown from
-// the start, and no others are ever shown.
-type Labels struct {
-	Reasons   []string // "unknown" is always there
-	Providers []string // "other" is always there
-	Rules     []string // ids of text rules, the administrator's included
-	// Verdicts are the pairs of category and type that reasons stand for.
-	// Their series exist from the start; if there are none, all pairs do.
-	Verdicts []classify.Verdict
+// Registry is where metrics are registered, and where they are read from.
+type Registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
 }
 
 // Metrics are the daemon's counters, on a registry of their own. Create them once per
 // process: they stay when the configuration changes.
 type Metrics struct {
-	registry *prometheus.Registry
+	registry Registry
 	start    time.Time
 	build    atomic.Pointer[Build]
 	labels   atomic.Pointer[labelSet]
@@ -71,29 +79,30 @@ type Metrics struct {
 	messages    *prometheus.CounterVec
 	byKind      map[dsn.Kind]prometheus.Counter
 	feedback    *prometheus.CounterVec
+	byFeedback  map[dsn.FeedbackType]prometheus.Counter
 	bounces     *prometheus.CounterVec
 	reasons     *prometheus.CounterVec
 	rules       *prometheus.CounterVec
 	duration    prometheus.Histogram
+	marked      atomic.Int64 // when duration got its last exemplar; see mayMark
 	errors      *prometheus.CounterVec
 	actions     *prometheus.CounterVec
 	forgedTotal prometheus.Counter
 	again       prometheus.Counter
-	truncated   prometheus.Counter
+	truncated   *prometheus.CounterVec
 	memory      prometheus.Gauge
 	sessions    prometheus.Gauge
 	opened      prometheus.Counter
 	refused     *prometheus.CounterVec
 	reloaded    prometheus.Gauge
 	reloadTime  prometheus.Gauge
+	reloads     *prometheus.CounterVec
 	buildInfo   *prometheus.GaugeVec
 }
 
-type labelSet struct{ reasons, providers, rules map[string]bool }
-
 // NewMetrics registers the daemon's metrics, and those of the Go runtime and
 // of the process, on reg.
-func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
+func NewMetrics(reg Registry, b Build) *Metrics {
 	const ns = "bounce_milter"
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help})
@@ -108,6 +117,9 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		registry: reg,
 		start:    time.Now(),
 		byKind:   map[dsn.Kind]prometheus.Counter{},
+
+		byFeedback: map[dsn.FeedbackType]prometheus.Counter{},
+
 		messages: vec("messages_total", "Messages that were received completely, by kind.", "kind"),
 		feedback: vec("feedback_total", "Complaints and other reports on messages by their readers' systems, by what they are about.", "type"),
 		bounces: vec("bounces_total", "Failed or delayed recipients in reports, by verdict.",
@@ -121,24 +133,25 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 		actions:     vec("actions_total", "Messages that an action of the configuration was for, by what became of it.", "action", "result"),
 		forgedTotal: counter("forged_headers_total", "Header fields from outside that have our names."),
 		again:       counter("messages_again_total", "Messages that came back already tagged, from a content filter."),
-		truncated:   counter("messages_truncated_total", "Messages of which only a part was inspected."),
+		truncated:   vec("messages_truncated_total", "Messages of which only a part was inspected, by the limit that was reached.", "reason"),
 		memory:      gauge("message_memory_bytes", "Memory that messages in progress hold."),
 		sessions:    gauge("sessions", "Open milter sessions."),
 		opened:      counter("sessions_total", "Milter sessions opened."),
 		refused:     vec("sessions_refused_total", "Milter sessions refused, or closed before they reported a client.", "reason"),
 		reloaded:    gauge("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
 		reloadTime:  gauge("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."),
+		reloads:     vec("config_reloads_total", "Reloads of the configuration, by what became of them.", "result"),
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
 			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
 	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.forgedTotal, m.again, m.truncated,
-		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.buildInfo,
+		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.reloads, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range dsn.Kinds() {
 		m.byKind[k] = m.messages.WithLabelValues(string(k))
 	}
 	for _, t := range dsn.FeedbackTypes() {
-		m.feedback.WithLabelValues(string(t))
+		m.byFeedback[t] = m.feedback.WithLabelValues(string(t))
 	}
 	for _, s := range stages {
 		m.errors.WithLabelValues(s)
@@ -146,8 +159,13 @@ func NewMetrics(reg *prometheus.Registry, b Build) *Metrics {
 	for _, r := range refusals {
 		m.refused.WithLabelValues(r)
 	}
+	for _, r := range cuts {
+		m.truncated.WithLabelValues(r)
+	}
+	for _, r := range []string{reloadDone, reloadRefused} {
+		m.reloads.WithLabelValues(r)
+	}
 	m.SetBuild(b)
-	m.setLabels(Labels{})
 	return m
 }
 
@@ -156,41 +174,6 @@ func (m *Metrics) SetBuild(b Build) {
 	m.build.Store(&b)
 	m.buildInfo.Reset()
 	m.buildInfo.WithLabelValues(b.Version, b.Revision, runtime.Version(), b.Ruleset).Set(1)
-}
-
-// setLabels makes every series that l allows exist.
-func (m *Metrics) setLabels(l Labels) {
-	set := func(values []string, always ...string) map[string]bool {
-		s := make(map[string]bool, len(values)+1)
-		for _, v := range append(always, values...) {
-			s[v] = true
-		}
-		return s
-	}
-	ls := &labelSet{set(l.Reasons, "unknown"), set(l.Providers, otherLabel), set(l.Rules)}
-	for r := range ls.reasons {
-		m.reasons.WithLabelValues(r)
-	}
-	for r := range ls.rules {
-		m.rules.WithLabelValues(r)
-	}
-	pairs := l.Verdicts
-	if len(pairs) == 0 {
-		for _, c := range classify.Categories() {
-			for _, t := range classify.Types() {
-				pairs = append(pairs, classify.Verdict{Category: c, Type: t})
-			}
-		}
-	}
-	for p := range ls.providers {
-		for _, v := range pairs {
-			m.bounces.WithLabelValues(string(v.Category), string(v.Type), string(dsn.ActionFailed), p)
-		}
-		for _, c := range classify.Categories() { // a delay is always soft
-			m.bounces.WithLabelValues(string(c), string(classify.Soft), string(dsn.ActionDelayed), p)
-		}
-	}
-	m.labels.Store(ls)
 }
 
 // setActions makes the series exist that the actions of a configuration can count in.
@@ -242,58 +225,20 @@ func (m *Metrics) message(k dsn.Kind) {
 	}
 }
 
-// result counts the verdicts on one message. Values that the rules in force do not have
-// are counted as "other" or "unknown", so that labels stay bounded.
-func (m *Metrics) result(res *classify.Result) {
-	ls := m.labels.Load()
-	if res.Truncated {
-		m.truncated.Inc()
-	}
-	if f := res.Feedback; f != nil {
-		m.feedback.WithLabelValues(string(f.Type)).Inc()
-	}
-	for i := range res.Recipients {
-		r := &res.Recipients[i]
-		if !r.Action.Bounced() {
-			continue
-		}
-		category, typ := classify.Unclassified, classify.Soft
-		for _, c := range classify.Categories() {
-			if c == r.Category {
-				category = c
-			}
-		}
-		for _, t := range classify.Types() {
-			if t == r.Type {
-				typ = t
-			}
-		}
-		provider, reason := r.Provider, r.Reason
-		if !ls.providers[provider] {
-			provider = otherLabel
-		}
-		if !ls.reasons[reason] {
-			reason = "unknown"
-		}
-		m.bounces.WithLabelValues(string(category), string(typ), string(r.Action), provider).Inc()
-		m.reasons.WithLabelValues(reason).Inc()
-		if ls.rules[r.Rule] {
-			m.rules.WithLabelValues(r.Rule).Inc()
-		}
-	}
-	for _, id := range res.Shadowed {
-		if ls.rules[id] {
-			m.rules.WithLabelValues(id).Inc()
-		}
-	}
+// loaded notes that a configuration is in force.
+func (m *Metrics) loaded() {
+	m.reloaded.Set(1)
+	m.reloadTime.SetToCurrentTime()
 }
 
+// reload counts a reload.
 func (m *Metrics) reload(err error) {
 	if err != nil {
 		m.reloaded.Set(0)
 		m.failed(stageReload)
+		m.reloads.WithLabelValues(reloadRefused).Inc()
 		return
 	}
-	m.reloaded.Set(1)
-	m.reloadTime.SetToCurrentTime()
+	m.loaded()
+	m.reloads.WithLabelValues(reloadDone).Inc()
 }

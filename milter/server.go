@@ -89,13 +89,13 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 		return nil, err
 	}
 	s.use(st)
-	m.reload(nil)
+	m.loaded()
 	return s, nil
 }
 
 // use puts a state in force.
 func (s *Server) use(st *state) {
-	s.metrics.setLabels(st.rules.Labels)
+	s.metrics.setLabels(st.rules.Labels, st.cfg.RuleMatches)
 	s.metrics.setActions(&st.cfg)
 	if b := *s.metrics.build.Load(); st.rules.Version != "" && b.Ruleset != st.rules.Version {
 		b.Ruleset = st.rules.Version

@@ -227,7 +227,7 @@ func (s *session) messageEnd() {
 	if m.suspect {
 		if res, inspected = s.inspect(); inspected {
 			kind = res.Kind
-			s.srv.metrics.result(&res)
+			s.srv.metrics.result(&res, m.partly, s)
 			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.utf8)
 			d = s.decide(&res)
 		}

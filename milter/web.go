@@ -54,7 +54,7 @@ func (w *webServer) listeners() []net.Listener {
 
 // Handler serves /metrics, /-/healthy, /-/ready and the pages for people.
 func (s *Server) Handler() http.Handler {
-	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
+	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return web.Handler(web.Pages{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.metrics.memory.Set(float64(s.memory.used.Load()))

@@ -57,7 +57,9 @@ func milterRules(e *classify.Engine) milter.Rules {
 	l := milter.Labels{Providers: e.Providers(), Rules: e.RuleIDs()}
 	for _, r := range e.Reasons() {
 		l.Reasons = append(l.Reasons, r.ID)
-		v := classify.Verdict{Category: classify.Category(r.Category), Type: classify.Type(r.Type)}
+	}
+	for _, v := range e.Verdicts() {
+		v.Reason = ""
 		if !slices.Contains(l.Verdicts, v) {
 			l.Verdicts = append(l.Verdicts, v)
 		}

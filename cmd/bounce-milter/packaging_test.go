@@ -32,13 +32,48 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
+// describedRegistry knows the metrics that are registered, also those without a series:
+// the type and the labels of each.
+type describedRegistry struct {
+	*prometheus.Registry
+	metrics map[string]string
+}
+
+func (r *describedRegistry) MustRegister(cs ...prometheus.Collector) {
+	r.Registry.MustRegister(cs...)
+	for _, c := range cs {
+		var kind string
+		switch c.(type) {
+		case *prometheus.CounterVec:
+			kind = "counter"
+		case prometheus.Histogram:
+			kind = "histogram"
+		case prometheus.Gauge, *prometheus.GaugeVec: // a gauge has the methods of a counter too
+			kind = "gauge"
+		case prometheus.Counter:
+			kind = "counter"
+		default:
+			kind = "gauge" // those of events, which are made when they are asked for
+		}
+		ch := make(chan *prometheus.Desc)
+		go func() {
+			c.Describe(ch)
+			close(ch)
+		}()
+		for d := range ch {
+			m := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{(.*)\}\}`).FindStringSubmatch(d.String())
+			r.metrics[m[1]] = strings.TrimSpace(kind + " " + strings.ReplaceAll(m[2], ",", " "))
+		}
+	}
+}
+
 // Rules, alerts and documents name only metrics and labels that exist.
 func TestMetricNames(t *testing.T) {
 	engine, err := classify.New(classify.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg := prometheus.NewRegistry()
+	reg := &describedRegistry{Registry: prometheus.NewRegistry(), metrics: map[string]string{}}
 	metrics := milter.NewMetrics(reg, milter.Build{Version: "1", Revision: "2", Ruleset: "3"})
 	cfg := milter.DefaultConfig()
 	cfg.Actions = []action.Options{{Name: "dead", Match: action.Match{Type: []string{"hard"}}, Redirect: []string{"dead@example.org"}}}
@@ -58,14 +93,40 @@ func TestMetricNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]string{} // name: its series as text
+	series := 0
+	known := map[string]string{} // name: its series as text, if there are any yet
+	for name := range reg.metrics {
+		known[name] = ""
+	}
 	for _, f := range families {
 		known[f.GetName()] = fmt.Sprint(f.GetMetric())
+		for _, m := range f.GetMetric() {
+			series += 1 + len(m.GetHistogram().GetBucket()) + len(m.GetSummary().GetQuantile())
+			if m.Histogram != nil || m.Summary != nil {
+				series += 2
+			}
+		}
+	}
+	t.Logf("%d series", series)
+	if series > 300-2*11 { // room for two more sinks
+		t.Errorf("a daemon that saw nothing has %d series", series)
+	}
+	var documented []string
+	for _, row := range regexp.MustCompile(`(?m)^\| `+"`(bounce_milter_\\w+)`"+` \| (\w+) \| ([^|]*)\|`).FindAllStringSubmatch(read(t, "docs/metrics.md"), -1) {
+		documented = append(documented, row[1])
+		if have := strings.Trim(row[2]+" "+strings.NewReplacer("`", "", ", ", " ").Replace(row[3]), " "); have != reg.metrics[row[1]] {
+			t.Errorf("docs/metrics.md: %s is %q, and %q in the daemon", row[1], have, reg.metrics[row[1]])
+		}
+	}
+	for name := range reg.metrics {
+		if !slices.Contains(documented, name) && strings.HasPrefix(name, "bounce_milter_") {
+			t.Errorf("docs/metrics.md does not have %s", name)
+		}
 	}
 	label := regexp.MustCompile(`(bounce_milter_\w+)\{(\w+)="([^"]+)"`)
 	// follow alone counts deliveries, on a registry of its own.
 	elsewhere := []string{"bounce_milter_deliveries_total", "bounce_milter_origin_total"}
-	for _, path := range []string{"README.md", "docs/prometheus.md", "docs/runbooks.md", mixin.RecordingFile, mixin.AlertFile} {
+	for _, path := range []string{"README.md", "docs/metrics.md", "docs/prometheus.md", "docs/runbooks.md", mixin.RecordingFile, mixin.AlertFile} {
 		text := read(t, path)
 		for _, n := range mixin.Counted(text) {
 			if _, ok := known[n]; !ok && !slices.Contains(elsewhere, n) {
