@@ -31,6 +31,8 @@ const (
 	// Sendmail say so about a message, which then holds for all its recipients that were
 	// not served; Recipient is "".
 	Expired Result = "expired"
+	// Waiting: the server did not try, because it is not yet time. Exim says so.
+	Waiting Result = "waiting"
 	// Passed: handed to a content filter on the same machine, which hands it back as a
 	// new message. The fate of the recipient is that of the new message.
 	Passed Result = "passed"
@@ -45,7 +47,7 @@ const (
 
 // Results lists every result.
 func Results() []Result {
-	return []Result{Sent, Deferred, Bounced, Expired, Passed, Probed, Refused, Done}
+	return []Result{Sent, Deferred, Bounced, Expired, Waiting, Passed, Probed, Refused, Done}
 }
 
 // Failed reports whether the recipient did not get the message by this attempt.

@@ -115,6 +115,7 @@ func (e *Entry) readDelivery(s string) bool {
 	if e.Recipient == "" {
 		return false
 	}
+	deferred := false
 	for s != "" && !ended {
 		var f string
 		f, s, ended = cutEximField(s, failed)
@@ -133,6 +134,12 @@ func (e *Entry) readDelivery(s string) bool {
 			e.Words = strings.Trim(v, `"`)
 		case "QT":
 			e.Delay = eximTime(v)
+		case "defer":
+			deferred = true
+		default:
+			if deferred && notYet[f] {
+				e.Result = Waiting
+			}
 		}
 	}
 	if !failed {
@@ -152,6 +159,10 @@ func (e *Entry) readDelivery(s string) bool {
 	}
 	return true
 }
+
+// notYet are the codes with which Exim says that the time of the next attempt has not come:
+// to route, to deliver here, to try any host of the domain, to use the transport.
+var notYet = map[string]bool{"(-51)": true, "(-52)": true, "(-53)": true, "(-56)": true}
 
 // readEximRecipient reads the recipient: "u@x", "u@x <v@y>", "u <u@x>" (local), "|command
 // <u@x>", "u@x:" before the reason.

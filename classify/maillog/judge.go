@@ -28,7 +28,7 @@ func (e *Entry) Action() dsn.Action {
 	switch e.Result {
 	case Sent:
 		return dsn.ActionDelivered
-	case Deferred:
+	case Deferred, Waiting:
 		return dsn.ActionDelayed
 	case Bounced, Expired, Probed:
 		return dsn.ActionFailed

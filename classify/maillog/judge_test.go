@@ -1,14 +1,17 @@
 package maillog
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 )
 
+var engine = sync.OnceValues(func() (*classify.Engine, error) { return classify.New(classify.Options{}) })
+
 func testEngine(t testing.TB) *classify.Engine {
 	t.Helper()
-	e, err := classify.New(classify.Options{})
+	e, err := engine()
 	if err != nil {
 		t.Fatal(err)
 	}

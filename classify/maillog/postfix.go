@@ -24,7 +24,7 @@ func appendPostfix(dst []Entry, l *logLine) []Entry {
 			return dst
 		}
 	case strings.HasPrefix(s, "from=<"):
-		if !gaveUp(s) {
+		if e.Words = gaveUp(s); e.Words == "" {
 			return dst
 		}
 		e.Result = Expired
@@ -202,12 +202,15 @@ func readRelay(v string) (host, addr string) {
 	return host, strings.TrimPrefix(addr, "IPv6:")
 }
 
-// gaveUp reports whether Postfix gave up a message: "from=<s@z>, status=expired, returned
-// to sender", or "force-expired".
-func gaveUp(s string) bool {
+// gaveUp returns what Postfix says if it gave up a message: "from=<s@z>, status=expired,
+// returned to sender", since 3.5 also "force-expired"; "" if it did not.
+func gaveUp(s string) string {
 	_, _, rest, ok := cutField(s)
-	word, _ := cutStatus(strings.TrimPrefix(rest, "status="))
-	return ok && strings.HasPrefix(rest, "status=") && (word == "expired" || word == "force-expired")
+	said, found := strings.CutPrefix(rest, "status=")
+	if word, _ := cutStatus(said); !ok || !found || word != "expired" && word != "force-expired" {
+		return ""
+	}
+	return said
 }
 
 // readRefusal reads what smtpd, cleanup or postscreen says about mail that it refused.
