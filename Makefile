@@ -5,6 +5,7 @@
 #   make demo     a private Postfix, the daemon and a handful of bounces, to look at
 #   make build    bin/bounce-milter
 #   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
+#   make packages static binaries, .deb and .rpm for amd64 and arm64, in bin/packages
 #   make fuzz     every fuzz target for five minutes (FUZZTIME)
 #   make soak     mail and records while the daemon is killed and attacked, and an outage (DURATION=10m)
 #   make cost     search for messages that are expensive to read (DURATION=10m)
@@ -14,10 +15,9 @@
 # A target installs the Debian packages that it needs.
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check unit race fuzz-short e2e rules demo fuzz soak cost bench install clean debs
+.PHONY: build binary run test check unit race fuzz-short e2e rules demo fuzz soak cost bench install packages clean debs
 
 GO         ?= go
-VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME   ?= 5m
 DURATION   ?= 10m
 PREFIX     ?= /usr/local
@@ -32,10 +32,17 @@ TOOL = $(GO) tool -modfile=internal/tools/go.mod
 
 # Outside a checkout, or in one of another user, there is no revision; build anyway.
 BUILDVCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
-LDFLAGS   = -s -w -X main.version=$(VERSION)
 
-build:
-	$(GO) build $(BUILDVCS) -trimpath -ldflags '$(LDFLAGS)' -o bin/bounce-milter ./cmd/bounce-milter
+# The program that make install installs, and the licences of what is linked into it.
+BINARY   ?= bin/bounce-milter
+LICENSES ?= bin/licenses
+
+build: binary
+	@rm -rf $(LICENSES) && GO='$(GO)' packaging/licenses.sh $(LICENSES)
+
+binary:
+	@packaging/go-version.sh '$(GO)'
+	$(GO) build $(BUILDVCS) -trimpath -ldflags '-s -w' -o $(BINARY) ./cmd/bounce-milter
 
 run: build
 	bin/bounce-milter serve
@@ -94,9 +101,12 @@ bench: build
 	@internal/lab/debs.sh postfix libmilter-dev
 	@$(GO) run $(BUILDVCS) ./internal/lab/bench -bin bin/bounce-milter
 
-install: build
+# Everything that is installed, here and by the packages: make packages runs this target.
+# What make has built is not built again, because root often has no Go on its PATH.
+# An administrator's files in SYSCONFDIR stay.
+install: $(if $(and $(wildcard $(BINARY)),$(wildcard $(LICENSES))),,build)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/bounce-milter/rules.d
-	install -m 755 bin/bounce-milter $(DESTDIR)$(PREFIX)/bin/bounce-milter
+	install -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/bounce-milter
 	for page in packaging/man/*.[158]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions cmd/bounce-milter/completion/bounce-milter
@@ -105,13 +115,21 @@ install: build
 	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
 	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
-	for dir in docker-mailserver dovecot events lists logrotate mailcow mailu postfix procmail prometheus rules.d schema sendmail sieve; do for file in packaging/$$dir/*; do \
-		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/$$dir/$${file##*/} || exit 1; done; done
-	GO='$(GO)' packaging/licenses.sh $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/licenses
+	cd packaging && find $(RECIPES) -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX)/share/doc/bounce-milter)/{} \;
+	cd $(LICENSES) && find . -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX)/share/doc/bounce-milter)/licenses/{} \;
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/LICENSE
-	# An administrator's configuration stays.
 	test -e $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml
+	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/bounce-milter || \
+		install -D -m 644 packaging/logrotate/bounce-milter $(DESTDIR)$(SYSCONFDIR)/logrotate.d/bounce-milter
+
+# The folders of packaging that become documents: those with recipes, and nothing that
+# only builds packages or has a place of its own.
+RECIPES = $(filter-out man package sysusers.d tmpfiles.d,$(notdir $(patsubst %/,%,$(wildcard packaging/*/))))
+
+# Two builds of a commit are equal to the byte, in whatever folder.
+packages:
+	@GO='$(GO)' packaging/package/build.sh bin/packages
 
 clean:
 	rm -rf bin

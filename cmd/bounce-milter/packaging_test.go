@@ -309,3 +309,14 @@ func TestLicences(t *testing.T) {
 		}
 	}
 }
+
+// The version is in one place, and the changelog's first release is that one.
+func TestVersion(t *testing.T) {
+	found := regexp.MustCompile(`(?m)^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$`).FindStringSubmatch(read(t, "CHANGELOG.md"))
+	if found == nil || versionFile != found[1]+"\n" {
+		t.Errorf("VERSION is %q, the changelog's first release %q", versionFile, found)
+	}
+	if v := readBuild().version; v+"\n" != versionFile {
+		t.Errorf("the program says that it is %q", v)
+	}
+}

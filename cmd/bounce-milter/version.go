@@ -1,15 +1,20 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 )
 
-// version is set when a release is built: -ldflags "-X main.version=1.2.3".
-var version = ""
+// versionFile is the one place that has the version. The packages and the image take it
+// from there too, and a test holds CHANGELOG.md to it.
+//
+//go:embed VERSION
+var versionFile string
 
 func runVersion(a *app, _ []string) error {
 	engine, err := classify.New(classify.Options{})
@@ -26,13 +31,10 @@ func runVersion(a *app, _ []string) error {
 type build struct{ version, commit string }
 
 func readBuild() build {
-	b := build{version: version, commit: "unknown"}
+	b := build{version: strings.TrimSpace(versionFile), commit: "unknown"}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
-	}
-	if b.version == "" {
-		b.version = info.Main.Version
 	}
 	dirty := false
 	for _, s := range info.Settings {
@@ -45,9 +47,6 @@ func readBuild() build {
 	}
 	if dirty {
 		b.commit += " (modified)"
-	}
-	if b.version == "" || b.version == "(devel)" {
-		b.version = "devel"
 	}
 	return b
 }
