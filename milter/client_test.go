@@ -176,6 +176,12 @@ func (c *wireClient) message(from string, lines ...string) []mod {
 	if c.protocol&gomilter.OptNoRcptTo == 0 {
 		c.expect('c', rcptFrame("user@example.net"))
 	}
+	return c.content(lines)
+}
+
+// content sends what follows the envelope.
+func (c *wireClient) content(lines []string) []mod {
+	c.t.Helper()
 	for len(lines) > 0 && lines[0] != "" {
 		name, value, _ := strings.Cut(lines[0], ": ")
 		c.send(headerFrame(name, value))

@@ -29,6 +29,7 @@ type message struct {
 	again   bool   // it came before: its fields with our names are ours
 	octets  buffer
 	forged  forged
+	out     *outgoing // nil unless it is of ours and gets a ticket
 
 	recipients int        // of the envelope that are kept
 	unkept     bool       // there are more of them
@@ -55,7 +56,10 @@ func (s *session) begin(from string, utf8 bool) {
 	m.gate = st.rules.Reader.Gate()
 	m.gate.Field(returnPath, s.path)
 	m.suspect = m.gate.Open()
-	m.passes = !m.suspect && (m.trusted || st.letsGoAtMAIL())
+	if s.signs(st, from) {
+		m.out = &outgoing{}
+	}
+	m.passes = !m.suspect && m.out == nil && (m.trusted || st.letsGoAtMAIL())
 	m.octets.reset(&s.srv.memory, st.cfg.Limits.Report.Octets)
 }
 
@@ -101,13 +105,16 @@ func (s *session) header(name, value []byte, cut bool) {
 	if m.id == 0 && len(name) == len(messageID) && hasPrefixFold(name, messageID) {
 		m.id = s.srv.written.id(value)
 	}
+	if m.out != nil {
+		m.out.field(name, value)
+	}
 	// The MAIL argument says whether a message is internationalised. Mail from
 	// inside has no such argument, so its header decides.
 	if s.inside && !m.other8 && !ascii.Only(value) {
 		m.utf8 = isUTF8(value)
 		m.other8 = !m.utf8
 	}
-	if !m.suspect && st.cfg.LookAt == LookAtHeader {
+	if !m.suspect && !m.trusted && st.cfg.LookAt == LookAtHeader {
 		m.gate.Field(name, value)
 	}
 	m.fields++

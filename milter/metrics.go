@@ -40,6 +40,12 @@ const (
 	refusedProtocol = "protocol" // it did not speak the milter protocol
 )
 
+// Whether a ticket names the recipients: label bound of tickets_total.
+const (
+	boundNo  = "no"
+	boundYes = "yes"
+)
+
 var refusals = []string{refusedLimit, refusedSilent, refusedProtocol}
 
 // Why only a part of a message was inspected: label reason of messages_truncated_total.
@@ -88,6 +94,7 @@ type Metrics struct {
 	errors      *prometheus.CounterVec
 	actions     *prometheus.CounterVec
 	forgedTotal prometheus.Counter
+	tickets     *prometheus.CounterVec
 	again       prometheus.Counter
 	truncated   *prometheus.CounterVec
 	memory      prometheus.Gauge
@@ -132,6 +139,7 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 		errors:      vec("errors_total", "Errors by the stage at which they happened; the mail was delivered all the same.", "stage"),
 		actions:     vec("actions_total", "Messages that an action of the configuration was for, by what became of it.", "action", "result"),
 		forgedTotal: counter("forged_headers_total", "Header fields from outside that have our names."),
+		tickets:     vec("tickets_total", "Tickets that outgoing mail of ours got, by whether they name its recipients.", "bound"),
 		again:       counter("messages_again_total", "Messages that came back already tagged, from a content filter."),
 		truncated:   vec("messages_truncated_total", "Messages of which only a part was inspected, by the limit that was reached.", "reason"),
 		memory:      gauge("message_memory_bytes", "Memory that messages in progress hold."),
@@ -144,7 +152,7 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
 			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
-	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.forgedTotal, m.again, m.truncated,
+	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.forgedTotal, m.tickets, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.reloads, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range dsn.Kinds() {
@@ -152,6 +160,9 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 	}
 	for _, t := range dsn.FeedbackTypes() {
 		m.byFeedback[t] = m.feedback.WithLabelValues(string(t))
+	}
+	for _, bound := range []string{boundNo, boundYes} {
+		m.tickets.WithLabelValues(bound)
 	}
 	for _, s := range stages {
 		m.errors.WithLabelValues(s)

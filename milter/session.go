@@ -90,6 +90,7 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 
 func (s *session) connected(host string, client netip.AddrPort) {
 	s.endMessage()
+	delete(s.macro, 'M') // they say who has logged in
 	s.host, s.client = host, client.Addr()
 	// QUIRK: Postfix reports itself as this client for mail that does not come
 	// by SMTP: its own bounces, and mail submitted with its sendmail command.
@@ -166,11 +167,17 @@ const (
 	maxRcptOctets = 4 << 10
 )
 
-// recipient keeps a recipient of the envelope, if somebody wants it.
+// recipient keeps a recipient of the envelope, if somebody wants it. Of mail of ours it
+// keeps as many as a ticket names.
 func (s *session) recipient(to []byte) {
 	m := &s.msg
 	if m.inMessage && !m.passes && m.st.recipients {
-		if len(to) > 0 && m.recipients < maxRecipients && len(s.rcpt)+len(to) < maxRcptOctets {
+		most, octets := maxRecipients, maxRcptOctets
+		if m.out != nil {
+			most = max(most, m.st.cfg.Origin.MaxBound)
+			octets = most * maxSender
+		}
+		if len(to) > 0 && m.recipients < most && len(s.rcpt)+len(to) < octets {
 			m.recipients++
 			s.rcpt = append(append(s.rcpt, to...), 0)
 		} else {
@@ -189,7 +196,7 @@ func (s *session) recipients() []string {
 }
 
 // headerEnd decides: ordinary mail is accepted, a report's body is read, and a message
-// with forged headers goes on to its end, since only there can it be changed.
+// with forged headers, or of ours, goes on to its end, since only there can it be changed.
 func (s *session) headerEnd() {
 	m := &s.msg
 	m.suspect = m.suspect || m.gate.Open()
@@ -205,7 +212,7 @@ func (s *session) headerEnd() {
 			m.writeReturnPath()
 		}
 		m.octets.writeString("\r\n")
-	case s.conn.agreed(gomilter.OptNoEOHReply), m.removes():
+	case s.conn.agreed(gomilter.OptNoEOHReply), m.removes(), m.out != nil:
 		m.discard = true
 		m.octets.release()
 	default:
@@ -274,7 +281,7 @@ func (s *session) count(kind dsn.Kind) {
 	s.srv.metrics.message(kind)
 }
 
-// change deletes forged headers and inserts ours. A message that gets tags keeps no older
+// change deletes forged headers and inserts ours, a ticket among them. A message that gets tags keeps no older
 // ones, so that there is only one verdict to read. change returns false if it has refused
 // the message. A message that does not go on is not changed.
 func (s *session) change(add []field, gone bool) bool {
@@ -306,7 +313,11 @@ func (s *session) change(add []field, gone bool) bool {
 			return s.conn.modify(gomilter.ActChangeHeader, index, name, "")
 		})
 	}
-	if s.actions&gomilter.OptAddHeader == 0 || len(add) == 0 {
+	if s.actions&gomilter.OptAddHeader == 0 {
+		return true
+	}
+	s.sign(time.Now())
+	if len(add) == 0 {
 		return true
 	}
 	// Insert each at the very top, the last one first. Then it does not matter

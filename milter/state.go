@@ -41,6 +41,7 @@ type state struct {
 	options    gomilter.OptAction // to ask the MTA for
 	recipients bool               // those of envelopes are asked for
 	attributes bool               // verdicts are about whom these name
+	tickets    bool               // mail of ours gets one
 }
 
 // maxVital is how many fields that decide what a message is ([dsn.Decisive]) are kept
@@ -65,7 +66,8 @@ func newState(cfg Config, rules Rules) (*state, error) {
 		st.options |= needs[a.Verb]
 	}
 	st.attributes = cfg.WantsRecipients()
-	st.recipients = cfg.WantsRecipients() || st.actions.NeedsRecipients()
+	st.tickets = cfg.Origin.Ticket && st.origin != nil && cfg.Mode == ModeTag
+	st.recipients = cfg.WantsRecipients() || st.actions.NeedsRecipients() || st.tickets
 	// By default an inspector reads DefaultLimits().HeaderFields of a header: the
 	// decisive fields and the Return-Path on top must be among these.
 	st.fields = min(cfg.Limits.MaxHeaderFields, dsn.DefaultLimits().HeaderFields-maxVital-1)
@@ -73,12 +75,15 @@ func newState(cfg Config, rules Rules) (*state, error) {
 }
 
 // trusts reports whether a client's headers with our names stay.
-func (st *state) trusts(client netip.Addr) bool {
-	if !client.IsValid() {
+func (st *state) trusts(client netip.Addr) bool { return contains(st.cfg.TrustedNetworks, client) }
+
+// contains reports whether an address is in one of the networks.
+func contains(networks []netip.Prefix, addr netip.Addr) bool {
+	if !addr.IsValid() {
 		return false
 	}
-	for _, p := range st.cfg.TrustedNetworks {
-		if p.Contains(client) {
+	for _, p := range networks {
+		if p.Contains(addr) {
 			return true
 		}
 	}
