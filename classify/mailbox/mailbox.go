@@ -196,7 +196,8 @@ func (w *walker) entry(name string, single bool) bool {
 // file reads one file. A file in a Maildir (single), or one called .eml, is one message
 // and is never split at lines that begin with "From ".
 func (w *walker) file(name string, info fs.FileInfo, single bool) bool {
-	single = single || strings.EqualFold(filepath.Ext(name), ".eml")
+	inner := strings.TrimSuffix(strings.ToLower(name), ".gz")
+	single = single || filepath.Ext(inner) == ".eml"
 	if w.sizing {
 		if info.Mode().IsRegular() {
 			w.size += info.Size()
@@ -208,6 +209,9 @@ func (w *walker) file(name string, info fs.FileInfo, single bool) bool {
 		return w.fail(name, err)
 	}
 	defer f.Close()
+	if isGzip(f) {
+		return w.compressed(name, f, single)
+	}
 	return w.stream(name, f, single)
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -26,9 +28,15 @@ type classified struct {
 	plan *plan
 }
 
+// errNotMessage is the error for a file that holds something else.
+var errNotMessage = errors.New("is no message: its first line is not a header field")
+
 func runClassify(a *app, paths []string) error {
 	if a.options.events && a.options.format.word == "text" {
 		return usagef("classify: --events prints JSON: leave --format text out")
+	}
+	if a.options.sum && (a.options.events || a.options.json()) {
+		return usagef("classify: --sum is a text for people: leave --format json and --events out")
 	}
 	cfg, engine, err := loadEngineFor(a.options.config, a.options.events)
 	if err != nil {
@@ -50,19 +58,32 @@ func runClassify(a *app, paths []string) error {
 	if a.options.events {
 		show = classifyEvents(a)
 	} else if !a.options.json() {
-		table = newClassifyTable(a, plans != nil)
+		table = newClassifyTable(a, paths, plans != nil)
 		show = table.row
 	}
 	// If bar and table share a terminal, the bar is cleared before each row.
-	shared := bar != nil && isTerminal(a.stdout)
+	shared := bar != nil && isTerminal(a.stdout) && !a.options.sum
+	// An interrupt ends the reading, not the program: what was added up is printed. A
+	// second one ends the program, if the input does not go on.
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	context.AfterFunc(interrupted, stop)
 	failed := false
 	for m := range src.Messages(paths...) {
+		if interrupted.Err() != nil {
+			break
+		}
 		var c classified
 		if m.Err != nil {
 			failed = true
 			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
 		} else {
 			c = classified{File: m.Name, Result: engine.Classify(context.Background(), m.Raw)}
+			if c.Kind == dsn.KindNone && !mailbox.LooksLikeMessage(m.Raw) {
+				failed = true
+				c.Error = errNotMessage.Error()
+				m.Err = errNotMessage
+			}
 			if a.options.events || cfg.Milter.WantsRecipients() {
 				// The last server wrote down to whom it delivered the message,
 				// or the reporting one to whom it was sent.
@@ -90,7 +111,11 @@ func runClassify(a *app, paths []string) error {
 	}
 	bar.clear()
 	if table != nil {
-		table.summary()
+		table.summary(a.options.sum || interrupted.Err() != nil)
+	}
+	if interrupted.Err() != nil {
+		a.complain(errors.New("classify: interrupted: the rest was not read"))
+		return errSaid
 	}
 	if failed {
 		return errSaid

@@ -16,12 +16,14 @@ ends the daemon at once.`,
 			stays: true, run: runServe,
 		},
 		{
-			name: "classify", flags: []string{"format", "events", "config"}, args: "[PATH...]",
+			name: "classify", flags: []string{"format", "sum", "events", "config"}, args: "[PATH...]",
 			does: "show what the messages in files, mailboxes and folders report",
 			more: `A PATH is a message (.eml), an mbox, a Maildir, or a folder of these; "-" or no
-PATH is standard input. What cannot be read is skipped, and the exit code is then 1.
-With --format json each message is one object on one line. With --events each recipient
-is a record, as the sinks of events get it; ordinary mail has none.`,
+PATH is standard input. Files may be compressed with gzip. What cannot be read, or is no
+message, is skipped, and the exit code is then 1. Of many messages the table ends in
+sums; --sum prints these alone, and Ctrl-C those so far. With --format json each message
+is one object on one line. With --events each recipient is a record, as the sinks of
+events get it; ordinary mail has none.`,
 			offers: offerFiles, run: runClassify,
 		},
 		{

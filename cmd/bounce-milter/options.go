@@ -15,6 +15,7 @@ type options struct {
 	format    choice
 	remoteMTA string
 	events    bool
+	sum       bool
 	appendTo  string
 	keyFile   string
 	help      bool
@@ -29,6 +30,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.Var(&o.format, "format", "text is for people, json is one object a line (default text)")
 	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
 	f.BoolVar(&o.events, "events", false, "print event records, one a line")
+	f.BoolVar(&o.sum, "sum", false, "print the sums alone")
 	f.Var((*fileName)(&o.appendTo), "append", "add the key to FILE, instead of printing it")
 	f.Var((*fileName)(&o.keyFile), "key-file", "compute the MAC with the first key of FILE")
 	f.BoolVarP(&o.help, "help", "h", false, "print this page")

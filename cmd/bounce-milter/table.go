@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,12 +13,37 @@ import (
 // typeColour shows how urgent each type is.
 var typeColour = map[classify.Type]string{classify.Hard: red, classify.Soft: yellow, classify.Block: magenta}
 
+// verdictColumns are the columns of a table of verdicts. files and takes say whether
+// several files are shown and whether actions are configured.
+func verdictColumns(files, takes bool) []column {
+	c := []column{
+		{head: "CATEGORY", width: 17},
+		{head: "TYPE", width: 5},
+		{head: "REASON", width: 18, most: 20, rank: 3},
+		{head: "ACTION", width: 9, rank: 5},
+		{head: "CODE", width: 11, rank: 1},
+		{head: "RECIPIENT", width: 21, most: 40},
+		{head: "TAKES", width: 16, most: 28, rank: 4},
+		{head: "FILE", width: 16, most: 60, keep: keepEnd, rank: 2},
+	}
+	if !takes {
+		c[6].rank = never
+	}
+	if !files {
+		c[7].rank = never
+	}
+	return c
+}
+
 // classifyTable prints one row for each recipient, and adds up.
 type classifyTable struct {
 	a     *app
 	style style
-	begun bool
-	acts  bool // actions are configured, and have a column
+	path  string // of the only file; it is not repeated in every row
+	acts  bool   // actions are configured, and have a column
+	sums  bool   // only these are asked for
+	shape layout // nil until the first row
+	whole bool   // nobody sees a window: nothing is shortened
 
 	messages, unreadable, recipients int
 	kinds                            map[dsn.Kind]int
@@ -25,20 +51,42 @@ type classifyTable struct {
 	types                            map[classify.Type]int
 }
 
-func newClassifyTable(a *app, acts bool) *classifyTable {
-	return &classifyTable{a: a, acts: acts, style: newStyle(a.stdout), kinds: map[dsn.Kind]int{},
-		categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
+func newClassifyTable(a *app, paths []string, acts bool) *classifyTable {
+	t := &classifyTable{a: a, acts: acts, sums: a.options.sum, whole: !isTerminal(a.stdout), style: newStyle(a.stdout),
+		kinds: map[dsn.Kind]int{}, categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
+	if len(paths) == 1 && kindOf(paths[0]) != aFolder {
+		t.path = paths[0]
+	}
+	return t
 }
 
-// columns prints one row. Columns of fixed width come first, so that rows can be
-// printed as they come while long addresses and paths stay whole.
-func (t *classifyTable) columns(category, typ, reason, action, codes, recipient, takes, file, colour string) error {
-	if t.acts {
-		recipient = pad(recipient, 30) + "  " + pad(takes, 20)
+// print prints a row; the first one gets the headings above it.
+func (t *classifyTable) print(cells []string, colour string) error {
+	if t.sums {
+		return nil
 	}
-	_, err := fmt.Fprintln(t.a.out, strings.TrimRight(strings.Join([]string{
-		t.style.paint(colour, pad(category, 17)), t.style.paint(colour, pad(typ, 5)), pad(reason, 20), pad(action, 9),
-		pad(codes, 11), pad(recipient, 30), file}, "  "), " "))
+	last := len(cells) - 1
+	if t.path != "" {
+		// In an mbox the number of the message is left.
+		cells[last] = strings.TrimPrefix(cells[last], clean(t.path))
+	}
+	if t.shape == nil {
+		window := 0
+		if !t.whole {
+			window = width(t.a.stdout)
+		}
+		t.shape = fit(verdictColumns(cells[last] != "", t.acts), window)
+		heads := t.shape.line(t.shape.heads(), true, func(_ int, cell string) string { return t.style.paint(dim, cell) })
+		if _, err := fmt.Fprintln(t.a.out, heads); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(t.a.out, t.shape.line(cells, t.whole, func(i int, cell string) string {
+		if i < 2 {
+			return t.style.paint(colour, cell)
+		}
+		return cell
+	}))
 	return err
 }
 
@@ -48,14 +96,6 @@ func (t *classifyTable) row(c classified) error {
 		t.unreadable++
 		t.a.complain(fmt.Errorf("%s: %s", clean(c.File), c.Error))
 		return nil
-	}
-	if !t.begun {
-		t.begun = true
-		if t.style.on {
-			t.columns("category", "type", "reason", "action", "code", "recipient", "takes", "file", dim)
-		} else {
-			t.columns("CATEGORY", "TYPE", "REASON", "ACTION", "CODE", "RECIPIENT", "TAKES", "FILE", "")
-		}
 	}
 	t.kinds[c.Kind]++
 	file := clean(c.File)
@@ -71,7 +111,7 @@ func (t *classifyTable) row(c classified) error {
 		if f := c.Feedback; f != nil {
 			about, who = string(f.Type), strings.Join(f.Recipients, ", ")
 		}
-		return t.columns(what, "", about, "", "", clean(who), c.plan.short(), file, dim)
+		return t.print([]string{what, "", about, "", "", clean(who), c.plan.short(), file}, dim)
 	}
 	for _, r := range c.Recipients {
 		t.recipients++
@@ -79,12 +119,8 @@ func (t *classifyTable) row(c classified) error {
 			t.categories[r.Category]++
 			t.types[r.Type]++
 		}
-		name := r.Address
-		if name == "" {
-			name = r.Original
-		}
-		if err := t.columns(string(r.Category), string(r.Type), r.Reason, string(r.Action),
-			codes(r.SMTPCode, r.Status), clean(name), c.plan.short(), file, typeColour[r.Type]); err != nil {
+		if err := t.print([]string{string(r.Category), string(r.Type), r.Reason, string(r.Action), codes(r.SMTPCode, r.Status),
+			clean(cmp.Or(r.Address, r.Original)), c.plan.short(), file}, typeColour[r.Type]); err != nil {
 			return err
 		}
 	}
@@ -105,36 +141,39 @@ func codes(smtp int, status string) string {
 // manyMessages is the number of messages from which on a summary follows the table.
 const manyMessages = 10
 
-// summary prints the totals of many messages: by kind, by category with bars, and by
-// type.
-func (t *classifyTable) summary() {
-	if t.messages < manyMessages {
+// summary prints the totals of many messages, or those that are asked for: by kind, by
+// category with bars, and by type.
+func (t *classifyTable) summary(asked bool) {
+	if t.messages < manyMessages && !asked {
 		return
 	}
 	out, total := t.a.out, 0
 	var kinds []string
 	for _, k := range []struct {
-		name  string
-		kinds []dsn.Kind
+		one, many string
+		kinds     []dsn.Kind
 	}{
-		{"with bounces", []dsn.Kind{dsn.KindDSN, dsn.KindText}},
-		{"abuse reports", []dsn.Kind{dsn.KindFeedback}},
-		{"receipts", []dsn.Kind{dsn.KindDisposition}},
-		{"automatic replies", []dsn.Kind{dsn.KindAutoReply}},
-		{"no bounces", []dsn.Kind{dsn.KindNone}},
+		{"bounce", "bounces", []dsn.Kind{dsn.KindDSN, dsn.KindText}},
+		{"abuse report", "abuse reports", []dsn.Kind{dsn.KindFeedback}},
+		{"receipt", "receipts", []dsn.Kind{dsn.KindDisposition}},
+		{"automatic reply", "automatic replies", []dsn.Kind{dsn.KindAutoReply}},
+		{"that is no bounce", "that are no bounces", []dsn.Kind{dsn.KindNone}},
 	} {
 		n := 0
 		for _, kind := range k.kinds {
 			n += t.kinds[kind]
 		}
 		if n > 0 {
-			kinds = append(kinds, grouped(n)+" "+k.name)
+			kinds = append(kinds, counted(n, k.one, k.many))
 		}
 	}
 	if t.unreadable > 0 {
-		kinds = append(kinds, grouped(t.unreadable)+" unreadable")
+		kinds = append(kinds, counted(t.unreadable, "that could not be read", "that could not be read"))
 	}
-	fmt.Fprintf(out, "\n%s messages: %s\n", grouped(t.messages), strings.Join(kinds, ", "))
+	if t.shape != nil {
+		fmt.Fprintln(out)
+	}
+	fmt.Fprintln(out, counted(t.messages, "message", "messages")+listed(kinds))
 
 	order := classify.Categories()
 	for _, c := range order {
@@ -146,7 +185,7 @@ func (t *classifyTable) summary() {
 	slices.SortStableFunc(order, func(a, b classify.Category) int { return t.categories[b] - t.categories[a] })
 	most := t.categories[order[0]]
 	n := max(10, min(40, width(t.a.stdout)-45))
-	fmt.Fprintf(out, "%s recipients bounced:\n\n", grouped(total))
+	fmt.Fprintf(out, "%s bounced:\n\n", counted(total, "recipient", "recipients"))
 	for _, c := range order {
 		k := t.categories[c]
 		if k == 0 {
@@ -160,4 +199,20 @@ func (t *classifyTable) summary() {
 		k := t.types[typ]
 		fmt.Fprintf(out, "  %s %9s %5.1f %%\n", t.style.paint(typeColour[typ], pad(string(typ), 18)), grouped(k), 100*float64(k)/float64(total))
 	}
+}
+
+// listed puts a list behind a colon, if there is one.
+func listed(items []string) string {
+	if len(items) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(items, ", ")
+}
+
+// counted writes a number of things.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + many
 }

@@ -1,0 +1,58 @@
+package mailbox
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+)
+
+// isGzip reports whether a regular file begins as one of gzip (RFC 1952 section 2.3.1).
+func isGzip(f *os.File) bool {
+	at, _ := seekable(f)
+	if at == nil {
+		return false
+	}
+	var magic [3]byte
+	n, _ := at.ReadAt(magic[:], 0)
+	return n == len(magic) && magic == [3]byte{0x1f, 0x8b, 8}
+}
+
+// compressed reads a file of gzip. What its messages take up is counted as it is read from
+// the file, so that a progress bar is right.
+func (w *walker) compressed(name string, f *os.File, single bool) bool {
+	zr, err := gzip.NewReader(f)
+	if err != nil {
+		return w.fail(name, fmt.Errorf("decompressing: %w", err))
+	}
+	inner := *w
+	var done int64
+	inner.yield = func(m Message) bool {
+		m.Octets = 0
+		if at, err := f.Seek(0, io.SeekCurrent); err == nil && at > done {
+			m.Octets, done = at-done, at
+		}
+		return w.yield(m)
+	}
+	ok := inner.stream(name, zr, single)
+	w.buf, w.br = inner.buf, inner.br
+	return ok
+}
+
+// LooksLikeMessage reports whether octets begin as a message does: with a header field
+// (RFC 5322 section 2.2), or with the "From " line of an mbox.
+func LooksLikeMessage(raw []byte) bool {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(raw, "\xef\xbb\xbf\r\n"), []byte("\n"))
+	if bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From ")) {
+		return true
+	}
+	name, _, ok := bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	for _, c := range name {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return ok && len(name) > 0 && len(name) <= 998
+}
