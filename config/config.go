@@ -37,6 +37,8 @@ type Config struct {
 	Log      Log
 	Events   stream.Options
 
+	StateFile string // where the status page is kept over a restart, "" for nowhere
+
 	lines map[string]int // line of each key set in the file, "listen[1]" for an item
 }
 

@@ -107,6 +107,9 @@ mail is never sent to the daemon.`,
 	{"metrics.rule_matches", `Whether bounce_milter_rule_matches_total counts which rules match. Each rule that has
 matched is a series; there are more than a thousand rules.`,
 		func(c *Config) value { return boolean{&c.Milter.RuleMatches} }},
+	{"metrics.state_file", `File of the daemon's own, in which the status page keeps its numbers over a restart. With
+"" it starts empty.`,
+		func(c *Config) value { return folder{&c.StateFile, "/var/lib/bounce-milter/page.state"} }},
 
 	{"log.level", `"debug", "info", "warn" or "error".`,
 		func(c *Config) value { return level{&c.Log.Level} }},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -79,6 +80,7 @@ type Registry interface {
 type Metrics struct {
 	registry Registry
 	start    time.Time
+	page     *page.Board // counts the same for the status page
 	build    atomic.Pointer[Build]
 	labels   atomic.Pointer[labelSet]
 
@@ -123,6 +125,7 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 	m := &Metrics{
 		registry: reg,
 		start:    time.Now(),
+		page:     page.New(stages),
 		byKind:   map[dsn.Kind]prometheus.Counter{},
 
 		byFeedback: map[dsn.FeedbackType]prometheus.Counter{},
@@ -225,15 +228,25 @@ func (m *Metrics) acted(verb action.Verb, result string) {
 }
 
 // failed counts an error at a stage.
-func (m *Metrics) failed(stage string) { m.errors.WithLabelValues(stage).Inc() }
+func (m *Metrics) failed(stage string) {
+	m.errors.WithLabelValues(stage).Inc()
+	m.page.Error(stage, 1)
+}
+
+// Page is the status page.
+func (m *Metrics) Page() *page.Board { return m.page }
 
 // LogLost counts lost lines of the log.
-func (m *Metrics) LogLost(lines int) { m.errors.WithLabelValues(stageLog).Add(float64(lines)) }
+func (m *Metrics) LogLost(lines int) {
+	m.errors.WithLabelValues(stageLog).Add(float64(lines))
+	m.page.Error(stageLog, uint64(lines))
+}
 
 func (m *Metrics) message(k dsn.Kind) {
 	if c := m.byKind[k]; c != nil {
 		c.Inc()
 	}
+	m.page.Message(k)
 }
 
 // loaded notes that a configuration is in force.

@@ -145,17 +145,24 @@ func TestPages(t *testing.T) {
 	if code, body := get(t, h, "/-/ready"); code != 200 || body != "ready\n" {
 		t.Errorf("/-/ready while serving: %d %s", code, body)
 	}
+	s.metrics.SetBuild(Build{Version: "1.2.3<script>alert(1)</script>", Revision: "abcdef"})
 	res := bounce("u@example.com")
 	s.metrics.result(&res, "", nil)
+	s.metrics.failed(stageTimeout)
 	code, body := get(t, h, "/")
-	for _, want := range []string{"1.2.3", "abcdef", "<td>unknown-recipient</td><td>1</td>", "<td>google</td><td>1</td>", "<td>dsn</td><td>0</td>"} {
+	for _, want := range []string{"1.2.3", "abcdef", "reason-unknown-recipient", ">google<", "1 error in the last hour", "Ready for mail"} {
 		if code != 200 || !strings.Contains(body, want) {
-			t.Errorf("/: %d, %q is missing", code, want)
+			t.Errorf("/: %d, %q is missing in %s", code, want, body)
 		}
 	}
-	s.metrics.SetBuild(Build{Version: "<script>alert(1)</script>"})
-	if _, body := get(t, h, "/"); strings.Contains(body, "<script>") {
+	if strings.Contains(body, "<script>") {
 		t.Error("the page does not escape")
+	}
+	if code, body := get(t, h, "/api/v1/summary"); code != 200 || !strings.Contains(body, `"invalid-address": 1`) {
+		t.Errorf("/api/v1/summary: %d %s", code, body)
+	}
+	if code, body := get(t, h, "/page/style.css"); code != 200 || !strings.Contains(body, "color-scheme") {
+		t.Errorf("/page/style.css: %d", code)
 	}
 	for _, path := range []string{"/debug/pprof/", "/nothing", "/metrics/x"} {
 		if code, _ := get(t, h, path); code != http.StatusNotFound {

@@ -50,6 +50,7 @@ func (s *Server) restore() {
 	if s.stopping.Load() {
 		return
 	}
+	defer s.look()
 	gone, web := s.unreachable()
 	for _, spec := range gone {
 		if lns := s.again(spec, false); lns != nil {

@@ -246,6 +246,7 @@ func (m *Metrics) result(res *classify.Result, partly string, s *session) {
 			reason = ls.reasons["unknown"]
 		}
 		reason.inc()
+		m.onPage(ls, r)
 		if rule := ls.rules[r.Rule]; rule != nil {
 			rule.inc()
 		}

@@ -35,19 +35,22 @@ type Server struct {
 	log     *slog.Logger
 	logs    *logLimit
 
-	state    atomic.Pointer[state]
-	limits   atomic.Pointer[Limits] // of the state, for connections
-	memory   budget
-	turns    *turns // bounds the inspections at a time
-	written  *written
-	recorder Recorder     // nil for none
-	host     string       // the name of this machine
-	stopping atomic.Bool  // Shutdown was called; mail is still served
-	draining atomic.Bool  // sessions are being ended
-	progress atomic.Int64 // messages in progress
-	serving  atomic.Bool
-	refused  atomic.Pointer[time.Time] // when the last reload was refused, nil if it was not
-	seen     atomic.Uint64             // messages begun and sessions ended
+	state     atomic.Pointer[state]
+	limits    atomic.Pointer[Limits] // of the state, for connections
+	memory    budget
+	turns     *turns // bounds the inspections at a time
+	written   *written
+	recorder  Recorder     // nil for none
+	host      string       // the name of this machine
+	stopping  atomic.Bool  // Shutdown was called; mail is still served
+	draining  atomic.Bool  // sessions are being ended
+	progress  atomic.Int64 // messages in progress
+	serving   atomic.Bool
+	refused   atomic.Pointer[refusal] // the last reload, nil if it was not refused
+	reloaded  atomic.Int64            // when the configuration in force was loaded, Unix time in ns
+	open      atomic.Int64            // sessions
+	listening atomic.Pointer[listening]
+	seen      atomic.Uint64 // messages begun and sessions ended
 
 	reload sync.Mutex      // one reload or shutdown at a time
 	lost   map[Socket]bool // sockets whose loss has been reported
@@ -90,12 +93,15 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 	}
 	s.use(st)
 	m.loaded()
+	s.reloaded.Store(time.Now().UnixNano())
+	m.page.SetStatus(s.status)
 	return s, nil
 }
 
 // use puts a state in force.
 func (s *Server) use(st *state) {
 	s.metrics.setLabels(st.rules.Labels, st.cfg.RuleMatches)
+	s.metrics.page.SetWords(st.rules.Words)
 	s.metrics.setActions(&st.cfg)
 	if b := *s.metrics.build.Load(); st.rules.Version != "" && b.Ruleset != st.rules.Version {
 		b.Ruleset = st.rules.Version
@@ -188,6 +194,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	debug.FreeOSMemory()
 	s.metrics.reload(nil)
 	s.refused.Store(nil)
+	s.reloaded.Store(time.Now().UnixNano())
 	s.log.Info("reloaded", "listen", addrs(s.Addrs()), "rules", rules.Version)
 	return nil
 }
@@ -197,8 +204,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 // until a reload succeeds.
 func (s *Server) ReloadFailed(err error) {
 	s.metrics.reload(err)
-	now := time.Now()
-	s.refused.Store(&now)
+	s.refused.Store(&refusal{time.Now(), err.Error()})
 	s.log.Error("reload refused, the old configuration stays in force", "error", err)
 }
 
@@ -254,6 +260,7 @@ func (s *Server) admit(nc net.Conn) {
 	s.mu.Unlock()
 	s.metrics.opened.Inc()
 	s.metrics.sessions.Inc()
+	s.open.Add(1)
 	go c.serve()
 }
 
@@ -282,6 +289,7 @@ func (s *Server) ended(c *conn) {
 	ses.endMessage()
 	s.seen.Add(1)
 	s.metrics.sessions.Dec()
+	s.open.Add(-1)
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.checkEmpty()

@@ -180,6 +180,7 @@ func (s *Server) apply(ch sockets) {
 		old.close()
 		ch.web.start()
 	}
+	s.look()
 }
 
 func closeAll(lns []net.Listener) {

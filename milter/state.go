@@ -7,6 +7,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 	gomilter "github.com/emersion/go-milter"
@@ -24,6 +25,7 @@ type Rules struct {
 	Inspector Inspector
 	Reader    dsn.Reader // whose gate says which messages the inspector is shown
 	Labels    Labels     // what its verdicts may name
+	Words     page.Words // what they mean, for the status page
 	Version   string     // of the rule set, for build_info
 }
 

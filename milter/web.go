@@ -60,8 +60,10 @@ func (s *Server) Handler() http.Handler {
 			s.metrics.memory.Set(float64(s.memory.used.Load()))
 			metrics.ServeHTTP(w, r)
 		}),
-		Home:   http.HandlerFunc(s.status),
-		Health: s.health,
+		Home:    s.metrics.page.Home(),
+		Files:   s.metrics.page.Files(),
+		Summary: s.metrics.page.JSON(),
+		Health:  s.health,
 	})
 }
 
@@ -80,7 +82,7 @@ func (s *Server) health() (h web.Health) {
 	if t := s.refused.Load(); t != nil {
 		// Why is not for everybody who can reach this page.
 		h.Worries = append(h.Worries, fmt.Sprintf("the reload at %s was refused and the old configuration stays in force: see the log",
-			t.UTC().Format(time.RFC3339)))
+			t.at.UTC().Format(time.RFC3339)))
 	}
 	return h
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
@@ -64,5 +65,16 @@ func milterRules(e *classify.Engine) milter.Rules {
 			l.Verdicts = append(l.Verdicts, v)
 		}
 	}
-	return milter.Rules{Inspector: e, Reader: e.Reader(), Labels: l, Version: e.Version()}
+	return milter.Rules{Inspector: e, Reader: e.Reader(), Labels: l, Words: pageWords(e), Version: e.Version()}
+}
+
+// pageWords says what the verdicts of an engine mean, for the status page.
+func pageWords(e *classify.Engine) page.Words {
+	var w page.Words
+	for _, r := range e.Reasons() {
+		w.Reasons = append(w.Reasons, page.Reason{ID: r.ID, Category: classify.Category(r.Category), Type: classify.Type(r.Type),
+			Meaning: r.Meaning, Advice: r.Address.Of(r.Type) + " " + r.Advice})
+	}
+	w.Understand = func(reply string) string { return e.Explain(&classify.Evidence{Reply: reply}).Words }
+	return w
 }

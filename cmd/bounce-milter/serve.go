@@ -16,6 +16,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
+	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -72,6 +73,8 @@ func runServe(a *app, _ []string) error {
 	}
 	d.drain.Store(int64(cfg.Milter.DrainTimeout))
 	defer d.endEvents()
+	d.page = metrics.Page()
+	defer d.runPage(cfg, log)()
 	d.server, err = milter.New(cfg.Milter, milterRules(engine), metrics, log, d.events)
 	if err != nil {
 		return cfg.Place(err)
@@ -118,7 +121,32 @@ type daemon struct {
 	handler *logHandler
 	server  *milter.Server
 	events  *stream.Stream
+	page    *page.Board
 	drain   atomic.Int64 // drain_timeout, in nanoseconds
+}
+
+// runPage counts for the status page until it is told to end, and keeps its state.
+func (d *daemon) runPage(cfg *config.Config, log *slog.Logger) (end func()) {
+	d.page.SetSinks(func() []page.Sink {
+		var list []page.Sink
+		for _, s := range d.events.States() {
+			list = append(list, page.Sink{Name: s.Name, Type: string(s.Type), Pending: s.Pending,
+				Oldest: int64(s.Oldest / time.Second), Error: s.Error})
+		}
+		return list
+	})
+	if err := d.page.Restore(cfg.StateFile); err != nil {
+		log.Warn(err.Error())
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		d.page.Run(stop, log)
+		close(ended)
+	}()
+	return func() {
+		close(stop)
+		<-ended
+	}
 }
 
 // endEvents hands over the records that wait, and ends what is to be ended once.
@@ -168,6 +196,7 @@ func (d *daemon) reload() {
 	} else {
 		events.Apply()
 		d.drain.Store(int64(cfg.Milter.DrainTimeout))
+		d.page.SetFile(cfg.StateFile)
 		d.handler.set(cfg.Log)
 		log := slog.New(d.handler)
 		logWarnings(log, cfg, engine)

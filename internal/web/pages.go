@@ -15,6 +15,8 @@ type Pages struct {
 	Metrics http.Handler
 	// Home is at /: the page for people.
 	Home http.Handler
+	// Files are below /page/: what Home links to.
+	Files http.Handler
 	// Summary is at /api/v1/summary: what Home shows, as JSON.
 	Summary http.Handler
 	// Health says how the process is, for /-/healthy and /-/ready.
@@ -45,6 +47,7 @@ func Handler(p Pages) http.Handler {
 	}
 	handle("GET /metrics", p.Metrics)
 	handle("GET /{$}", p.Home)
+	handle("GET /page/", p.Files)
 	handle("GET /api/v1/summary", p.Summary)
 	if p.Health != nil {
 		mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {

@@ -59,6 +59,7 @@ type runner struct {
 	inHand int          // number of records that were read and are not done
 	oldest time.Time    // time of the first of them
 	again  func()       // the sink's Reopen, nil if it has none
+	wrong  string       // why it takes no records, "" if it does
 }
 
 // pace is the timing of a sink, which tests shorten.
@@ -405,6 +406,7 @@ func (r *runner) save() {
 
 // fails logs that something is wrong. It logs the same thing again only after a while.
 func (r *runner) fails(what string, err error) {
+	r.goesWrong(what, err)
 	if r.said == what && !r.quiet.allow("fails") {
 		return
 	}
@@ -416,6 +418,7 @@ func (r *runner) fails(what string, err error) {
 func (r *runner) recovers() {
 	if r.said != "" {
 		r.said = ""
+		r.goesWrong("", nil)
 		r.log.Info("events: the sink accepts records again")
 	}
 }

@@ -1,0 +1,139 @@
+package page
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"time"
+)
+
+var (
+	//go:embed assets/page.html
+	pageHTML string
+	//go:embed assets/style.css
+	styleCSS []byte
+	//go:embed assets/icon.svg
+	iconSVG []byte
+)
+
+// policy lets a browser load nothing but our own style and icon. There is no script.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"n":     number,
+	"stamp": stamp,
+	"secs":  func(s int64) string { return spoken(time.Duration(s) * time.Second) },
+	"for":   func(now, then time.Time) string { return spoken(now.Sub(then)) },
+	"times": func(n uint32) string {
+		if n == 1 {
+			return "once"
+		}
+		return grouped(uint64(n)) + " times"
+	},
+	"change": func(c Change) string {
+		before := max(c.Before, c.Yesterday)
+		switch {
+		case c.Now == before:
+			return "±0"
+		case c.Now < before:
+			return "−" + grouped(before-c.Now)
+		}
+		return "+" + grouped(c.Now-before)
+	},
+	"changes": func(caption, what string, colour bool, rows []Change) any {
+		return struct {
+			Caption, What string
+			Colour        bool
+			Rows          []Change
+		}{caption, what, colour, rows}
+	},
+	"tabs": func(label string, tabs []tab) any {
+		return struct {
+			Label string
+			Tabs  []tab
+		}{label, tabs}
+	},
+}).Parse(pageHTML))
+
+// number writes any whole number.
+func number(v any) string {
+	switch v := v.(type) {
+	case uint64:
+		return grouped(v)
+	case int64:
+		return grouped(uint64(max(v, 0)))
+	case int:
+		return grouped(uint64(max(v, 0)))
+	}
+	return fmt.Sprint(v)
+}
+
+// Home serves the status page, for /.
+func (b *Board) Home() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := b.Summary()
+		v := newView(s, r.URL.Query().Get("window"), r.URL.Query().Get("every") == "60")
+		if v.Every {
+			// Only who asks for it gets a page that reloads by itself (WCAG 2.2.1).
+			w.Header().Set("Refresh", "60")
+		}
+		html(w, "status", v)
+	})
+}
+
+// Files serves what Home links to, for paths below /page/.
+func (b *Board) Files() http.Handler {
+	mux := http.NewServeMux()
+	file := func(path, kind string, data []byte) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			secure(w, kind)
+			w.Header().Set("Cache-Control", "no-cache")
+			_, _ = w.Write(data) // a client that did not get it will ask again
+		})
+	}
+	file("/page/style.css", "text/css; charset=utf-8", styleCSS)
+	file("/page/icon.svg", "image/svg+xml", iconSVG)
+	mux.HandleFunc("/page/words", func(w http.ResponseWriter, _ *http.Request) {
+		html(w, "words", b.wordPage())
+	})
+	return mux
+}
+
+// JSON serves the summary, for /api/v1/summary.
+func (b *Board) JSON() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		data, err := json.MarshalIndent(b.Summary(), "", " ")
+		if err != nil {
+			http.Error(w, "the summary cannot be written", http.StatusInternalServerError)
+			return
+		}
+		secure(w, "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(append(data, '\n'))
+	})
+}
+
+// html writes a page once it is complete.
+func html(w http.ResponseWriter, name string, v any) {
+	var out bytes.Buffer
+	if err := templates.ExecuteTemplate(&out, name, v); err != nil {
+		http.Error(w, "the page cannot be written", http.StatusInternalServerError)
+		return
+	}
+	secure(w, "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(out.Bytes())
+}
+
+func secure(w http.ResponseWriter, kind string) {
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Frame-Options", "DENY")
+}
