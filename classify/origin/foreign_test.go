@@ -90,6 +90,8 @@ func TestLocalAndVERP(t *testing.T) {
 	}{
 		{"local", Message{Local: true, Header: []byte(strangers)}, Result{Ours, ProofLocal, true, "u@example.net", ""}},
 		{"local, nothing came back", Message{Local: true}, Result{Ours, ProofLocal, true, "u@example.net", ""}},
+		{"local, to the VERP address of that recipient", Message{Local: true, VERP: "U@example.net"}, Result{Ours, ProofLocal, true, "u@example.net", ""}},
+		{"local, to the VERP address of another", Message{Local: true, VERP: "victim@example.net"}, Result{Origin: Ours, Proof: ProofLocal}},
 		{"VERP", Message{VERP: "u@alias.example", VERPProved: true}, Result{Ours, ProofVERP, true, "u@alias.example", ""}},
 		{"VERP without a proof", Message{VERP: "u@alias.example"}, Result{Origin: Unproven}},
 		{"a proof of nobody", Message{VERPProved: true}, Result{Origin: Unproven}},
@@ -97,6 +99,23 @@ func TestLocalAndVERP(t *testing.T) {
 		got := j.Examine(t.Context(), &tt.m, now).Of(Recipient{Final: "u@example.net"})
 		if tt.want.Why = got.Why; got != tt.want || got.Why == "" {
 			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+	// Who sends a message may write what he likes into ORCPT, unless its ticket names it.
+	m := outgoing()
+	local := j.Examine(t.Context(), &Message{Local: true, Header: []byte(headerOf(m, k.Sign(m, now, 0)))}, now)
+	for _, tt := range []struct {
+		of    Recipient
+		proof Proof
+		bound bool
+	}{
+		{Recipient{Original: "victim@example.com"}, ProofLocal, false},
+		{Recipient{Original: "u@example.com"}, ProofTicket, true},
+		{Recipient{Final: "u@example.net", Original: "u@example.com"}, ProofLocal, true},
+		{Recipient{}, ProofLocal, false},
+	} {
+		if got := local.Of(tt.of); got.Origin != Ours || got.Proof != tt.proof || got.Bound != tt.bound {
+			t.Errorf("local, %+v: %+v", tt.of, got)
 		}
 	}
 	none := judgeOf(t, Options{})

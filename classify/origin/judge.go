@@ -334,7 +334,9 @@ type lookups struct {
 // Of says whether the message is ours, and whether it went to a recipient.
 func (e *Examination) Of(r Recipient) Result {
 	candidates := []string{r.Final, r.Original, e.m.VERP}
-	if e.m.Local {
+	// This host knows the address that it tried. Original-Recipient and a VERP address are
+	// from whoever sent the message, which may have come from outside.
+	if e.m.Local && r.Final != "" && (e.m.VERP == "" || canonical(e.m.VERP) == canonical(r.Final)) {
 		return Result{Ours, ProofLocal, true, r.Final, "this host made the bounce itself"}
 	}
 	if e.m.VERPProved && e.m.VERP != "" {
@@ -350,7 +352,7 @@ func (e *Examination) Of(r Recipient) Result {
 			}
 		}
 	}
-	if len(e.tickets) > 0 && !bare {
+	if len(e.tickets) > 0 && !bare && !e.m.Local {
 		return Result{Origin: Unproven, Why: "its ticket is ours, but the message went to other recipients"}
 	}
 	if len(e.dkim) > 0 {
@@ -361,6 +363,8 @@ func (e *Examination) Of(r Recipient) Result {
 		}
 	}
 	switch {
+	case e.m.Local:
+		return Result{Origin: Ours, Proof: ProofLocal, Why: "this host made the bounce itself, about another address than the sender's"}
 	case bare:
 		return Result{Origin: Ours, Proof: ProofTicket, Why: "its ticket is ours, but names no recipient, as of a message to more than max_bound"}
 	case len(e.dkim) > 0:
