@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/spf13/pflag"
@@ -82,20 +83,108 @@ func checkInvocations(t *testing.T, where, text string, line *regexp.Regexp) {
 	}
 }
 
-// The README's table of commands is the program's, and the command lines in the README are
-// valid.
-func TestReadmeCommands(t *testing.T) {
-	readme := read(t, "README.md")
+// The table of commands in the documents is the program's.
+func TestDocumentedCommands(t *testing.T) {
+	const path = "docs/commands.md"
 	all := new(options).flags()
 	var want []string
 	for _, c := range shown() {
 		want = append(want, "| `bounce-milter "+strings.ReplaceAll(c.synopsis(all), "|", `\|`)+"` | "+c.does+" |")
 	}
-	if got := regexp.MustCompile("(?m)^\\| `bounce-milter .*$").FindAllString(readme, -1); !slices.Equal(got, want) {
-		t.Errorf("README.md has the commands\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if got := regexp.MustCompile("(?m)^\\| `bounce-milter .*$").FindAllString(read(t, path), -1); !slices.Equal(got, want) {
+		t.Errorf("%s has the commands\n%s\nwant\n%s", path, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	checkInvocations(t, "README.md", readme, regexp.MustCompile(`(?m)^\$ bounce-milter (.*)$`))
-	checkInvocations(t, "README.md", readme, regexp.MustCompile("`bounce-milter ([a-z][^`|]*)`"))
+}
+
+// The command lines in README and documents are valid.
+func TestDocumentedInvocations(t *testing.T) {
+	for _, path := range documents(t) {
+		if path == "docs/commands.md" {
+			continue // synopses
+		}
+		text := read(t, path)
+		for _, re := range []string{`(?m)^\$ bounce-milter (.*)$`, "`bounce-milter ([a-z][^`|]*)`"} {
+			if re := regexp.MustCompile(re); re.MatchString(text) {
+				checkInvocations(t, path, text, re)
+			}
+		}
+	}
+}
+
+// documents returns README and all pages.
+func documents(t *testing.T) []string {
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(pages) < 10 {
+		t.Fatal(pages, err)
+	}
+	list := []string{"README.md"}
+	for _, p := range pages {
+		list = append(list, "docs/"+filepath.Base(p))
+	}
+	return list
+}
+
+// The README is for somebody who has five minutes.
+func TestReadmeIsShort(t *testing.T) {
+	readme := read(t, "README.md")
+	if n := strings.Count(readme, "\n"); n > 200 {
+		t.Errorf("it has %d lines", n)
+	}
+	first, _, _ := strings.Cut(readme, "\n## ")
+	for _, command := range []string{"make run", "make test"} {
+		if !strings.Contains(first, command) {
+			t.Errorf("its first screen does not show %s", command)
+		}
+	}
+}
+
+// Links within README and documents lead somewhere: to a file, and to a heading in it.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading := regexp.MustCompile("(?m)^#+ (.*)$")
+	fence := regexp.MustCompile("(?ms)^```.*?^```")
+	anchors := func(path string) map[string]bool {
+		set := map[string]bool{}
+		for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(read(t, path), ""), -1) {
+			set[anchor(m[1])] = true
+		}
+		return set
+	}
+	found := 0
+	for _, path := range append(documents(t), "CHANGELOG.md") {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(read(t, path), ""), -1) {
+			target, fragment, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, ":") {
+				continue // elsewhere
+			}
+			found++
+			file := filepath.Join(filepath.Dir(path), target)
+			if target == "" {
+				file = path
+			}
+			if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+				t.Errorf("%s: %s leads nowhere", path, m[1])
+			} else if fragment != "" && strings.HasSuffix(file, ".md") && !anchors(file)[fragment] {
+				t.Errorf("%s: %s has no heading #%s", path, file, fragment)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d links were found", found)
+	}
+}
+
+// anchor is the fragment by which GitHub and GitLab address a heading.
+func anchor(heading string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, heading)
 }
 
 // manualLine turns a line of mdoc(7) into plain text, as far as a synopsis uses mdoc.
@@ -208,7 +297,7 @@ func TestRecipesCallCommands(t *testing.T) {
 // The configurations of events and actions in the documents are valid.
 func TestDocumentedConfigurations(t *testing.T) {
 	var text string
-	for _, path := range []string{"README.md", "docs/events.md", "docs/list-managers.md", "docs/routing.md"} {
+	for _, path := range documents(t) {
 		text += read(t, path)
 	}
 	blocks := regexp.MustCompile("(?s)```toml\n(\\[+(?:events|action).*?)```").FindAllStringSubmatch(text, -1)

@@ -173,8 +173,8 @@ func TestExampleRules(t *testing.T) {
 	}
 }
 
-// The README shows exactly what explain prints.
-func TestReadmeExplains(t *testing.T) {
+// The tour shows exactly what explain prints.
+func TestTourExplains(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "c.toml")
 	if err := os.WriteFile(config, []byte("rules_dir = \"\"\n"), 0o600); err != nil {
@@ -192,25 +192,25 @@ func TestReadmeExplains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "$ bounce-milter explain \"550 5.2.1\"\n" + string(said) + "```"; !strings.Contains(read(t, "README.md"), want) {
-		t.Errorf("README.md lacks\n%s", want)
+	if want := "$ bounce-milter explain \"550 5.2.1\"\n" + string(said) + "```"; !strings.Contains(read(t, "docs/tour.md"), want) {
+		t.Errorf("docs/tour.md lacks\n%s", want)
 	}
 }
 
-// The README's table of limits has every key with its default.
+// The table of limits in the documents has every key with its default.
 func TestLimitsTable(t *testing.T) {
-	readme := read(t, "README.md")
+	doc := read(t, "docs/configuration.md")
 	rows := 0
 	for _, s := range config.Default().Settings() {
 		if key, ok := strings.CutPrefix(s[0], "limits."); ok {
 			rows++
-			if row := fmt.Sprintf("| `%s` | `%s` |", key, s[1]); !strings.Contains(readme, row) {
-				t.Errorf("README.md lacks %s", row)
+			if row := fmt.Sprintf("| `%s` | `%s` |", key, s[1]); !strings.Contains(doc, row) {
+				t.Errorf("docs/configuration.md lacks %s", row)
 			}
 		}
 	}
-	if n := len(regexp.MustCompile("(?m)^\\| `(?:max_\\w+|\\w+_timeout)` \\| `.*` \\|").FindAllString(readme, -1)); n != rows {
-		t.Errorf("README.md has %d limits, there are %d", n, rows)
+	if n := len(regexp.MustCompile("(?m)^\\| `(?:max_\\w+|\\w+_timeout)` \\| `.*` \\|").FindAllString(doc, -1)); n != rows {
+		t.Errorf("docs/configuration.md has %d limits, there are %d", n, rows)
 	}
 }
 
