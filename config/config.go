@@ -156,6 +156,16 @@ func (c *Config) place(ps toml.Problems) toml.Problems {
 	return ps
 }
 
+// placeOwn does so for problems that are in no other file.
+func (c *Config) placeOwn(ps toml.Problems) toml.Problems {
+	for i, q := range ps {
+		if q.File == "" {
+			ps[i].File, ps[i].Line = c.File, c.Line(q.Key)
+		}
+	}
+	return ps
+}
+
 // Place adds file and line to an error that is a problem of keys.
 func (c *Config) Place(err error) error {
 	var ps toml.Problems

@@ -22,6 +22,21 @@ import (
 // configuration names but this host does not have, and files with keys that are wrong. It
 // opens no socket.
 func (c *Config) CheckHost() toml.Problems {
+	ps := append(c.CheckForMail(), c.CheckForMetrics()...)
+	ps.Sort()
+	return ps
+}
+
+// CheckForMetrics is the part of [Config.CheckHost] that mail does not need.
+func (c *Config) CheckForMetrics() (ps toml.Problems) {
+	if err := checkSocket(c.Milter.Metrics); err != nil {
+		ps = append(ps, c.problem("metrics.listen", "%s %v", metricsSocket{&c.Milter.Metrics}.text(), err))
+	}
+	return append(ps, c.placeOwn(c.Milter.Web.Check())...)
+}
+
+// CheckForMail is the part of [Config.CheckHost] without which no mail is served.
+func (c *Config) CheckForMail() toml.Problems {
 	var ps toml.Problems
 	bad := func(key, format string, a ...any) { ps = append(ps, c.problem(key, format, a...)) }
 	for i, s := range c.Milter.Listen {
@@ -29,9 +44,6 @@ func (c *Config) CheckHost() toml.Problems {
 		if err := checkSocket(s); err != nil {
 			bad(key, "%q %v", s, err)
 		}
-	}
-	if err := checkSocket(c.Milter.Metrics); err != nil {
-		bad("metrics.listen", "%s %v", metricsSocket{&c.Milter.Metrics}.text(), err)
 	}
 	if c.User != "" {
 		if _, err := LookupUser(c.User); err != nil {
@@ -49,8 +61,10 @@ func (c *Config) CheckHost() toml.Problems {
 }
 
 // CheckRoom reports what is wrong with this host for now, though the daemon serves mail
-// with it: a disk that is full.
-func (c *Config) CheckRoom() toml.Problems { return c.place(c.Events.CheckRoom()) }
+// with it: a disk that is full, a certificate that has expired.
+func (c *Config) CheckRoom() toml.Problems {
+	return append(c.place(c.Events.CheckRoom()), c.placeOwn(c.Milter.Web.CheckNow())...)
+}
 
 // uid returns the number of the user that the daemon runs as, -1 where root asks, who
 // may not be that user.

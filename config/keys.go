@@ -104,6 +104,13 @@ mail is never sent to the daemon.`,
 
 	{"metrics.listen", `"HOST:PORT", "unix:/PATH", "systemd", or "" for none.`,
 		func(c *Config) value { return metricsSocket{&c.Milter.Metrics} }},
+	{"metrics.web_config", `File with certificates and passwords for this listener, in the form of Prometheus's
+exporter-toolkit: TLS, client certificates, basic authentication. "" is plain HTTP.`,
+		func(c *Config) value { return folder{&c.Milter.Web.ConfigFile, "/etc/bounce-milter/web.yml"} }},
+	{"metrics.hosts", `Names by which a loopback listener may be asked, beside localhost, loopback addresses and
+the host in listen. Any other name in a request is one that a web page made up to read
+these pages (DNS rebinding), or that of a proxy in front, which belongs here.`,
+		func(c *Config) value { return words{&c.Milter.Web.Hosts, "metrics.example.org"} }},
 	{"metrics.rule_matches", `Whether bounce_milter_rule_matches_total counts which rules match. Each rule that has
 matched is a series; there are more than a thousand rules.`,
 		func(c *Config) value { return boolean{&c.Milter.RuleMatches} }},

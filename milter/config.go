@@ -16,6 +16,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
+	"github.com/bounce-milter/bounce-milter/internal/web"
 )
 
 // Mode says whether messages are changed.
@@ -123,6 +124,9 @@ type Config struct {
 	// turns both off.
 	Metrics Socket
 
+	// Web says who may ask there, and by which names.
+	Web web.Options
+
 	// RuleMatches says whether to count which rules match; each that does is a
 	// series.
 	RuleMatches bool
@@ -184,6 +188,11 @@ func (c *Config) Validate() toml.Problems {
 	}
 	checkWord(&ps, "log.addresses", "a choice here", c.LogAddresses, LogAddressChoices)
 	checkTime(&ps, "drain_timeout", c.DrainTimeout, 0, time.Hour)
+	for i, host := range c.Web.Hosts {
+		if host == "" || strings.ContainsAny(host, "/@ *") || strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+			ps.Add(fmt.Sprintf("metrics.hosts[%d]", i), `%q is not the name of a host: write one without scheme and port, as in "metrics.example.org"`, host)
+		}
+	}
 	_, problems := verp.Compile(c.VERP)
 	for _, p := range problems {
 		ps.Add(fmt.Sprintf("verp.patterns[%d]", p.Pattern), "%v", p.Err)

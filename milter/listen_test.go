@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -194,10 +193,15 @@ func TestSystemd(t *testing.T) {
 	milterFile, milterAddr := file("unix", filepath.Join(dir, "m.sock"))
 	metricsFile, metricsAddr := file("tcp", "127.0.0.1:0")
 
+	web := filepath.Join(dir, "web.yml")
+	if err := os.WriteFile(web, []byte(webConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	// LISTEN_PID is the child's: a shell knows it before it becomes it.
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run='^TestSystemd$' -test.v`, os.Args[0])
 	cmd.Env = append(os.Environ(), "MILTER_TEST_CHILD=1", "LISTEN_FDS=2", "LISTEN_FDNAMES=milter:metrics",
-		"NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=20000")
+		"NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "MILTER_TEST_WEB="+web, "WATCHDOG_USEC=20000")
 	cmd.ExtraFiles = []*os.File{milterFile, metricsFile}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -234,12 +238,11 @@ func TestSystemd(t *testing.T) {
 		wait("READY=1")
 		goodMessage(t, ts)
 		if i%2 == 1 {
-			client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-			resp, err := client.Get("http://" + metricsAddr + "/-/ready")
-			if err != nil {
-				t.Fatal(err)
+			for password, want := range map[string]int{"": 401, "right": 200} {
+				if code, body := asks(t, metricsAddr, "/-/ready", password); code != want {
+					t.Errorf("password %q: %d %s", password, code, body)
+				}
 			}
-			resp.Body.Close()
 		}
 	}
 	cmd.Process.Signal(syscall.SIGTERM)

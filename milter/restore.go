@@ -53,7 +53,9 @@ func (s *Server) restore() {
 	defer s.look()
 	gone, web := s.unreachable()
 	for _, spec := range gone {
-		if lns := s.again(spec, false); lns != nil {
+		cfg := s.state.Load().cfg
+		lns, err := open(spec, false, cfg.SocketMode, cfg.SocketGroup)
+		if s.again(spec, err) {
 			s.mu.Lock()
 			old := s.milter[spec]
 			s.serveMilter(spec, lns)
@@ -62,12 +64,11 @@ func (s *Server) restore() {
 		}
 	}
 	if web {
-		s.mu.Lock()
-		old := s.web
-		s.mu.Unlock()
-		if lns := s.again(old.spec, true); lns != nil {
-			next := newWebServer(old.spec, lns, s)
+		cfg := s.state.Load().cfg
+		next, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return open(cfg.Metrics, true, cfg.SocketMode, cfg.SocketGroup) })
+		if s.again(cfg.Metrics, err) {
 			s.mu.Lock()
+			old := s.web
 			s.web = next
 			s.mu.Unlock()
 			next.start()
@@ -76,23 +77,28 @@ func (s *Server) restore() {
 	}
 }
 
-// again opens a socket whose file is gone; it returns nil if that is impossible yet. Each
-// loss is counted and logged once. It is called with reload held.
-func (s *Server) again(spec Socket, forMetrics bool) []net.Listener {
-	cfg := s.state.Load().cfg
-	lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
-	said := s.lost[spec]
-	if !said {
-		s.metrics.failed(stageListen)
-	}
-	if err != nil {
-		if !said {
-			s.log.Error("a socket is gone and cannot be made again yet", "socket", spec.String(), "error", err)
+// again counts and logs what became of a socket that nobody could reach and that was opened
+// again, or not: err says why. Each loss is counted and logged once. It reports whether the
+// socket is back, and is called with reload held.
+func (s *Server) again(spec Socket, err error) bool {
+	switch {
+	case err != nil:
+		if !s.lost[spec] {
+			s.lose(spec, "a socket is gone and cannot be made again yet", err)
 		}
-		s.lost[spec] = true
-		return nil
+		return false
+	case !s.lost[spec]:
+		s.metrics.failed(stageListen)
 	}
 	delete(s.lost, spec)
 	s.log.Warn("a socket was gone and has been made again", "socket", spec.String())
-	return lns
+	return true
+}
+
+// lose counts and logs the loss of a socket, which restore tries to open from now on. It
+// is called with reload held.
+func (s *Server) lose(spec Socket, what string, err error) {
+	s.metrics.failed(stageListen)
+	s.log.Error(what, "socket", spec.String(), "error", err)
+	s.lost[spec] = true
 }

@@ -125,7 +125,7 @@ func (s *Server) Listen() error {
 	if done {
 		return nil
 	}
-	change, err := s.openFor(s.state.Load().cfg)
+	change, err := s.openFor(s.state.Load().cfg, true)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (s *Server) Reload(cfg Config, rules Rules) error {
 	}
 	var change sockets
 	if err == nil {
-		change, err = s.openFor(cfg)
+		change, err = s.openFor(cfg, false)
 	}
 	if err != nil {
 		s.ReloadFailed(err)
@@ -226,6 +226,16 @@ func (s *Server) MetricsAddrs() []net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.web.addrs()
+}
+
+// MetricsScheme returns "https" if metrics are served by TLS, else "http".
+func (s *Server) MetricsScheme() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.web != nil && s.web.TLS() {
+		return "https"
+	}
+	return "http"
 }
 
 func addrs(a []net.Addr) []string {

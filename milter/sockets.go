@@ -22,8 +22,9 @@ type sockets struct {
 }
 
 // openFor opens the sockets that cfg wants and that are not open yet. If it returns an
-// error, everything is as before.
-func (s *Server) openFor(cfg Config) (ch sockets, err error) {
+// error, everything is as before. When the daemon starts, it goes on without metrics if
+// those cannot be served.
+func (s *Server) openFor(cfg Config, starting bool) (ch sockets, err error) {
 	s.mu.Lock()
 	have := make(map[Socket]bool, len(s.milter))
 	for spec, lns := range s.milter {
@@ -32,7 +33,7 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 		}
 	}
 	web := s.web
-	ch.web, ch.newWeb = web, web != nil && (web.spec != cfg.Metrics || vanished(web.listeners()))
+	ch.web, ch.newWeb = web, web != nil && !web.fits(&cfg)
 	s.mu.Unlock()
 	ch.opened = map[Socket][]net.Listener{}
 	defer func() {
@@ -60,11 +61,14 @@ func (s *Server) openFor(cfg Config) (ch sockets, err error) {
 	case cfg.Metrics == (Socket{}):
 		ch.web = nil
 	case web == nil || ch.newWeb:
-		lns, err := s.openInstead(&ch, cfg.Metrics, true, cfg)
-		if err != nil {
+		next, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return s.openInstead(&ch, cfg.Metrics, true, cfg) })
+		switch {
+		case err != nil && !starting:
 			return ch, err
+		case err != nil:
+			s.lose(cfg.Metrics, "mail is served, but not metrics as long as this is so", err)
 		}
-		ch.web, ch.newWeb = newWebServer(cfg.Metrics, lns, s), true
+		ch.web, ch.newWeb = next, true
 	}
 	now := s.state.Load().cfg
 	if cfg.SocketMode == now.SocketMode && cfg.SocketGroup == now.SocketGroup {
@@ -129,23 +133,21 @@ func inTheWay(old, spec Socket) bool {
 // restore can open it.
 func (s *Server) reopen(ch sockets) {
 	cfg := s.state.Load().cfg
-	again := func(spec Socket, forMetrics bool) []net.Listener {
-		lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
-		if err != nil {
-			s.metrics.failed(stageListen)
-			s.log.Error("a reload failed, and a socket was lost in it", "error", err)
-			s.lost[spec] = true
-		}
-		return lns
-	}
+	const lost = "a reload failed, and a socket was lost in it"
 	for _, spec := range ch.closed {
-		lns := again(spec, false)
+		lns, err := open(spec, false, cfg.SocketMode, cfg.SocketGroup)
+		if err != nil {
+			s.lose(spec, lost, err)
+		}
 		s.mu.Lock()
 		s.serveMilter(spec, lns)
 		s.mu.Unlock()
 	}
 	if ch.oldWeb != nil {
-		web := newWebServer(ch.oldWeb.spec, again(ch.oldWeb.spec, true), s)
+		web, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return open(cfg.Metrics, true, cfg.SocketMode, cfg.SocketGroup) })
+		if err != nil {
+			s.lose(cfg.Metrics, lost, err)
+		}
 		s.mu.Lock()
 		s.web = web
 		s.mu.Unlock()

@@ -21,6 +21,7 @@ func systemdChild(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Listen = []Socket{{Network: "systemd"}}
 	cfg.Metrics = Socket{Network: "systemd"}
+	cfg.Web.ConfigFile = os.Getenv("MILTER_TEST_WEB")
 	rules := Rules{Inspector: &fakeInspector{}, Labels: testLabels}
 	s, err := New(cfg, rules, NewMetrics(prometheus.NewRegistry(), Build{}), slog.Default(), nil)
 	if err != nil {

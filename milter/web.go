@@ -1,9 +1,11 @@
 package milter
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/web"
@@ -12,13 +14,44 @@ import (
 
 // webServer serves metrics, health and the status page.
 type webServer struct {
-	*web.Server
-	spec Socket
-	srv  *Server
+	*web.Server // nil as long as it cannot be made
+	spec        Socket
+	opts        web.Options
+	file        [sha256.Size]byte // hash of opts.ConfigFile
+	srv         *Server
 }
 
-func newWebServer(spec Socket, lns []net.Listener, s *Server) *webServer {
-	return &webServer{web.New(lns, s.Handler()), spec, s}
+// makeWeb makes what cfg wants for metrics, on what open opens. If it returns an error,
+// nothing is open and the webServer is one that nobody can reach.
+func (s *Server) makeWeb(cfg *Config, open func() ([]net.Listener, error)) (*webServer, error) {
+	w := &webServer{spec: cfg.Metrics, opts: cfg.Web, file: hashOf(cfg.Web.ConfigFile), srv: s}
+	if err := w.opts.Check().Err(); err != nil {
+		return w, err
+	}
+	lns, err := open()
+	if err != nil {
+		return w, err
+	}
+	opts := w.opts
+	if host, _, err := net.SplitHostPort(w.spec.Address); err == nil && host != "" {
+		opts.Hosts = append([]string{host}, opts.Hosts...)
+	}
+	w.Server, err = web.New(lns, s.Handler(), opts, s.log)
+	return w, err
+}
+
+// hashOf returns the hash of a file, of nothing if it cannot be read.
+func hashOf(path string) [sha256.Size]byte {
+	if path == "" {
+		return [sha256.Size]byte{}
+	}
+	data, _ := os.ReadFile(path) // Check says why
+	return sha256.Sum256(data)
+}
+
+// fits reports whether w is what cfg wants and can be reached.
+func (w *webServer) fits(cfg *Config) bool {
+	return w.spec == cfg.Metrics && w.opts.Equal(cfg.Web) && w.file == hashOf(cfg.Web.ConfigFile) && !vanished(w.Listeners())
 }
 
 // start serves until close. A nil webServer does nothing.

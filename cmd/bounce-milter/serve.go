@@ -17,6 +17,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/internal/page"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -41,7 +42,7 @@ func runServe(a *app, _ []string) error {
 	handler, lines := newDaemonLog(a.stderr)
 	defer lines.Close()
 	d := daemon{file: a.options.config, handler: handler}
-	cfg, engine, err := d.load()
+	cfg, engine, err := d.load((*config.Config).CheckForMail)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func runServe(a *app, _ []string) error {
 	if err := d.server.Listen(); err != nil {
 		return err
 	}
-	if url := pageURL(d.server.MetricsAddrs()); url != "" && isTerminal(a.stderr) {
+	if url := pageURL(d.server.MetricsScheme(), d.server.MetricsAddrs()); url != "" && isTerminal(a.stderr) {
 		log.Info("look at the status page in a browser", "url", url)
 	}
 	go func() {
@@ -100,7 +101,7 @@ func runServe(a *app, _ []string) error {
 }
 
 // pageURL returns where a browser on this host finds the status page, "" if nowhere.
-func pageURL(addrs []net.Addr) string {
+func pageURL(scheme string, addrs []net.Addr) string {
 	for _, addr := range addrs {
 		tcp, ok := addr.(*net.TCPAddr)
 		if !ok {
@@ -110,7 +111,7 @@ func pageURL(addrs []net.Addr) string {
 		if tcp.IP.IsUnspecified() {
 			host = "localhost"
 		}
-		return "http://" + net.JoinHostPort(host, strconv.Itoa(tcp.Port)) + "/"
+		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(tcp.Port)) + "/"
 	}
 	return ""
 }
@@ -156,8 +157,9 @@ func (d *daemon) endEvents() {
 	d.events.Close(ctx)
 }
 
-// load reads and checks configuration and rules, without putting them in force.
-func (d *daemon) load() (*config.Config, *classify.Engine, error) {
+// load reads and checks configuration and rules, without putting them in force. check says
+// what is wrong on this host.
+func (d *daemon) load(check func(*config.Config) toml.Problems) (*config.Config, *classify.Engine, error) {
 	cfg, err := config.Load(d.file)
 	if err != nil {
 		return nil, nil, err
@@ -166,7 +168,7 @@ func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if problems := cfg.CheckHost(); len(problems) > 0 {
+	if problems := check(cfg); len(problems) > 0 {
 		return nil, nil, problems
 	}
 	return cfg, engine, nil
@@ -174,7 +176,7 @@ func (d *daemon) load() (*config.Config, *classify.Engine, error) {
 
 // reload puts a new configuration in force, or says why the old one stays.
 func (d *daemon) reload() {
-	cfg, engine, err := d.load()
+	cfg, engine, err := d.load((*config.Config).CheckHost)
 	if err == nil {
 		// A running daemon cannot change its user any more.
 		var other *account

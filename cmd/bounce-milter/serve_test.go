@@ -19,7 +19,7 @@ func TestPageURL(t *testing.T) {
 		{"a unix socket first", []net.Addr{&net.UnixAddr{Name: "/run/x", Net: "unix"}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}, "http://192.0.2.1:1/"},
 	}
 	for _, tt := range tests {
-		if got := pageURL(tt.addrs); got != tt.want {
+		if got := pageURL("http", tt.addrs); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // TestSlowClientsKeepNobodyAway has clients that connect and stay silent, and others that ask
 // endlessly and read nothing. A client that comes then is served all the same.
 func TestSlowClientsKeepNobodyAway(t *testing.T) {
-	s, addr := serve(t, testPages)
+	s, addr := serve(t, Options{})
 	ask := func() {
 		t.Helper()
 		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -37,7 +37,7 @@ func TestSlowClientsKeepNobodyAway(t *testing.T) {
 		dial()
 	}
 	ask()
-	request := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100)
+	request := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
 	for range 2 * maxConns {
 		nc := dial()
 		io.WriteString(nc, request) // some are closed before they have sent it

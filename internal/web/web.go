@@ -2,15 +2,20 @@
 // listeners that the caller has opened.
 //
 // Anybody who reaches a listener may ask, so what clients cost is bounded: connections,
-// pages made at a time, and the time to read one.
+// pages made at a time, the time to read one, and passwords compared. TLS, passwords and
+// client certificates are those of Prometheus's exporter-toolkit and of its file.
 package web
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 )
 
 const (
@@ -22,22 +27,40 @@ const (
 type Server struct {
 	lns   []net.Listener
 	http  *http.Server
+	tls   bool
 	conns conns
 }
 
-// New makes a server for lns, which it closes in the end. It serves nothing yet.
-func New(lns []net.Listener, h http.Handler) *Server {
+// New makes a server for lns, which it closes in the end, also if it returns an error. It
+// serves nothing yet.
+func New(lns []net.Listener, h http.Handler, o Options, log *slog.Logger) (*Server, error) {
 	s := &Server{lns: lns}
+	log = slog.New(sparing(log.Handler()))
 	s.http = &http.Server{
-		Handler:           h,
+		Handler:           asked(h, o.Hosts),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       timeout,
 		WriteTimeout:      timeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ConnState:         s.conns.changed,
+		BaseContext:       withListener,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Protocols:         new(http.Protocols),
 	}
-	return s
+	s.http.Protocols.SetHTTP1(true) // our bounds count connections, and HTTP/2 has many requests on one
+	if o.ConfigFile == "" {
+		return s, nil
+	}
+	// The toolkit prepares a server only when it serves, so it serves nothing here.
+	err := toolkit.Serve(noListener{}, s.http, &toolkit.FlagConfig{WebConfigFile: &o.ConfigFile}, log)
+	if !errors.Is(err, net.ErrClosed) {
+		s.CloseListeners()
+		return nil, fmt.Errorf("using %s: %w", o.ConfigFile, err)
+	}
+	s.tls = s.http.TLSConfig != nil && s.http.TLSConfig.GetConfigForClient != nil
+	s.http.Handler = &guard{next: s.http.Handler, tries: newTries()}
+	return s, nil
 }
 
 // Start serves until Close. If it must stop earlier, it calls lost with the address and
@@ -48,7 +71,11 @@ func (s *Server) Start(lost func(net.Addr, error)) {
 	}
 	for _, ln := range s.lns {
 		go func() {
-			err := s.http.Serve(ln)
+			serve := s.http.Serve
+			if s.tls {
+				serve = func(ln net.Listener) error { return s.http.ServeTLS(ln, "", "") }
+			}
+			err := serve(ln)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				lost(ln.Addr(), err)
 			}
@@ -71,10 +98,16 @@ func (s *Server) Close() {
 
 // CloseListeners makes room for others at the same addresses. Connections stay.
 func (s *Server) CloseListeners() {
+	if s == nil {
+		return
+	}
 	for _, ln := range s.lns {
 		ln.Close()
 	}
 }
+
+// TLS reports whether clients must speak TLS.
+func (s *Server) TLS() bool { return s != nil && s.tls }
 
 // Listeners returns what the server was made for.
 func (s *Server) Listeners() []net.Listener {
@@ -95,3 +128,10 @@ func (s *Server) Addrs() []net.Addr {
 	}
 	return a
 }
+
+// noListener accepts nothing.
+type noListener struct{}
+
+func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (noListener) Close() error              { return nil }
+func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,13 +23,16 @@ var testPages = Pages{
 }
 
 // serve starts a server at an address of its own.
-func serve(t *testing.T, p Pages) (*Server, string) {
+func serve(t *testing.T, o Options) (*Server, string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New([]net.Listener{ln}, Handler(p))
+	s, err := New([]net.Listener{ln}, Handler(testPages), o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Start(func(a net.Addr, err error) { t.Errorf("%v: %v", a, err) })
 	t.Cleanup(s.Close)
 	return s, ln.Addr().String()
