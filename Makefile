@@ -72,7 +72,7 @@ race:
 
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
-	$(GO) test -tags e2e -count=1 -run '^Test(Shells|Logrotate|Tools|Documented.*)$$' ./cmd/bounce-milter ./internal/event/file ./internal/event/webhook
+	$(GO) test -tags e2e -count=1 -run '^Test(Shells|Logrotate|Tools|Documented.*|Dashboard.*)$$' ./cmd/bounce-milter ./internal/event/file ./internal/event/webhook ./internal/lab/mixin
 	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 20m
 
 fuzz-short:
