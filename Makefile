@@ -51,7 +51,8 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3 prometheus
+	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3 prometheus \
+		debootstrap systemd-container lintian rpm rpmlint cpio umoci skopeo
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"
@@ -73,7 +74,7 @@ race:
 e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
 	$(GO) test -tags e2e -count=1 -run '^Test(Shells|Logrotate|Tools|Documented.*|Dashboard.*)$$' ./cmd/bounce-milter ./internal/event/file ./internal/event/webhook ./internal/lab/mixin
-	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 20m
+	cd internal/lab && $(GO) test -tags e2e -count=1 -timeout 20m . ./install
 
 fuzz-short:
 	@echo "=== fuzz targets, ten seconds each"
@@ -115,8 +116,9 @@ install: $(if $(and $(wildcard $(BINARY)),$(wildcard $(LICENSES))),,build)
 	install -m 644 systemd/* $(DESTDIR)$(UNITDIR)
 	install -D -m 644 packaging/sysusers.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/bounce-milter.conf
 	install -D -m 644 packaging/tmpfiles.d/bounce-milter.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bounce-milter.conf
-	cd packaging && find $(RECIPES) -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX)/share/doc/bounce-milter)/{} \;
-	cd $(LICENSES) && find . -type f -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX)/share/doc/bounce-milter)/licenses/{} \;
+	doc=$$(realpath -m $(DESTDIR)$(PREFIX)/share/doc/bounce-milter) && \
+		(cd packaging && find $(RECIPES) -type f -exec install -D -m 644 {} "$$doc/{}" \;) && \
+		cd $(LICENSES) && find * -type f -exec install -D -m 644 {} "$$doc/licenses/{}" \;
 	install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/bounce-milter/LICENSE
 	test -e $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml || \
 		install -m 644 packaging/config.toml $(DESTDIR)$(SYSCONFDIR)/bounce-milter/config.toml
