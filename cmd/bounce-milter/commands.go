@@ -59,6 +59,16 @@ replace built-in ones without saying so it only warns.`,
 			offers: offerFiles, run: runRulesTest,
 		},
 		{
+			name: "rules propose", flags: []string{"format", "config"}, args: "[PATH...]",
+			does: "propose rules for what no rule understood",
+			more: `A PATH is a mail log, or mail, as classify takes them, or a text with one reply on each
+line; "-" or no PATH is standard input. Replies that no rule understood are grouped,
+with addresses, hosts, numbers and ids masked, the most frequent first. The output is a
+file of rules, each with its examples: for each that you want, choose a reason. With
+--format json each group is one object on one line.`,
+			offers: offerFiles, run: runRulesPropose,
+		},
+		{
 			name: "config check", flags: []string{"config"}, args: "[FILE]",
 			does: "check the configuration",
 			more: `It prints every problem of the file, of the things on this host that it names, and of

@@ -25,7 +25,7 @@ func TestCandidates(t *testing.T) {
 		{"c", "classify config completion"},
 		{"__", ""},
 		{"-", "--help --version"},
-		{"rules ", "list show test"},
+		{"rules ", "list show test propose"},
 		{"rules --config x t", "test"},
 		{"rules list ", ""},
 		{"ticket ", "keygen verp"},
@@ -88,7 +88,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPRE
 	}{
 		{[]string{""}, "serve classify explain rules config ticket completion version help"},
 		{[]string{"cla"}, "classify"},
-		{[]string{"rules", ""}, "list show test"},
+		{[]string{"rules", ""}, "list show test propose"},
 		{[]string{"classify", "--format", "=", "j"}, "json"},
 		{[]string{"classify", "--format", "="}, "text json"},
 		{[]string{"classify", "--format", "j"}, "json"},

@@ -231,14 +231,29 @@ func (e *explainer) line(line []byte) error {
 	if len(bytes.TrimSpace(line)) == 0 && !e.json {
 		return nil
 	}
-	if !bytes.HasPrefix(line, []byte("{")) {
-		return e.answer(question{Reply: string(line)})
-	}
-	var q question
-	if err := json.Unmarshal(line, &q); err != nil {
-		return fmt.Errorf("not a JSON object: %s", jsonMessage(err))
+	q, err := parseQuestion(line)
+	if err != nil {
+		return err
 	}
 	return e.answer(q)
+}
+
+// parseQuestion reads a line of input: a reply, or a JSON object.
+func parseQuestion(line []byte) (q question, err error) {
+	line = bytes.TrimRight(line, "\r\n")
+	if !bytes.HasPrefix(line, []byte("{")) {
+		return question{Reply: string(line)}, nil
+	}
+	if err := json.Unmarshal(line, &q); err != nil {
+		return q, fmt.Errorf("not a JSON object: %s", jsonMessage(err))
+	}
+	return q, nil
+}
+
+// evidence returns what is known about the answer to a question.
+func (q *question) evidence() *classify.Evidence {
+	return &classify.Evidence{Reply: q.Reply, Status: reply.ParseStatus(q.Status), SMTPCode: q.SMTPCode,
+		RemoteMTA: q.RemoteMTA, ReportingMTA: q.ReportingMTA}
 }
 
 // jsonMessage describes an error without Go's names of types.
@@ -258,8 +273,7 @@ func (e *explainer) answer(q question) error {
 	if q.RemoteMTA == "" {
 		q.RemoteMTA = e.remote
 	}
-	ev := &classify.Evidence{Reply: q.Reply, Status: reply.ParseStatus(q.Status), SMTPCode: q.SMTPCode,
-		RemoteMTA: q.RemoteMTA, ReportingMTA: q.ReportingMTA}
+	ev := q.evidence()
 	if e.json {
 		r := e.engine.ClassifyReply(ev)
 		return newEncoder(e.a).Encode(explained{r, e.plans.ofReply(r).taken()})

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/mailbox"
+	"github.com/bounce-milter/bounce-milter/classify/maillog"
+	"github.com/bounce-milter/bounce-milter/internal/propose"
+)
+
+// mostProposed is how many groups are shown to people.
+const mostProposed = 100
+
+// proposer collects what no rule understood.
+type proposer struct {
+	a      *app
+	engine *classify.Engine
+	groups propose.Groups
+
+	failures int // replies that were looked at
+	misses   int
+	failed   bool // something could not be read
+}
+
+func runRulesPropose(a *app, paths []string) error {
+	cfg, engine, err := loadEngine(a.options.config)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		paths = []string{mailbox.Stdin}
+		a.hint("a log, mail, or replies, one per line,")
+	}
+	p := &proposer{a: a, engine: engine}
+	max := max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)
+	var bar *progress
+	if isTerminal(a.stderr) {
+		bar = newProgress(a.stderr, width(a.stderr), (&mailbox.Source{}).Size(paths...))
+	}
+	for _, path := range maillog.Order(paths) {
+		p.path(path, max, bar)
+	}
+	bar.clear()
+	list := p.groups.List()
+	rules := p.rules(cfg.RulesFolder(), list)
+	if a.options.json() {
+		err = p.json(list, rules)
+	} else {
+		err = p.text(list, rules)
+	}
+	if err != nil {
+		return fmt.Errorf("writing standard output: %w", err)
+	}
+	if p.failed {
+		return errSaid
+	}
+	return nil
+}
+
+// path reads a log, mail, or a file of replies: its first octets tell which.
+func (p *proposer) path(path string, max int, bar *progress) {
+	var begin []byte
+	stdin := p.a.stdin
+	if path == mailbox.Stdin {
+		br := bufio.NewReaderSize(stdin, 64<<10)
+		begin, _ = br.Peek(64 << 10)
+		stdin = br
+	} else if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		begin, err = beginning(path)
+		if err != nil {
+			p.fail(path, err)
+			return
+		}
+	}
+	switch {
+	case maillog.IsLog(begin):
+		src := &maillog.Source{Stdin: stdin, Judge: maillog.NewJudge(p.engine)}
+		for b := range src.Batches(path) {
+			if b.Err != nil {
+				bar.clear()
+				p.fail(path, b.Err)
+			}
+			for i := range b.Attempts {
+				p.attempt(&b.Attempts[i])
+			}
+			bar.add(b.Octets)
+		}
+	case len(begin) == 0 || mailbox.LooksLikeMessage(begin):
+		src := &mailbox.Source{Stdin: stdin, MaxOctets: max}
+		for m := range src.Messages(path) {
+			if m.Err != nil {
+				bar.clear()
+				p.fail(m.Name, m.Err)
+				continue
+			}
+			p.message(m.Raw)
+			bar.add(m.Octets)
+		}
+	default:
+		if err := p.replies(path, stdin); err != nil {
+			bar.clear()
+			p.fail(path, err)
+		}
+	}
+}
+
+// beginning returns the first octets of a file, decompressed if need be.
+func beginning(path string) ([]byte, error) {
+	if yes, err := maillog.Look(path); err == nil && yes {
+		// It may be compressed in a way that only logs are.
+		return []byte(aLog), nil
+	}
+	r, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	begin := make([]byte, 4<<10)
+	n, err := io.ReadFull(r, begin)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	return begin[:n], nil
+}
+
+// aLog stands for the beginning of a log that was recognised already.
+const aLog = "Nov 23 10:00:00 mx postfix/smtp[1]: \n"
+
+// open opens a file of plain or compressed text.
+func open(path string) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err // whoever shows it shows the path before it
+		}
+		return nil, err
+	}
+	var magic [2]byte
+	if n, _ := f.ReadAt(magic[:], 0); n < 2 || magic != [2]byte{0x1f, 0x8b} {
+		return f, nil
+	}
+	zr, err := gzip.NewReader(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("decompressing: %w", err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{zr, f}, nil
+}
+
+func (p *proposer) fail(name string, err error) {
+	p.failed = true
+	p.a.complain(fmt.Errorf("%s: %w", clean(name), err))
+}
+
+// understood reports whether a rule decided.
+func understood(r *classify.Recipient) bool {
+	return r.Evidence == classify.RungText || r.Evidence == classify.RungAdmin
+}
+
+// miss adds a reply that no rule understood.
+func (p *proposer) miss(r *classify.Recipient, reply string, when time.Time) {
+	p.failures++
+	if understood(r) || strings.TrimSpace(reply) == "" {
+		return
+	}
+	p.misses++
+	hint := ""
+	if r.Category != classify.Unclassified {
+		hint = fmt.Sprintf("its codes stand for %s, %s", r.Category, r.Reason)
+	}
+	p.groups.Add(propose.Miss{Reply: reply, Known: []string{r.Address, r.Original}, Time: when, Hint: hint})
+}
+
+func (p *proposer) attempt(at *maillog.Attempt) {
+	if !at.Result.Failed() {
+		return
+	}
+	reply := at.Reply
+	if reply == "" {
+		reply = at.Words
+	}
+	p.miss(&at.Verdict, reply, at.Time)
+}
+
+func (p *proposer) message(raw []byte) {
+	res := p.engine.Classify(context.Background(), raw)
+	missing := func(r classify.Recipient) bool { return r.Action.Bounced() && !understood(&r) }
+	var all []*classify.Explanation
+	if slices.ContainsFunc(res.Recipients, missing) {
+		// The words of the notice count too, and only an explanation has them.
+		res, all = p.engine.ExplainMessage(context.Background(), raw)
+	}
+	when := dateOf(raw)
+	for i := range res.Recipients {
+		r := &res.Recipients[i]
+		if !r.Action.Bounced() {
+			continue
+		}
+		reply := r.Diagnostic
+		if reply == "" && i < len(all) && all[i] != nil {
+			reply = all[i].Notice
+		}
+		p.miss(r, reply, when)
+	}
+}
+
+// dateOf returns when a message was written, as far as it says.
+func dateOf(raw []byte) time.Time {
+	header, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	header, _, _ = bytes.Cut(header, []byte("\n\n"))
+	for line := range bytes.Lines(header) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(name), "Date") && len(value) < 100 {
+			t, err := netmail.ParseDate(strings.TrimSpace(string(value)))
+			if err == nil {
+				return t
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// replies reads replies as explain does, one a line.
+func (p *proposer) replies(path string, stdin io.Reader) error {
+	r := io.NopCloser(stdin)
+	if path != mailbox.Stdin {
+		var err error
+		if r, err = open(path); err != nil {
+			return err
+		}
+	}
+	defer r.Close()
+	br := bufio.NewReaderSize(r, 64<<10)
+	for n := 1; ; n++ {
+		line, err := readLine(br)
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("reading: %w", err)
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			q, bad := parseQuestion(line)
+			if bad != nil {
+				p.fail(fmt.Sprintf("%s:%d", path, n), bad)
+			} else {
+				r := p.engine.ClassifyReply(q.evidence())
+				p.miss(&r, q.Reply, time.Time{})
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+// rules proposes a rule for each group, "" where there is nothing to go by. Each was tested
+// as rules test does, with a reason in the place of the one that is to be chosen.
+func (p *proposer) rules(dir string, list []*propose.Group) map[*propose.Group]string {
+	phrases := map[*propose.Group][]string{}
+	for _, g := range list[:min(len(list), mostProposed)] {
+		var words []string
+		for _, r := range g.Replies {
+			words = append(words, p.engine.Explain(&classify.Evidence{Reply: r}).Words)
+		}
+		phrases[g] = propose.Phrases(words)
+	}
+	out := map[*propose.Group]string{}
+	// A few rounds do: a phrase that another rule knows gives way to the next.
+	for range 4 {
+		at := map[int]*propose.Group{} // by the line that a rule begins on
+		var file strings.Builder
+		taken := map[string]bool{}
+		line := 1
+		for _, g := range list {
+			for len(phrases[g]) > 0 && taken[propose.ID(phrases[g][0])] {
+				phrases[g] = phrases[g][1:]
+			}
+			if len(phrases[g]) == 0 {
+				continue
+			}
+			phrase := phrases[g][0]
+			taken[propose.ID(phrase)] = true
+			at[line] = g
+			text := propose.Rule(phrase, someReason, "", g.Replies)
+			file.WriteString(text)
+			line += strings.Count(text, "\n")
+			out[g] = propose.Rule(phrase, propose.Choose, cmpHint(g.Hint), g.Replies)
+		}
+		bad := p.test(dir, file.String())
+		if len(bad) == 0 {
+			return out
+		}
+		for _, n := range bad {
+			for ; n > 0 && at[n] == nil; n-- {
+			}
+			if g := at[n]; g != nil && len(phrases[g]) > 0 {
+				phrases[g] = phrases[g][1:]
+				delete(at, n)
+				delete(out, g)
+			}
+		}
+	}
+	// What still has problems is not proposed.
+	for g, ph := range phrases {
+		if len(ph) > 0 && p.testOne(dir, g, ph[0]) {
+			continue
+		}
+		delete(out, g)
+	}
+	return out
+}
+
+// someReason stands in the place of the reason while a proposed rule is tested.
+const someReason = "content-policy"
+
+func cmpHint(hint string) string {
+	if hint == "" {
+		return "see: bounce-milter rules list"
+	}
+	return hint
+}
+
+func (p *proposer) testOne(dir string, g *propose.Group, phrase string) bool {
+	return len(p.test(dir, propose.Rule(phrase, someReason, "", g.Replies))) == 0
+}
+
+// test returns the lines of a file of rules on which there are problems.
+func (p *proposer) test(dir, text string) []int {
+	folder, err := os.MkdirTemp("", "bounce-milter")
+	if err != nil {
+		return nil
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "proposed.toml")
+	if os.WriteFile(path, []byte(text), 0o600) != nil {
+		return nil
+	}
+	var lines []int
+	for _, problem := range classify.Check(dir, []string{path}) {
+		if problem.File == path {
+			lines = append(lines, problem.Line)
+		}
+	}
+	return lines
+}
+
+// proposal is a line of JSON.
+type proposal struct {
+	Pattern  string   `json:"pattern"`
+	Count    int      `json:"count"`
+	First    string   `json:"first"` // RFC 3339, "" if not known
+	Last     string   `json:"last"`
+	Examples []string `json:"examples"`
+	Hint     string   `json:"hint"`
+	Rule     string   `json:"rule"` // "" if there is nothing to go by
+}
+
+func (p *proposer) json(list []*propose.Group, rules map[*propose.Group]string) error {
+	enc := newEncoder(p.a)
+	for _, g := range list {
+		x := proposal{Pattern: g.Pattern, Count: g.Count, Examples: g.Examples, Hint: g.Hint, Rule: rules[g]}
+		if !g.First.IsZero() {
+			x.First, x.Last = g.First.UTC().Format(time.RFC3339), g.Last.UTC().Format(time.RFC3339)
+		}
+		if err := enc.Encode(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text prints a file of rules, with what they were made from in comments.
+func (p *proposer) text(list []*propose.Group, rules map[*propose.Group]string) error {
+	out := p.a.out
+	fmt.Fprintf(out, "# Of %s no rule understood %s", counted(p.failures, "failure", "failures"), grouped(p.misses))
+	if p.groups.Wordless > 0 {
+		fmt.Fprintf(out, "; %s no words to go by", counted(p.groups.Wordless, "has", "have"))
+	}
+	if p.groups.Dropped > 0 {
+		fmt.Fprintf(out, "; %s rare ones were left out to save memory", grouped(p.groups.Dropped))
+	}
+	fmt.Fprintln(out, ".")
+	if len(list) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "# Choose a reason for each rule (bounce-milter rules list shows them), put those that you\n# want into a file of rules_dir, and run: bounce-milter rules test\n")
+	for _, g := range list[:min(len(list), mostProposed)] {
+		fmt.Fprintf(out, "\n# %s%s\n", counted(g.Count, "reply", "replies"), period(g))
+		fmt.Fprintf(out, "#   %s\n", g.Pattern)
+		for _, e := range g.Examples {
+			if e != g.Pattern {
+				fmt.Fprintf(out, "#   as in: %s\n", e)
+			}
+		}
+		if rule := rules[g]; rule != "" {
+			fmt.Fprint(out, rule)
+		} else {
+			fmt.Fprintln(out, "# No words stand in all of them that no other rule goes by: write this one by hand, or\n# choose it by its codes.")
+		}
+	}
+	if more := len(list) - mostProposed; more > 0 {
+		fmt.Fprintf(out, "\n# %s more, each of them rarer: --format json has all.\n", counted(more, "group", "groups"))
+	}
+	return nil
+}
+
+func period(g *propose.Group) string {
+	if g.First.IsZero() {
+		return ""
+	}
+	const day = "2006-01-02 15:04"
+	if g.First.Equal(g.Last) {
+		return ", on " + g.First.Format(day)
+	}
+	return fmt.Sprintf(", from %s to %s", g.First.Format(day), g.Last.Format(day))
+}
