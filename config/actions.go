@@ -33,6 +33,10 @@ recipient that the headers describe decides.`, "invalid-address", func(m *action
 		condition("envelope_recipient", `The address that the message was sent to, likewise.`, "bounces+*@example.org",
 			func(m *action.Match) *[]string { return &m.EnvelopeRecipient }),
 
+		{name: "match.bound", doc: `Whether the report must speak of nobody but whom your mail is proved to have gone to. For
+actions after which addresses are struck.`,
+			bind: func(o *action.Options) value { return optional{boolean{&o.Match.Bound}} }},
+
 		{name: "any_recipient", doc: `Whether one recipient of the report is enough, whichever it is.`,
 			bind: func(o *action.Options) value { return optional{boolean{&o.AnyRecipient}} }},
 		{name: "dry_run", doc: `Only count and log it: later actions are taken as if this one were not there.`,

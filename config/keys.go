@@ -54,7 +54,7 @@ var tables = []table{
 A message over a limit is delivered like any other; it is judged by what was read of it.`},
 	{name: "verp", doc: `The forms of your bounce addresses, if your sender makes one for each recipient (VERP).
 Then a bounce's address says which recipient it is about, whatever its text says. It is no
-proof: strangers can make up such an address, unless your program checks a token in it.`},
+proof: strangers can make up such an address, unless it has a {mac} in it.`},
 	{name: "origin", doc: `Is the mail that bounces return yours? Without domains nobody asks. docs/origin.md says
 what is proved, and how to turn it on in three steps.`},
 	{name: "origin.dkim", doc: `A key with which your domains sign their mail: its signature in what came back is a proof.`, many: dkims},
@@ -169,7 +169,7 @@ idle_timeout there.`,
 
 	{"verp.patterns", `Such as ["bounces+{local}={domain}@lists.example.org"]. {local} and {domain} are the
 address that the sender wrote to; {token} is a word of your own for it, which records
-contain; {list} and {mac} are skipped. No address may match two patterns, or one pattern
+contain; {mac} is a MAC by a key of origin.key_file; {list} is skipped. No address may match two patterns, or one pattern
 in two ways.`,
 		func(c *Config) value { return words{&c.Milter.VERP, "bounces+{local}={domain}@lists.example.org"} }},
 

@@ -79,9 +79,12 @@ func (c *Config) Warnings() toml.Problems {
 		}
 	}
 	for i, a := range c.Milter.Actions {
-		if len(a.Match.Origin) > 0 && !c.Milter.Origin.On() {
-			warn(c.File, itemKey("action", i)+".match.origin",
-				"holds for no message as long as a table [origin] does not name your domains: action %q is never taken", a.Name)
+		key := ".match.origin"
+		if len(a.Match.Origin) == 0 {
+			key = ".match.bound"
+		}
+		if (len(a.Match.Origin) > 0 || a.Match.Bound) && !c.Milter.Origin.On() {
+			warn(c.File, itemKey("action", i)+key, "holds for no message as long as a table [origin] does not name your domains: action %q is never taken", a.Name)
 		}
 	}
 	ps.Sort()

@@ -80,7 +80,7 @@ func (s *session) decide(res *classify.Result) (d deed) {
 			d = deed{}
 		}
 	}()
-	msg := action.Message{Result: res}
+	msg := m.report.Action(res)
 	if m.st.actions.GoesByRecipients() {
 		msg.Recipients = s.recipients()
 	}

@@ -247,7 +247,7 @@ func TestActionsOnce(t *testing.T) {
 		c := newClient(t, ts.dial(t), offerAll)
 		c.expect('c', connectFrame(connect))
 		c.expect('c', mailFrame(""))
-		for _, f := range tagFields("X-Bounce-", &res, "", false) {
+		for _, f := range tagFields("X-Bounce-", &res, "", nil, false) {
 			c.send(headerFrame(f.name, f.value))
 		}
 		c.send(headerFrame("Content-Type", report), frame('N', ""))

@@ -68,8 +68,9 @@ type buffer struct {
 	taken  int // octets taken from the budget
 	full   bool
 
-	starved  bool // it is full because the memory of all messages was used up
-	squeezed int  // how often squeeze was called
+	starved   bool // it is full because the memory of all messages was used up
+	squeezed  int  // how often squeeze was called
+	shortened bool // parts of the message were left out
 }
 
 // maxSqueezes bounds how much of a message is read while we wait for its report.
@@ -96,7 +97,7 @@ func (b *buffer) squeeze() bool {
 	n := b.squeezed + 1
 	b.release()
 	b.write(short)
-	b.squeezed = n
+	b.squeezed, b.shortened = n, true
 	return !b.full
 }
 
@@ -114,7 +115,7 @@ func (b *buffer) release() {
 	if b.taken > 0 {
 		b.budget.give(b.taken)
 	}
-	b.blocks, b.size, b.taken, b.full, b.starved, b.squeezed = b.blocks[:0], 0, 0, false, false, 0
+	b.blocks, b.size, b.taken, b.full, b.starved, b.squeezed, b.shortened = b.blocks[:0], 0, 0, false, false, 0, false
 }
 
 // room returns space for the next octets, of any length above zero, or nil if the

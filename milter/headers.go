@@ -9,6 +9,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 )
 
 // The names of our header fields, without the prefix.
@@ -64,15 +65,16 @@ const (
 type field struct{ name, value string }
 
 // tagFields returns the headers for a message with this result, from the top down; none
-// for ordinary mail. verp is the address that the sender wrote to, "" if it is not known.
-// utf8 says that the headers may contain raw UTF-8 (RFC 6532).
-func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []field {
+// for ordinary mail. verp is the address that the sender wrote to, "" if it is not known,
+// and whose says whose mail came back, nil if nobody asked. utf8 says that the headers may
+// contain raw UTF-8 (RFC 6532).
+func tagFields(prefix string, res *classify.Result, verp string, whose *proof.Report, utf8 bool) []field {
 	switch res.Kind {
 	case dsn.KindDSN, dsn.KindText:
 	case dsn.KindNone, "":
 		return nil
 	case dsn.KindFeedback:
-		return feedbackFields(prefix, res, verp, utf8)
+		return feedbackFields(prefix, res, verp, whose, utf8)
 	default:
 		return []field{{prefix + tagKind, token(string(res.Kind), false)}}
 	}
@@ -80,14 +82,14 @@ func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []fi
 	if p == nil {
 		// A report in which no recipient could be read is still a report,
 		// but nothing supports a verdict.
-		return []field{
+		return append([]field{
 			{prefix + tagCategory, string(classify.Unclassified)},
 			{prefix + tagType, string(classify.Soft)},
 			{prefix + tagReason, "unknown"},
-		}
+		}, originFields(prefix, whose)...)
 	}
 	n := min(len(res.Recipients), maxResults)
-	fields := make([]field, 0, 5+n)
+	fields := make([]field, 0, 6+n)
 	if p.Action.Bounced() {
 		fields = append(fields,
 			field{prefix + tagCategory, token(string(p.Category), false)},
@@ -95,8 +97,9 @@ func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []fi
 			field{prefix + tagReason, token(p.Reason, false)})
 	}
 	fields = append(fields, field{prefix + tagAction, token(string(p.Action), false)})
+	fields = append(fields, originFields(prefix, whose)...)
 	for i := range res.Recipients[:n] {
-		fields = append(fields, field{prefix + tagResult, resultValue(&res.Recipients[i], verp, utf8)})
+		fields = append(fields, field{prefix + tagResult, resultValue(&res.Recipients[i], verp, utf8) + originValue(whose, i, utf8)})
 	}
 	if more := len(res.Recipients) - n + res.Dropped; more > 0 {
 		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
@@ -106,14 +109,14 @@ func tagFields(prefix string, res *classify.Result, verp string, utf8 bool) []fi
 
 // feedbackFields returns the headers of a complaint: its kind, and what it says of each
 // recipient that it names.
-func feedbackFields(prefix string, res *classify.Result, verp string, utf8 bool) []field {
-	fields := []field{{prefix + tagKind, token(string(res.Kind), false)}}
+func feedbackFields(prefix string, res *classify.Result, verp string, whose *proof.Report, utf8 bool) []field {
+	fields := append([]field{{prefix + tagKind, token(string(res.Kind), false)}}, originFields(prefix, whose)...)
 	if res.Feedback == nil {
 		return fields
 	}
 	f := res.Feedback
 	n := min(len(f.Recipients), maxResults)
-	for _, addr := range f.Recipients[:n] {
+	for i, addr := range f.Recipients[:n] {
 		value := address(addr, utf8) + "; " + keyFeedback + "=" + token(string(f.Type), false)
 		if f.SourceIP != "" {
 			value += "; " + keySourceIP + "=" + token(f.SourceIP, false)
@@ -121,7 +124,7 @@ func feedbackFields(prefix string, res *classify.Result, verp string, utf8 bool)
 		if verp != "" {
 			value += ";\n\t" + keyVERP + "=" + addressValue(verp, utf8)
 		}
-		fields = append(fields, field{prefix + tagResult, value})
+		fields = append(fields, field{prefix + tagResult, value + originValue(whose, i, utf8)})
 	}
 	if more := len(f.Recipients) - n; more > 0 {
 		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})

@@ -121,7 +121,7 @@ X-Bounce-Reason: unknown
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := "\n"
-			for _, f := range tagFields("X-Bounce-", &tt.res, withVERP[tt.name], false) {
+			for _, f := range tagFields("X-Bounce-", &tt.res, withVERP[tt.name], nil, false) {
 				got += f.name + ": " + f.value + "\n"
 			}
 			if got != tt.want {
@@ -138,7 +138,7 @@ func TestManyRecipients(t *testing.T) {
 	}
 	for n, want := range map[int]string{49: "", 50: "", 51: "1 more", 60: "10 more"} {
 		res := bounce(rcpts[:n]...)
-		fields := tagFields("X-Bounce-", &res, "", false)
+		fields := tagFields("X-Bounce-", &res, "", nil, false)
 		last := fields[len(fields)-1].value
 		if want == "" {
 			if len(fields) != 4+n || !strings.HasPrefix(last, rcpts[n-1]) {
@@ -150,7 +150,7 @@ func TestManyRecipients(t *testing.T) {
 	}
 	res := bounce(rcpts...)
 	res.Dropped = 900
-	if fields := tagFields("X-Bounce-", &res, "", false); fields[len(fields)-1].value != "910 more" {
+	if fields := tagFields("X-Bounce-", &res, "", nil, false); fields[len(fields)-1].value != "910 more" {
 		t.Errorf("dropped recipients: %q", fields[len(fields)-1].value)
 	}
 }

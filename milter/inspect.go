@@ -45,6 +45,7 @@ func (s *session) inspect() (res classify.Result, ok bool) {
 	}
 	m.partly = m.whyPartly(res.Truncated)
 	res.Truncated = m.partly != ""
+	s.beginOrigin(ctx, &res)
 	return res, true
 }
 

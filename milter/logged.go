@@ -36,7 +36,7 @@ func (s *session) logResult(res *classify.Result, d *deed) {
 	if !s.srv.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 20)
+	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs, slog.String("queue_id", clip(s.queueID())), slog.String("client", s.clientName()), slog.String("helo", clip(s.helo)))
 	attrs = s.logAddress(attrs, "from", s.msg.from)
 	attrs = append(attrs, slog.String("kind", string(res.Kind)))
@@ -48,6 +48,10 @@ func (s *session) logResult(res *classify.Result, d *deed) {
 		if len(res.Recipients) > 1 {
 			attrs = append(attrs, slog.Any("others", s.others(res.Recipients, p)))
 		}
+	}
+	if whose := s.msg.report; whose != nil {
+		f := &whose.Message
+		attrs = append(attrs, slog.String("origin", string(f.Origin)), slog.String("proof", string(f.Proof)), slog.Bool("bound", f.Bound))
 	}
 	if d.action != nil {
 		attrs = append(attrs, slog.String("took", d.action.Name), slog.String("took_result", d.result))

@@ -2,9 +2,11 @@ package milter
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
@@ -31,9 +33,12 @@ type message struct {
 	forged  forged
 	out     *outgoing // nil unless it is of ours and gets a ticket
 
-	recipients int        // of the envelope that are kept
-	unkept     bool       // there are more of them
-	verp       verp.Match // what these say about the message that bounced
+	recipients int           // of the envelope that are kept
+	unkept     bool          // there are more of them
+	verp       verp.Match    // what these say about the message that bounced
+	report     *proof.Report // whose that message is, nil if nobody asks
+	ended      time.Time     // when the MTA began to wait for our answer
+	waits      bool          // it has a place in Server.waiting, and report is still to come
 	inMessage  bool
 }
 

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/page"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -95,6 +97,7 @@ type Metrics struct {
 	marked      atomic.Int64 // when duration got its last exemplar; see mayMark
 	errors      *prometheus.CounterVec
 	actions     *prometheus.CounterVec
+	origins     *prometheus.CounterVec
 	forgedTotal prometheus.Counter
 	tickets     *prometheus.CounterVec
 	again       prometheus.Counter
@@ -141,6 +144,7 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1}}),
 		errors:      vec("errors_total", "Errors by the stage at which they happened; the mail was delivered all the same.", "stage"),
 		actions:     vec("actions_total", "Messages that an action of the configuration was for, by what became of it.", "action", "result"),
+		origins:     vec("origin_total", "Bounces and complaints, by whether the mail that they return is proved to be ours.", "origin"),
 		forgedTotal: counter("forged_headers_total", "Header fields from outside that have our names."),
 		tickets:     vec("tickets_total", "Tickets that outgoing mail of ours got, by whether they name its recipients.", "bound"),
 		again:       counter("messages_again_total", "Messages that came back already tagged, from a content filter."),
@@ -155,7 +159,7 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
 			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
-	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.forgedTotal, m.tickets, m.again, m.truncated,
+	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.origins, m.forgedTotal, m.tickets, m.again, m.truncated,
 		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.reloads, m.buildInfo,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, k := range dsn.Kinds() {
@@ -166,6 +170,9 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 	}
 	for _, bound := range []string{boundNo, boundYes} {
 		m.tickets.WithLabelValues(bound)
+	}
+	for _, o := range origin.Origins() {
+		m.origins.WithLabelValues(string(o))
 	}
 	for _, s := range stages {
 		m.errors.WithLabelValues(s)
@@ -247,6 +254,13 @@ func (m *Metrics) message(k dsn.Kind) {
 		c.Inc()
 	}
 	m.page.Message(k)
+}
+
+// origin counts whose mail a report returns, if anybody asked.
+func (m *Metrics) origin(whose *proof.Report) {
+	if whose != nil {
+		m.origins.WithLabelValues(string(whose.Message.Origin)).Inc()
+	}
 }
 
 // loaded notes that a configuration is in force.

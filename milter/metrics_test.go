@@ -51,6 +51,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	_, body := get(t, s.Handler(), "/metrics")
 	want := []string{
 		`bounce_milter_inspect_duration_seconds_count 0`,
+		`bounce_milter_origin_total{origin="ours"} 0`, `bounce_milter_origin_total{origin="foreign"} 0`, `bounce_milter_origin_total{origin="unproven"} 0`,
 		`bounce_milter_forged_headers_total 0`,
 		`bounce_milter_sessions 0`,
 		`bounce_milter_sessions_total 0`,

@@ -31,7 +31,8 @@ func (s *session) record(res *classify.Result, taken string) {
 		}
 	}()
 	env := event.Envelope{Time: time.Now(), Source: event.SourceMilter, Host: s.hostName(), QueueID: s.queueID(),
-		From: m.from, To: s.recipients(), VERP: m.verp.Address, Token: m.verp.Token, ActionTaken: taken}
+		From: m.from, To: s.recipients(), VERP: m.verp.Address, Token: m.verp.Token, ActionTaken: taken,
+		Origins: m.report.Events()}
 	if s.client.IsValid() {
 		env.Client = s.client.String()
 	}

@@ -40,11 +40,12 @@ type Server struct {
 	memory    budget
 	turns     *turns // bounds the inspections at a time
 	written   *written
-	recorder  Recorder     // nil for none
-	host      string       // the name of this machine
-	stopping  atomic.Bool  // Shutdown was called; mail is still served
-	draining  atomic.Bool  // sessions are being ended
-	progress  atomic.Int64 // messages in progress
+	waiting   chan struct{} // places of messages that may wait for DNS
+	recorder  Recorder      // nil for none
+	host      string        // the name of this machine
+	stopping  atomic.Bool   // Shutdown was called; mail is still served
+	draining  atomic.Bool   // sessions are being ended
+	progress  atomic.Int64  // messages in progress
 	serving   atomic.Bool
 	refused   atomic.Pointer[refusal] // the last reload, nil if it was not refused
 	reloaded  atomic.Int64            // when the configuration in force was loaded, Unix time in ns
@@ -83,6 +84,7 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 		closed:  make(chan struct{}),
 		turns:   newTurns(max(2, runtime.GOMAXPROCS(0))),
 		written: newWritten(),
+		waiting: make(chan struct{}, maxWaiting),
 
 		recorder: rec,
 	}

@@ -232,10 +232,13 @@ func (s *session) messageEnd() {
 	var d deed
 	inspected := false
 	if m.suspect {
+		m.ended = time.Now()
 		if res, inspected = s.inspect(); inspected {
 			kind = res.Kind
+			s.endOrigin(&res)
 			s.srv.metrics.result(&res, m.partly, s)
-			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.utf8)
+			s.srv.metrics.origin(m.report)
+			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.report, m.utf8)
 			d = s.decide(&res)
 		}
 	}

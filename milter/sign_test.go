@@ -120,7 +120,7 @@ func TestTickets(t *testing.T) {
 		{name: "forged headers stay", from: fromUser, change: func(c *Config) { c.ForgedHeaders = ForgedKeep }, want: "bound"},
 		{name: "a trusted client", from: fromNetwork, change: trustClient, lines: append([]string{"X-Bounce-Type: hard"}, head...), want: "bound"},
 		{name: "forged headers", from: fromUser, lines: append([]string{"X-Bounce-Type: hard"}, head...), want: "bound", tags: 1},
-		{name: "a report of a user", from: fromUser, lines: append([]string{"Content-Type: multipart/report"}, head...), want: "bound", tags: 5},
+		{name: "a report of a user", from: fromUser, lines: append([]string{"Content-Type: multipart/report"}, head...), want: "bound", tags: 6},
 
 		{name: "it has this ticket", from: fromUser, lines: carried(nil)},
 		{name: "it has a ticket for more recipients", from: fromUser, lines: carried(func(m *origin.Mail) { m.Recipients = append(m.Recipients, "bob@example.net") })},

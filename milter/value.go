@@ -43,10 +43,14 @@ const (
 	keyFeedback  = "feedback-type"
 	keySourceIP  = "source-ip"
 	keyVERP      = "verp"
+	keyOrigin    = "origin"
+	keyProof     = "proof"
+	keyBound     = "bound"
+	keyWentTo    = "went-to"
 )
 
 var resultKeys = []string{keyCategory, keyType, keyReason, keyAction, keyStatus, keySMTPCode, keyProvider, keyRule, keyRemoteMTA,
-	keyFeedback, keySourceIP, keyVERP}
+	keyFeedback, keySourceIP, keyVERP, keyOrigin, keyProof, keyBound, keyWentTo}
 
 // address writes an address. raw allows letters outside ASCII; it does so in the
 // functions below as well.

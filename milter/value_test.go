@@ -194,7 +194,7 @@ func checkResult(t *testing.T, addr, mta string) {
 		res := bounce(addr)
 		r := &res.Recipients[0]
 		r.RemoteMTA, r.Status, r.Rule, r.Diagnostic = mta, mta, addr, addr
-		fields := tagFields(strings.Repeat("X-", 32), &res, addr, raw)
+		fields := tagFields(strings.Repeat("X-", 32), &res, addr, nil, raw)
 		if len(fields) != 5 {
 			t.Fatalf("%d fields", len(fields))
 		}

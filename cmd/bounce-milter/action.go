@@ -8,6 +8,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/action"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
@@ -33,14 +34,16 @@ type plan struct {
 	unknown bool   // an action goes by the recipients of the envelope, which are not known
 }
 
-// of finds the action for a message. recipients are those of its envelope, as far as the
+// of finds the action for a message. whose says whose mail it returns, and recipients are those of its envelope, as far as the
 // message itself says.
-func (p *plans) of(res *classify.Result, recipients []string) *plan {
+func (p *plans) of(res *classify.Result, whose *proof.Report, recipients []string) *plan {
 	if p == nil {
 		return nil
 	}
 	var out plan
-	out.first, out.dry = p.list.First(action.Message{Result: res, Recipients: recipients})
+	msg := whose.Action(res)
+	msg.Recipients = recipients
+	out.first, out.dry = p.list.First(msg)
 	for _, o := range p.cfg.Milter.Actions {
 		out.unknown = out.unknown || len(o.Match.EnvelopeRecipient) > 0 && len(recipients) == 0
 	}
@@ -55,7 +58,7 @@ func (p *plans) of(res *classify.Result, recipients []string) *plan {
 
 // ofReply takes a reply as a report about one recipient.
 func (p *plans) ofReply(r classify.Recipient) *plan {
-	return p.of(&classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{r}}, nil)
+	return p.of(&classify.Result{Kind: dsn.KindDSN, Recipients: []classify.Recipient{r}}, nil, nil)
 }
 
 // taken is the field action_taken of JSON: nil if no action is configured, "" if none

@@ -12,6 +12,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
@@ -24,8 +25,9 @@ type classified struct {
 	ActionTaken *string `json:"action_taken,omitempty"`
 	Error       string  `json:"error"`
 
-	sent verp.Match
-	plan *plan
+	sent  verp.Match
+	whose *proof.Report // nil if [origin] is not configured, or nothing came back
+	plan  *plan
 }
 
 // errNotMessage is the error for a file that holds something else.
@@ -48,7 +50,7 @@ func runClassify(a *app, paths []string) error {
 	}
 	patterns, _ := verp.Compile(cfg.Milter.VERP) // they were checked with the file
 	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
-	plans := newPlans(cfg)
+	plans, owner := newPlans(cfg), newOwner(a, cfg)
 	var bar *progress
 	if isTerminal(a.stderr) {
 		bar = newProgress(a.stderr, width(a.stderr), src.Size(paths...))
@@ -58,7 +60,7 @@ func runClassify(a *app, paths []string) error {
 	if a.options.events {
 		show = classifyEvents(a)
 	} else if !a.options.json() {
-		table = newClassifyTable(a, paths, plans != nil)
+		table = newClassifyTable(a, paths, owner != nil, plans != nil)
 		show = table.row
 	}
 	// If bar and table share a terminal, the bar is cleared before each row.
@@ -90,7 +92,8 @@ func runClassify(a *app, paths []string) error {
 				c.sent = patterns.Attribute(&c.Result, append(c.DeliveredTo, c.Sender)...)
 				c.VERP = c.sent.Address
 			}
-			c.plan = plans.of(&c.Result, c.DeliveredTo)
+			c.whose = owner.of(&c.Result)
+			c.plan = plans.of(&c.Result, c.whose, c.DeliveredTo)
 			c.ActionTaken = c.plan.taken()
 		}
 		if c.Recipients == nil {
@@ -125,7 +128,12 @@ func runClassify(a *app, paths []string) error {
 
 func classifyJSON(a *app) func(classified) error {
 	enc := newEncoder(a)
-	return func(c classified) error { return enc.Encode(c) }
+	return func(c classified) error {
+		if c.whose != nil {
+			return enc.Encode(ownedOf(c))
+		}
+		return enc.Encode(c)
+	}
 }
 
 // classifyEvents prints the records of what messages report.
@@ -136,7 +144,8 @@ func classifyEvents(a *app) func(classified) error {
 	}
 	return func(c classified) error {
 		env := event.Envelope{Time: time.Now(), Source: event.SourceClassify, Host: host, To: c.DeliveredTo,
-			VERP: c.sent.Address, Token: c.sent.Token}
+			VERP: c.sent.Address, Token: c.sent.Token,
+			Origins: c.whose.Events()}
 		for _, r := range event.Build(&c.Result, env) {
 			line, err := r.JSON()
 			if err != nil {

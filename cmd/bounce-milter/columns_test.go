@@ -40,24 +40,27 @@ func TestShorten(t *testing.T) {
 // TestTableFitsWindow lays the table of classify out in windows of many widths.
 func TestTableFitsWindow(t *testing.T) {
 	tests := []struct {
-		window       int
-		files, takes bool
-		want         string
+		window                int
+		files, origins, takes bool
+		want                  string
 	}{
-		{50, true, true, "CATEGORY TYPE RECIPIENT"},
-		{60, true, false, "CATEGORY TYPE CODE RECIPIENT"},
-		{60, false, false, "CATEGORY TYPE CODE RECIPIENT"},
-		{80, true, false, "CATEGORY TYPE CODE RECIPIENT FILE"},
-		{80, false, false, "CATEGORY TYPE REASON CODE RECIPIENT"},
-		{100, true, false, "CATEGORY TYPE REASON CODE RECIPIENT FILE"},
-		{120, true, false, "CATEGORY TYPE REASON ACTION CODE RECIPIENT FILE"},
-		{120, true, true, "CATEGORY TYPE REASON CODE RECIPIENT TAKES FILE"},
-		{0, true, true, "CATEGORY TYPE REASON ACTION CODE RECIPIENT TAKES FILE"},
+		{50, true, false, true, "CATEGORY TYPE RECIPIENT"},
+		{60, true, false, false, "CATEGORY TYPE CODE RECIPIENT"},
+		{60, false, false, false, "CATEGORY TYPE CODE RECIPIENT"},
+		{80, true, false, false, "CATEGORY TYPE CODE RECIPIENT FILE"},
+		{80, false, false, false, "CATEGORY TYPE REASON CODE RECIPIENT"},
+		{100, true, false, false, "CATEGORY TYPE REASON CODE RECIPIENT FILE"},
+		{120, true, false, false, "CATEGORY TYPE REASON ACTION CODE RECIPIENT FILE"},
+		{120, true, false, true, "CATEGORY TYPE REASON CODE RECIPIENT TAKES FILE"},
+		{60, false, true, false, "CATEGORY TYPE CODE RECIPIENT"},
+		{120, false, true, false, "CATEGORY TYPE REASON ACTION CODE ORIGIN RECIPIENT"},
+		{0, true, false, true, "CATEGORY TYPE REASON ACTION CODE RECIPIENT TAKES FILE"},
+		{0, true, true, true, "CATEGORY TYPE REASON ACTION CODE ORIGIN RECIPIENT TAKES FILE"},
 	}
 	for _, tt := range tests {
-		l := fit(verdictColumns(tt.files, tt.takes), tt.window)
+		l := fit(verdictColumns(tt.files, tt.origins, tt.takes), tt.window)
 		if got := strings.Join(strings.Fields(strings.Join(l.heads(), " ")), " "); got != tt.want {
-			t.Errorf("%d columns, files %v, takes %v: %s, want %s", tt.window, tt.files, tt.takes, got, tt.want)
+			t.Errorf("%d columns, files %v, origins %v, takes %v: %s, want %s", tt.window, tt.files, tt.origins, tt.takes, got, tt.want)
 		}
 		long := make([]string, len(l))
 		for i := range long {
@@ -72,7 +75,7 @@ func TestTableFitsWindow(t *testing.T) {
 		}
 	}
 	for window := 40; window < 300; window++ {
-		if l := fit(verdictColumns(true, true), window); l[0] == nil || l[1] == nil {
+		if l := fit(verdictColumns(true, true, true), window); l[0] == nil || l[1] == nil {
 			t.Errorf("a window of %d has no verdict: %q", window, l.heads())
 		}
 	}

@@ -32,7 +32,8 @@ func loadEngineFor(file string, records bool) (*config.Config, *classify.Engine,
 
 // newEngine builds the engine that a configuration asks for.
 func newEngine(cfg *config.Config, records bool) (*classify.Engine, error) {
-	opts := classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report}
+	opts := classify.Options{RulesDir: cfg.RulesFolder(), Limits: cfg.Milter.Limits.Report,
+		ReturnedSource: cfg.Milter.Origin.On()}
 	if records || len(cfg.Events.Sinks) > 0 {
 		opts.ReturnedFields = cfg.Events.Headers()
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 )
 
 // maxLine bounds a line of standard input; the rest of the line is skipped.
@@ -39,7 +40,7 @@ func runExplain(a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA, plans: newPlans(cfg),
+	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA, plans: newPlans(cfg), owner: newOwner(a, cfg),
 		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	if len(args) == 1 && args[0] == "-" {
 		a.hint("replies, one per line,")
@@ -57,6 +58,7 @@ type explainer struct {
 	count  int
 
 	plans     *plans
+	owner     *owner
 	maxOctets int // kept of one message
 }
 
@@ -130,16 +132,17 @@ func (e *explainer) messages(name string) (ok bool, err error) {
 			continue
 		}
 		res, all := e.engine.ExplainMessage(context.Background(), m.Raw)
-		plan := e.plans.of(&res, res.DeliveredTo)
+		whose := e.owner.of(&res)
+		plan := e.plans.of(&res, whose, res.DeliveredTo)
 		if !e.json {
-			e.message(m.Name, res, all)
+			e.message(m.Name, res, all, whose)
 			if res.Kind != dsn.KindNone {
 				e.plan(plan)
 			}
 			continue
 		}
-		for _, r := range res.Recipients {
-			if err := newEncoder(e.a).Encode(explained{r, plan.taken()}); err != nil {
+		for i, r := range res.Recipients {
+			if err := newEncoder(e.a).Encode(explained{r, ownershipOf(whose, i), plan.taken()}); err != nil {
 				return ok, err
 			}
 		}
@@ -148,11 +151,14 @@ func (e *explainer) messages(name string) (ok bool, err error) {
 }
 
 // message prints the explanations of a message.
-func (e *explainer) message(name string, res classify.Result, all []*classify.Explanation) {
+func (e *explainer) message(name string, res classify.Result, all []*classify.Explanation, whose *proof.Report) {
 	p := paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}
 	if len(all) == 0 {
 		e.rule()
 		p.print(clean(fmt.Sprintf("%s: %s", name, nothingSaid(res.Kind))))
+		if whose != nil {
+			originText(&p, &whose.Message)
+		}
 	}
 	for i, x := range all {
 		e.rule()
@@ -162,9 +168,12 @@ func (e *explainer) message(name string, res classify.Result, all []*classify.Ex
 		if x == nil {
 			p.quote(r.Diagnostic)
 			p.text("No bounce: the report says that the mail was delivered or passed on.")
-			continue
+		} else {
+			explainText(e.a, x)
 		}
-		explainText(e.a, x)
+		if whose != nil {
+			originText(&p, &whose.Each[i])
+		}
 	}
 }
 
@@ -276,7 +285,7 @@ func (e *explainer) answer(q question) error {
 	ev := q.evidence()
 	if e.json {
 		r := e.engine.ClassifyReply(ev)
-		return newEncoder(e.a).Encode(explained{r, e.plans.ofReply(r).taken()})
+		return newEncoder(e.a).Encode(explained{r, nil, e.plans.ofReply(r).taken()})
 	}
 	e.rule()
 	x := e.engine.Explain(ev)
@@ -288,6 +297,7 @@ func (e *explainer) answer(q question) error {
 // explained is a line of explain --format json.
 type explained struct {
 	classify.Recipient
+	*ownership // nil if [origin] is not configured, or it is a reply
 	// ActionTaken is there if actions are configured.
 	ActionTaken *string `json:"action_taken,omitempty"`
 }

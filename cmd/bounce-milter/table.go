@@ -13,24 +13,29 @@ import (
 // typeColour shows how urgent each type is.
 var typeColour = map[classify.Type]string{classify.Hard: red, classify.Soft: yellow, classify.Block: magenta}
 
-// verdictColumns are the columns of a table of verdicts. files and takes say whether
-// several files are shown and whether actions are configured.
-func verdictColumns(files, takes bool) []column {
+// verdictColumns are the columns of a table of verdicts. files, origins and takes say
+// whether several files are shown, whether it is known whose mail came back, and whether
+// actions are configured.
+func verdictColumns(files, origins, takes bool) []column {
 	c := []column{
 		{head: "CATEGORY", width: 17},
 		{head: "TYPE", width: 5},
 		{head: "REASON", width: 18, most: 20, rank: 3},
 		{head: "ACTION", width: 9, rank: 5},
 		{head: "CODE", width: 11, rank: 1},
+		{head: "ORIGIN", width: 10, rank: 4},
 		{head: "RECIPIENT", width: 21, most: 40},
 		{head: "TAKES", width: 16, most: 28, rank: 4},
 		{head: "FILE", width: 16, most: 60, keep: keepEnd, rank: 2},
 	}
+	if !origins {
+		c[5].rank = never
+	}
 	if !takes {
-		c[6].rank = never
+		c[7].rank = never
 	}
 	if !files {
-		c[7].rank = never
+		c[8].rank = never
 	}
 	return c
 }
@@ -40,6 +45,7 @@ type classifyTable struct {
 	a     *app
 	style style
 	path  string // of the only file; it is not repeated in every row
+	owned bool   // it is known whose mail came back, which has a column
 	acts  bool   // actions are configured, and have a column
 	sums  bool   // only these are asked for
 	shape layout // nil until the first row
@@ -51,8 +57,8 @@ type classifyTable struct {
 	types                            map[classify.Type]int
 }
 
-func newClassifyTable(a *app, paths []string, acts bool) *classifyTable {
-	t := &classifyTable{a: a, acts: acts, sums: a.options.sum, whole: !isTerminal(a.stdout), style: newStyle(a.stdout),
+func newClassifyTable(a *app, paths []string, owned, acts bool) *classifyTable {
+	t := &classifyTable{a: a, owned: owned, acts: acts, sums: a.options.sum, whole: !isTerminal(a.stdout), style: newStyle(a.stdout),
 		kinds: map[dsn.Kind]int{}, categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
 	if len(paths) == 1 && kindOf(paths[0]) != aFolder {
 		t.path = paths[0]
@@ -75,7 +81,7 @@ func (t *classifyTable) print(cells []string, colour string) error {
 		if !t.whole {
 			window = width(t.a.stdout)
 		}
-		t.shape = fit(verdictColumns(cells[last] != "", t.acts), window)
+		t.shape = fit(verdictColumns(cells[last] != "", t.owned, t.acts), window)
 		heads := t.shape.line(t.shape.heads(), true, func(_ int, cell string) string { return t.style.paint(dim, cell) })
 		if _, err := fmt.Fprintln(t.a.out, heads); err != nil {
 			return err
@@ -111,15 +117,15 @@ func (t *classifyTable) row(c classified) error {
 		if f := c.Feedback; f != nil {
 			about, who = string(f.Type), strings.Join(f.Recipients, ", ")
 		}
-		return t.print([]string{what, "", about, "", "", clean(who), c.plan.short(), file}, dim)
+		return t.print([]string{what, "", about, "", "", originShort(c.whose, 0), clean(who), c.plan.short(), file}, dim)
 	}
-	for _, r := range c.Recipients {
+	for i, r := range c.Recipients {
 		t.recipients++
 		if r.Action.Bounced() {
 			t.categories[r.Category]++
 			t.types[r.Type]++
 		}
-		if err := t.print([]string{string(r.Category), string(r.Type), r.Reason, string(r.Action), codes(r.SMTPCode, r.Status),
+		if err := t.print([]string{string(r.Category), string(r.Type), r.Reason, string(r.Action), codes(r.SMTPCode, r.Status), originShort(c.whose, i),
 			clean(cmp.Or(r.Address, r.Original)), c.plan.short(), file}, typeColour[r.Type]); err != nil {
 			return err
 		}

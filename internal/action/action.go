@@ -36,8 +36,10 @@ func (v Verb) withholds() bool {
 	return v == Redirect || v == Quarantine || v == Discard || v == Reject
 }
 
-// Origins are whose mail can have come back. No message has one as long as nobody looks.
-var Origins = []string{"ours", "foreign", "unproven"}
+const ours = "ours"
+
+// Origins are whose mail can have come back. No message has one if nobody asks.
+var Origins = []string{ours, "foreign", "unproven"}
 
 // Options is what an administrator writes in a table [[action]]. Exactly one verb is set.
 type Options struct {
@@ -65,6 +67,7 @@ type Match struct {
 	Origin                           []string
 	Recipient                        []string // globs
 	EnvelopeRecipient                []string // globs
+	Bound                            bool     // the report speaks of nobody but whom our message went to
 }
 
 // Field is a header field to add.

@@ -236,7 +236,7 @@ func (r *reach) coversRest(later *reach) bool {
 		return some != nil
 	}
 	globsWithin := func(all *globs, some []string) bool { return all == nil || len(some) > 0 && all.covers(some) }
-	return (r.AnyRecipient || !later.AnyRecipient) &&
+	return (r.AnyRecipient || !later.AnyRecipient) && (!r.Match.Bound || later.Match.Bound) &&
 		(r.origins == 0 || later.origins != 0 && later.origins&^r.origins == 0) &&
 		within(r.providers, later.providers) &&
 		globsWithin(r.recipient, later.Match.Recipient) && globsWithin(r.envelope, later.Match.EnvelopeRecipient)

@@ -32,7 +32,9 @@ type bits uint16
 // Message is what actions go by.
 type Message struct {
 	*classify.Result
-	Origin     string   // one of Origins, "" if it is not known
+	Origin     string   // of the primary recipient: one of Origins, "" if nobody asked
+	Origins    []string // of each recipient of the result
+	Bound      bool     // all that the report says is about whom the message went to
 	Recipients []string // of the envelope
 }
 
@@ -41,6 +43,9 @@ func New(options []Options) *List {
 	l := &List{}
 	for _, o := range options {
 		m := &o.Match
+		if m.Bound && m.Origin == nil {
+			m.Origin = []string{ours}
+		}
 		a := &Action{Options: o, Verb: o.Verb(),
 			kinds: setOf(m.Kind, allKinds), acts: setOf(m.Action, reported), categories: setOf(m.Category, allCategories),
 			types: setOf(m.Type, allTypes), origins: setOf(m.Origin, Origins),
@@ -116,14 +121,18 @@ func (l *List) First(m Message) (first *Action, dry []*Action) {
 	if l.Len() == 0 || m.Result == nil || m.Kind == dsn.KindNone || m.Kind == "" {
 		return nil, nil
 	}
-	primary := [1]facts{m.facts(Primary(m.Result.Recipients))}
+	primary := [1]facts{m.facts(Primary(m.Result.Recipients), m.Origin)}
 	var others []facts
 	for _, a := range l.actions {
 		list := primary[:]
 		if a.AnyRecipient && len(m.Result.Recipients) > 1 {
 			if others == nil {
 				for i := range m.Result.Recipients {
-					others = append(others, m.facts(&m.Result.Recipients[i]))
+					origin := m.Origin
+					if i < len(m.Origins) {
+						origin = m.Origins[i]
+					}
+					others = append(others, m.facts(&m.Result.Recipients[i], origin))
 				}
 			}
 			list = others
@@ -140,8 +149,8 @@ func (l *List) First(m Message) (first *Action, dry []*Action) {
 }
 
 // facts returns what is known of a recipient; nil is a message that names none.
-func (m *Message) facts(r *classify.Recipient) facts {
-	f := facts{kind: bitOf(m.Kind, allKinds), origin: bitOf(m.Origin, Origins)}
+func (m *Message) facts(r *classify.Recipient, origin string) facts {
+	f := facts{kind: bitOf(m.Kind, allKinds), origin: bitOf(origin, Origins)}
 	switch {
 	case r != nil:
 		f.act, f.addresses[0], f.addresses[1] = bitOf(r.Action, reported), strings.ToLower(r.Address), strings.ToLower(r.Original)
@@ -165,6 +174,9 @@ func (m *Message) facts(r *classify.Recipient) facts {
 
 // matches reports whether one of the recipients fits, and the message does.
 func (a *Action) matches(m *Message, list []facts) bool {
+	if a.Match.Bound && !m.Bound {
+		return false
+	}
 	for i := range list {
 		if a.fits(&list[i]) {
 			return a.envelope == nil || slices.ContainsFunc(m.Recipients, func(r string) bool { return a.envelope.match(strings.ToLower(r)) })

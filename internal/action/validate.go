@@ -83,7 +83,7 @@ func (v *validation) verb(o *Options) {
 		v.bad(string(list[1]), "stands beside %s: an action does one thing; make two of it, or take one out", list[0])
 	case list[0] == Reject || list[0] == Discard:
 		m := &o.Match
-		if len(m.Category)+len(m.Type)+len(m.Reason)+len(m.Origin) == 0 && !m.empty() {
+		if len(m.Category)+len(m.Type)+len(m.Reason)+len(m.Origin) == 0 && !m.Bound && !m.empty() {
 			v.bad(string(list[0]), "needs category, type, reason or origin in its match, or it takes bounces that nobody has judged: add one")
 		}
 	}
@@ -102,13 +102,16 @@ type matchList struct {
 
 // empty reports whether a match says nothing.
 func (m *Match) empty() bool {
-	return !slices.ContainsFunc(m.lists(), func(l matchList) bool { return l.values != nil })
+	return !m.Bound && !slices.ContainsFunc(m.lists(), func(l matchList) bool { return l.values != nil })
 }
 
 func (v *validation) match(o *Options) {
 	m := &o.Match
 	if m.empty() {
 		v.bad("match", `is missing: write which messages it is for, as in match = { type = ["hard"] }`)
+	}
+	if m.Bound && m.Origin != nil && !slices.Contains(m.Origin, ours) {
+		v.bad("match.bound", `holds for mail that is ours alone, which match.origin lacks: write origin = ["ours"], or take one of them out`)
 	}
 	known := map[string][]string{"category": words(classify.Categories()), "type": words(classify.Types()), "action": words(reported),
 		"kind": words(Kinds()), "origin": Origins}

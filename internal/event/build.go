@@ -22,6 +22,11 @@ type Envelope struct {
 	VERP    string // decoded from To
 	Token   string // decoded from To
 
+	// Origins say of each recipient of the result, or of its complaint, whether the mail
+	// that came back is ours; of a report that names nobody there is one. They are empty
+	// if nobody asked.
+	Origins []Whose
+
 	ActionTaken string // what the daemon did besides tagging, "" for nothing
 }
 
@@ -76,6 +81,10 @@ func Build(res *classify.Result, env Envelope) []Record {
 		*r = all
 		r.ID = NewID(env.Time)
 		r.Recipient = rcpts[i]
+		if i < len(env.Origins) {
+			r.Whose = env.Origins[i]
+			r.WentTo = clean(r.WentTo)
+		}
 		for _, s := range []*string{&r.Address, &r.Original, &r.Status, &r.RemoteMTA} {
 			*s = clean(*s)
 		}

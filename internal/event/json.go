@@ -40,6 +40,8 @@ func (r *Record) JSON() ([]byte, error) {
 	w.text("kind", string(r.Kind))
 	w.text("origin", r.Origin)
 	w.text("proof", r.Proof)
+	w.truth("bound", r.Bound)
+	w.text("went_to", r.WentTo)
 	w.text("verp", r.VERP)
 	w.text("token", r.Token)
 
@@ -101,6 +103,11 @@ func (w *writer) name(name string) {
 func (w *writer) number(name string, n int) {
 	w.name(name)
 	w.b = strconv.AppendInt(w.b, int64(n), 10)
+}
+
+func (w *writer) truth(name string, is bool) {
+	w.name(name)
+	w.b = strconv.AppendBool(w.b, is)
 }
 
 func (w *writer) text(name, value string) {

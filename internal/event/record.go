@@ -48,8 +48,7 @@ type Record struct {
 
 	Kind dsn.Kind `json:"kind"`
 
-	Origin string `json:"origin"` // "ours", "foreign", "unproven"; "" if it was not examined
-	Proof  string `json:"proof"`  // "ticket", "dkim", "local"; "" if there is none
+	Whose
 
 	VERP  string `json:"verp"`  // address that the sender wrote to, decoded from the envelope recipient
 	Token string `json:"token"` // value of {token} there
@@ -60,6 +59,18 @@ type Record struct {
 	Feedback *Feedback `json:"feedback,omitempty"`
 
 	ActionTaken string `json:"action_taken"`
+}
+
+// Whose says whether the message that came back is ours, and whether it went to the
+// recipient.
+type Whose struct {
+	Origin string `json:"origin"` // "ours", "foreign", "unproven"; "" if it was not examined
+	Proof  string `json:"proof"`  // "ticket", "dkim", "verp", "local"; "" if there is none
+	// Bound is true if all addresses that the record has for the recipient are proved to
+	// be those to which the message went.
+	Bound bool `json:"bound"`
+	// WentTo is the address to which the message is proved to have gone.
+	WentTo string `json:"went_to"`
 }
 
 // Returned is what is known about the message that came back.

@@ -31,11 +31,11 @@ func TestJSON(t *testing.T) {
 	}{
 		"full": {full, `{"v":1,"id":"01JDKQ","time":"2026-11-27T17:00:00.123Z","source":"milter","host":"mx1.example.org",` +
 			`"queue_id":"4XyZ1k","client":"192.0.2.1","envelope_from":"","envelope_to":["bounces@lists.example.org"],"kind":"dsn",` +
-			`"origin":"","proof":"","verp":"","token":"","recipient":"<u>@example.com","original_recipient":"",` + body +
+			`"origin":"","proof":"","bound":false,"went_to":"","verp":"","token":"","recipient":"<u>@example.com","original_recipient":"",` + body +
 			`,"returned":{"message_id":"x@y","from":"","date":"","headers":{"List-Id":"l.example.org"}},` +
 			`"feedback":{"type":"abuse","source_ip":"","arrival_date":""},"action_taken":""}`},
 		"empty": {Record{Kind: dsn.KindAutoReply}, `{"v":1,"id":"","time":"0001-01-01T00:00:00.000Z","source":"","host":"","queue_id":"",` +
-			`"client":"","envelope_from":"","envelope_to":[],"kind":"auto-reply","origin":"","proof":"","verp":"","token":"",` +
+			`"client":"","envelope_from":"","envelope_to":[],"kind":"auto-reply","origin":"","proof":"","bound":false,"went_to":"","verp":"","token":"",` +
 			`"recipient":"","original_recipient":"",` + none +
 			`,"returned":{"message_id":"","from":"","date":"","headers":{}},"action_taken":""}`},
 	} {

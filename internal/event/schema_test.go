@@ -125,7 +125,7 @@ func sameFields(t *testing.T, where string, s schema, typ reflect.Type) {
 // The schema refuses what is not a record.
 func TestSchemaRefuses(t *testing.T) {
 	const good = `{"v":1,"id":"01JDKQ3V5R8W9X0Y1Z2A3B4C5D","time":"2026-11-27T17:00:00.123Z","source":"milter","host":"mx1.example.org",` +
-		`"queue_id":"4XyZ1k","client":"192.0.2.1","envelope_from":"","envelope_to":["b@lists.example.org"],"kind":"dsn","origin":"ours","proof":"ticket",` +
+		`"queue_id":"4XyZ1k","client":"192.0.2.1","envelope_from":"","envelope_to":["b@lists.example.org"],"kind":"dsn","origin":"ours","proof":"ticket","bound":true,"went_to":"u@example.com",` +
 		`"verp":"","token":"","recipient":"u@example.com","original_recipient":"","action":"failed","category":"mailbox-full","type":"soft",` +
 		`"reason":"mailbox-full","status":"5.2.2","smtp_code":552,"remote_mta":"mx.example.com","provider":"google","diagnostic":"552 5.2.2 Full",` +
 		`"rule":"google-over-quota","evidence":"text","returned":{"message_id":"x@y","from":"news@example.org","date":"","headers":{"List-Id":"l"}},` +
@@ -169,6 +169,9 @@ func TestSchemaRefuses(t *testing.T) {
 		"an envelope of one":          edit(`["b@lists.example.org"]`, `"b@lists.example.org"`),
 		"another origin":              edit(`"origin":"ours"`, `"origin":"theirs"`),
 		"a proof of nothing":          edit(`"origin":"ours"`, `"origin":"unproven"`),
+		"bound without a proof":       edit(`"origin":"ours","proof":"ticket"`, `"origin":"unproven","proof":""`),
+		"bound to nobody":             edit(`"went_to":"u@example.com"`, `"went_to":""`),
+		"bound in words":              edit(`"bound":true`, `"bound":"yes"`),
 		"another action":              edit(`"failed"`, `"bounced"`),
 		"another category":            edit(`"category":"mailbox-full"`, `"category":"full"`),
 		"a category alone":            edit(`"type":"soft"`, `"type":""`),

@@ -20,6 +20,7 @@ import (
 type Examiner struct {
 	Keys  *origin.Keys // nil for none
 	Judge *origin.Judge
+	waits bool
 }
 
 // Open reads the keys that options name. It returns nil if they say nothing. The error is
@@ -46,7 +47,7 @@ func Open(o Options) (*Examiner, error) {
 	if err != nil {
 		return nil, toml.Problems{{Key: "origin", Message: err.Error()}} // Validate says more
 	}
-	return &Examiner{Keys: keys, Judge: judge}, nil
+	return &Examiner{Keys: keys, Judge: judge, waits: slices.ContainsFunc(o.DKIM, func(d DKIM) bool { return d.DNS })}, nil
 }
 
 // read reads the files that options name.

@@ -48,6 +48,7 @@ func (m *masker) record(r *event.Record) *event.Record {
 	}
 	out.VERP = m.address(r.VERP)
 	out.Token = m.word(r.Token)
+	out.WentTo = m.address(r.WentTo)
 	out.Address = m.address(r.Address)
 	out.Original = m.address(r.Original)
 	out.RemoteMTA = text(r.RemoteMTA)
