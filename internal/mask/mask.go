@@ -64,7 +64,16 @@ func Find(s string, known ...string) []Span {
 		i = max(to, f.word(i, to))
 	}
 	slices.SortFunc(f.spans, func(a, b Span) int { return a.From - b.From })
-	return f.spans
+	// What is left and right of a name that the caller knows is one with it.
+	spans := f.spans[:0]
+	for _, p := range f.spans {
+		if n := len(spans); n > 0 && spans[n-1].To == p.From && spans[n-1].Kind == p.Kind && p.Kind != Code {
+			spans[n-1].To = p.To
+			continue
+		}
+		spans = append(spans, p)
+	}
+	return spans
 }
 
 // Text returns s with each masked part replaced by its kind in brackets: "[address]".

@@ -77,7 +77,7 @@ type Board struct {
 	start   time.Time
 
 	mu      sync.Mutex // never held by the mail path
-	since   int64      // the minute from which on is counted
+	since   int64      // second of the Board's clock from which on is counted
 	rings   rings
 	names   names
 	replies replies
@@ -111,8 +111,8 @@ func newBoard(stages []string, start time.Time, wall func() time.Time, elapsed f
 	}
 	b.names = newNames()
 	b.rings = newRings()
-	b.since = b.minute()
-	b.rings.turn(b.since)
+	b.since = b.second()
+	b.rings.turn(b.minute())
 	b.SetWords(Words{})
 	return b
 }

@@ -141,7 +141,7 @@ func (b *Board) decode(body []byte) error {
 		}
 		return min(second+shift, b.second())
 	}
-	b.since = min(floor(since*60+shift, 60), b.since)
+	b.since = min(since+shift, b.since)
 	b.seen = seen{moved(message), moved(bounce)}
 	b.names, b.rings, b.replies.list = names, rings, list
 	return nil

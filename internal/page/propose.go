@@ -40,13 +40,14 @@ const (
 	maxPhrase = 72
 )
 
-// phrase returns the longest stretch of words in a masked reply that a rule can go by, ""
-// if there is none.
-func (t *wordTable) phrase(example string) string {
+// phrase returns the longest stretch of words in a reply that a rule can go by, "" if there
+// is none. known are the names in it, see [mask.Find].
+func (t *wordTable) phrase(said string, known ...string) string {
 	if t.Understand == nil {
 		return ""
 	}
-	words := t.Understand(example)
+	// No phrase can run over an address.
+	words := t.Understand(mask.Replace(said, mask.Find(said, known...), func(mask.Span) string { return " x@example.com " }))
 	best := ""
 	stretch := func(s string) {
 		s = strings.TrimFunc(s, func(r rune) bool { return r < utf8.RuneSelf && !ascii.IsAlnum(byte(r)) })

@@ -57,7 +57,7 @@ func (r *replies) mask(w *wordTable) {
 			r.list = slices.Delete(r.list, at, at+1)
 		} else {
 			n.Example = mask.Example(said, x.Address, x.Original)
-			n.Phrase = w.phrase(n.Example)
+			n.Phrase = w.phrase(said, x.Address, x.Original)
 		}
 		r.list = slices.Insert(r.list, 0, n)
 		r.list = r.list[:min(len(r.list), maxReplies)]

@@ -146,7 +146,7 @@ func (b *Board) summarise() *Summary {
 	defer b.mu.Unlock()
 	b.collect()
 	b.replies.mask(words)
-	s.Since = b.timeOf(max(b.since, b.minute()-7*24*60) * 60)
+	s.Since = b.timeOf(max(b.since, b.second()-7*24*3600))
 	s.Passing = Passing{b.when(b.seen.message), b.when(b.seen.bounce)}
 	for _, sp := range spans {
 		s.Windows[sp.name] = b.window(sp, words)
@@ -187,7 +187,7 @@ func (p *perCategory) named(zeros bool) map[string]uint64 {
 func (b *Board) window(sp span, words *wordTable) *Window {
 	now := b.second() / sp.unit
 	from := now - sp.units + 1
-	w := &Window{From: b.timeOf(from * sp.unit), Complete: b.since*60 <= from*sp.unit,
+	w := &Window{From: b.timeOf(from * sp.unit), Complete: b.since <= from*sp.unit,
 		Messages: zeros(dsn.Kinds()), Types: zeros(types), Origins: zeros(Origins), Errors: map[string]uint64{}}
 	each := b.rings.minutesOf
 	if sp.unit == 3600 {
