@@ -47,7 +47,7 @@ var errTooManyPhrases = errors.New("too many phrases")
 // holds NUL. It has room for some ten times the built-in ones.
 func newAutomaton(patterns []string) (*automaton, error) {
 	a := &automaton{found: make([]int32, 1)}
-	a.classify(patterns)
+	a.classes, a.class = octetRanks(patterns)
 	t := newTrie(a, patterns)
 	t.link()
 	if err := t.place(); err != nil {
@@ -56,9 +56,10 @@ func newAutomaton(patterns []string) (*automaton, error) {
 	return a, nil
 }
 
-// classify numbers the octets that occur in patterns, frequent ones first, so
-// that what texts hold most lies side by side.
-func (a *automaton) classify(patterns []string) {
+// octetRanks numbers the octets that occur in patterns from 1, frequent ones first, so
+// that what texts hold most lies side by side. It returns one more than the last
+// number.
+func octetRanks(patterns []string) (ranks int, rank [256]uint8) {
 	var count [256]int
 	for _, p := range patterns {
 		for i := 0; i < len(p); i++ {
@@ -70,13 +71,14 @@ func (a *automaton) classify(patterns []string) {
 		octets[i] = i
 	}
 	slices.SortStableFunc(octets, func(i, j int) int { return count[j] - count[i] })
-	a.classes = 1
+	ranks = 1
 	for _, c := range octets {
 		if count[c] > 0 {
-			a.class[c] = uint8(a.classes) // 255 at most: NUL is in no pattern
-			a.classes++
+			rank[c] = uint8(ranks) // 255 at most: NUL is in no pattern
+			ranks++
 		}
 	}
+	return ranks, rank
 }
 
 // scan calls found with the patterns that end at each place where any does,
@@ -105,11 +107,11 @@ func (a *automaton) group(at uint32) []int32 {
 }
 
 // rarest returns the place of the octet in s that patterns hold least often.
-func (a *automaton) rarest(s []byte) int {
+func rarest(s []byte, rank *[256]uint8) int {
 	best := 0
-	rank := func(i int) uint8 { return a.class[s[i]] - 1 } // in no pattern: the greatest
+	rarity := func(i int) uint8 { return rank[s[i]] - 1 } // in no pattern: the greatest
 	for i := range s {
-		if rank(i) > rank(best) {
+		if rarity(i) > rarity(best) {
 			best = i
 		}
 	}

@@ -33,15 +33,27 @@ func automatonOf(t testing.TB, patterns []string) *automaton {
 	return a
 }
 
-func scanned(a *automaton, text string) []string {
-	var found []string
-	a.scan([]byte(text), func(ids []int32, end int) {
+// scanned lists what is found in a text, and complains unless an automaton and a book
+// call out the same in the same order.
+func scanned(t testing.TB, patterns []string, text string) []string {
+	t.Helper()
+	var found [2][]string
+	for i, scan := range []func([]byte, func([]int32, int)){automatonOf(t, patterns).scan, newBook(patterns).scan} {
+		scan([]byte(text), func(ids []int32, end int) {
+			found[i] = append(found[i], fmt.Sprint(ids, "@", end))
+		})
+	}
+	if !slices.Equal(found[0], found[1]) {
+		t.Errorf("%q in %q: the automaton finds %v, the book %v", patterns, text, found[0], found[1])
+	}
+	var single []string
+	newBook(patterns).scan([]byte(text), func(ids []int32, end int) {
 		for _, p := range ids {
-			found = append(found, fmt.Sprint(p, "@", end))
+			single = append(single, fmt.Sprint(p, "@", end))
 		}
 	})
-	slices.Sort(found)
-	return found
+	slices.Sort(single)
+	return single
 }
 
 func TestAutomaton(t *testing.T) {
@@ -58,8 +70,7 @@ func TestAutomaton(t *testing.T) {
 		{[]string{"x"}, ""},
 		{[]string{"same", "same"}, "the same"},
 	} {
-		a := automatonOf(t, c.patterns)
-		if got, want := scanned(a, c.text), naive(c.patterns, c.text); !slices.Equal(got, want) {
+		if got, want := scanned(t, c.patterns, c.text), naive(c.patterns, c.text); !slices.Equal(got, want) {
 			t.Errorf("%q in %q: found %v, want %v", c.patterns, c.text, got, want)
 		}
 	}
@@ -80,10 +91,10 @@ func TestAutomatonRandom(t *testing.T) {
 		letters := 1 + r.IntN(4)
 		patterns := make([]string, 1+r.IntN(12))
 		for i := range patterns {
-			patterns[i] = word(6, letters)
+			patterns[i] = word(6+r.IntN(4), letters)
 		}
 		text := word(60, letters+1)
-		if got, want := scanned(automatonOf(t, patterns), text), naive(patterns, text); !slices.Equal(got, want) {
+		if got, want := scanned(t, patterns, text), naive(patterns, text); !slices.Equal(got, want) {
 			t.Fatalf("%q in %q: found %v, want %v", patterns, text, got, want)
 		}
 	}
@@ -98,7 +109,7 @@ func FuzzAutomaton(f *testing.F) {
 		if len(list) > 2000 || len(text) > 2000 || len(patterns) == 0 {
 			return
 		}
-		if got, want := scanned(automatonOf(t, patterns), text), naive(patterns, text); !slices.Equal(got, want) {
+		if got, want := scanned(t, patterns, text), naive(patterns, text); !slices.Equal(got, want) {
 			t.Fatalf("%q in %q: found %v, want %v", patterns, text, got, want)
 		}
 	})
@@ -121,5 +132,60 @@ func BenchmarkBuild(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		automatonOf(b, e.match.phrases)
+	}
+}
+
+// TestFinder: an engine that is asked little makes no automaton; one that is asked much
+// does, and judges as before.
+func TestFinder(t *testing.T) {
+	set, _ := rules.Load("")
+	e := engineOf(t, set)
+	const text = "550 5.1.1 <u@example.com>: Recipient address rejected: User unknown in virtual mailbox table"
+	first := e.Judge(&Evidence{Reply: text})
+	if e.match.in.Load().auto != nil {
+		t.Fatal("one reply made an automaton")
+	}
+	for range 2*patience/len(text) + 2 {
+		if v := e.Judge(&Evidence{Reply: text}); v != first {
+			t.Fatalf("%+v, first %+v", v, first)
+		}
+	}
+	if in := e.match.in.Load(); in.auto == nil || in.book != nil {
+		t.Error("half a megabyte of replies made no automaton")
+	}
+}
+
+// BenchmarkNew measures what a program pays for an engine that is asked little.
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := New(Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkBook measures the book on ordinary replies: what is spent before there is an
+// automaton.
+func BenchmarkBook(b *testing.B) {
+	e := builtIn(b)
+	text := []byte(" 550 5.1.1 <> recipient address rejected: user unknown in virtual mailbox table; please check the address ")
+	book := newBook(e.match.phrases)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		book.scan(text, func([]int32, int) {})
+	}
+}
+
+// TestNewAllocates bounds what an engine takes to make, as a measure of the start of the
+// program that does not depend on the machine.
+func TestNewAllocates(t *testing.T) {
+	n := testing.AllocsPerRun(1, func() {
+		if _, err := New(Options{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 50000 {
+		t.Errorf("%.0f allocations for an engine: the maximum is 50000", n)
 	}
 }

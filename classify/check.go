@@ -146,9 +146,8 @@ func (c checker) complain(file string, line int, format string, args ...any) {
 func (c checker) phrases(r *rules.Compiled) {
 	for _, list := range [][]string{r.Any, r.All, r.None, r.Near, r.Tokens} {
 		for _, p := range list {
-			line := r.PhraseLines[p]
 			if n := normal(p); n != p {
-				c.complain(r.File, line,
+				c.complain(r.File, r.PhraseLine(p),
 					"rule %q: phrase %q never matches: write %q, because texts are compared in lower case with single spaces and plain quotes",
 					r.ID, p, n)
 				continue
@@ -160,7 +159,7 @@ func (c checker) phrases(r *rules.Compiled) {
 			t.set("x " + p + " x")
 			t.mask()
 			if t.maskedWithin(0, len(t.norm)) {
-				c.complain(r.File, line,
+				c.complain(r.File, r.PhraseLine(p),
 					"rule %q: phrase %q never matches, because it holds an address, a host name or a URL: make it a token",
 					r.ID, p)
 			}
@@ -180,14 +179,14 @@ func (c checker) dead(r *rules.Compiled) {
 	}
 	for _, p := range r.All {
 		if n := excluded(p); n != "" {
-			c.complain(r.File, r.PhraseLines[p],
+			c.complain(r.File, r.PhraseLine(p),
 				"rule %q never matches: \"all\" wants %q, and \"none\" excludes the %q in it",
 				r.ID, p, n)
 		}
 	}
 	for _, p := range append(slices.Clone(r.Any), r.Tokens...) {
 		if n := excluded(p); n != "" {
-			c.complain(r.File, r.PhraseLines[p],
+			c.complain(r.File, r.PhraseLine(p),
 				"rule %q: phrase %q never matches: \"none\" excludes the %q in it",
 				r.ID, p, n)
 		}
@@ -215,7 +214,7 @@ func (c checker) duplicates(adminOnly bool) {
 				if p != "" {
 					what = fmt.Sprintf("repeats the phrase %q of", p)
 				}
-				line := r.PhraseLines[p]
+				line := r.PhraseLine(p)
 				if line == 0 {
 					line = r.Line
 				}

@@ -2,7 +2,6 @@ package classify
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -37,16 +36,15 @@ type rule struct {
 	givenUp     bool    // see rules.Reason
 	any         []int32 // patterns of any and token
 	all, none   []int32
-	near        []int32        // one of these must stand near a pattern of any
-	nearAddress bool           // or an address
-	inTail      bool           // the expression speaks of a note behind the reply
-	prefilter   *regexp.Regexp // matches wherever Pattern does, sooner; may be nil
-	size        int            // of the expression, in instructions
+	near        []int32 // one of these must stand near a pattern of any
+	nearAddress bool    // or an address
+	expression  *expression
+	inTail      bool // the expression speaks of a note behind the reply
 }
 
-// matcher is all patterns in one automaton, and what each of them is for.
+// matcher is all patterns, and what each of them is for.
 type matcher struct {
-	auto     *automaton
+	finder
 	patterns []pattern
 	phrases  []string   // of the patterns
 	setsOff  [2]idLists // rules that each pattern sets off, stock phrases apart
@@ -59,8 +57,6 @@ type matcher struct {
 	naming map[string]bool // words behind which a name stands
 	things map[string]bool // words that are no name
 	mute   map[string]bool // words that explain nothing
-	// tailWords are what phrases that may match in such a note hold.
-	tailWords []string
 }
 
 // tail is a note behind a reply, ready for searching.
@@ -114,17 +110,12 @@ const (
 // compiler collects the patterns.
 type compiler struct {
 	m       *matcher
-	id      map[patternKey]int32
+	known   map[string][places]int32 // one more than the number of a phrase's pattern, by where it may occur
 	setsOff [2][]setOff
 }
 
 // setOff says that a pattern sets a rule off.
 type setOff struct{ pattern, rule int32 }
-
-type patternKey struct {
-	phrase string
-	where  where
-}
 
 // where tells where a pattern may occur.
 type where uint8
@@ -133,26 +124,29 @@ const (
 	inWords  where = iota // at the beginning of a word, if it begins with a letter
 	anywhere              // also within a word: what excludes a rule
 	inURL                 // a token: also within URLs, hosts and addresses
+	places                // how many there are
 )
 
 func (c *compiler) pattern(s string, in where) int32 {
-	k := patternKey{s, in}
-	id, ok := c.id[k]
-	if !ok {
-		id = int32(len(c.m.patterns))
-		c.id[k] = id
+	ids := c.known[s]
+	if ids[in] == 0 {
 		c.m.phrases = append(c.m.phrases, s)
 		c.m.patterns = append(c.m.patterns, pattern{length: int32(len(s)),
 			runes: int32(utf8.RuneCountInString(s)), inURL: in == inURL, word: in == inWords && isAlnum(s[0]),
 			provider: -1, wrapper: -1})
+		ids[in] = int32(len(c.m.patterns))
+		c.known[s] = ids
 	}
-	return id
+	return ids[in] - 1
 }
 
 func (c *compiler) phrases(list []string, in where) []int32 {
-	var out []int32
-	for _, s := range list {
-		out = append(out, c.pattern(s, in))
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]int32, len(list))
+	for i, s := range list {
+		out[i] = c.pattern(s, in)
 	}
 	return out
 }
@@ -176,8 +170,13 @@ func (c *compiler) clauseWords(list []string, what uint8) {
 
 // compile makes the matcher of a set. It fails if the set has too many phrases.
 func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
-	m := &matcher{heads: [][]string{nil}}
-	c := compiler{m: m, id: map[patternKey]int32{}}
+	most := 0 // how many patterns there may be of rules
+	for _, r := range set.Rules {
+		most += len(r.Any) + len(r.All) + len(r.None) + len(r.Tokens) + len(r.Near)
+	}
+	m := &matcher{heads: [][]string{nil}, rules: make([]*rule, 0, len(set.Rules)),
+		patterns: make([]pattern, 0, most), phrases: make([]string, 0, most)}
+	c := compiler{m: m, known: make(map[string][places]int32, most)}
 	reasons := map[string]rules.Reason{}
 	for _, r := range set.Reasons {
 		reasons[r.ID] = r
@@ -214,8 +213,9 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	c.clauseWords(set.Elsewhere.Recipient, ofRecipient)
 	m.light, m.mute, m.naming = wordSet(set.Light), wordSet(set.Mute), wordSet(set.Naming)
 	m.things = wordSet(set.Elsewhere.Behind)
+	var tailWords []string
 	for _, w := range set.Tails {
-		m.tailWords = append(m.tailWords, w.Words...)
+		tailWords = append(tailWords, w.Words...)
 		for _, s := range w.Marker {
 			m.tails = append(m.tails, tail{marker: []byte(s), end: endOf(w.End)})
 		}
@@ -224,26 +224,29 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 		m.patterns[c.pattern(s, inWords)].greets = true
 	}
 	c.sort()
-	markers := markerWords(set.Wrappers)
+	compounds := newCompounds(set.Compounds)
+	names := newBook(append(tailWords, markerWords(set.Wrappers)...))
 	for i, phrase := range m.phrases {
 		p := &m.patterns[i]
-		p.inTail = m.namesTail(phrase)
-		p.inWrap = slices.ContainsFunc(markers, func(m string) bool { return strings.Contains(phrase, m) })
+		names.within(phrase, func(id int32) {
+			p.inTail = p.inTail || int(id) < len(tailWords)
+			p.inWrap = p.inWrap || int(id) >= len(tailWords)
+		})
 		p.setsOff = len(m.setsOff[0].of(int32(i)))+len(m.setsOff[1].of(int32(i))) > 0
-		p.signs = strings.ContainsAny(phrase, ".@:")
+		p.signs = strings.IndexByte(phrase, '.') >= 0 || strings.IndexByte(phrase, '@') >= 0 || strings.IndexByte(phrase, ':') >= 0
 		if p.word {
-			p.heads = m.headsBefore(phrase, set.Compounds)
+			p.heads = m.headsBefore(compounds, phrase)
 		}
 	}
 	for _, r := range m.rules {
-		r.inTail = m.namesTail(r.Regex)
+		names.within(r.Regex, func(id int32) { r.inTail = r.inTail || int(id) < len(tailWords) })
 	}
-	var err error
-	if m.auto, err = newAutomaton(m.phrases); err != nil {
-		return nil, fmt.Errorf("compiling rules: %w", err)
-	}
+	_, rank := octetRanks(m.phrases)
 	for i := range m.tails {
-		m.tails[i].rare = m.auto.rarest(m.tails[i].marker)
+		m.tails[i].rare = rarest(m.tails[i].marker, &rank)
+	}
+	if err := m.finder.init(m.phrases); err != nil {
+		return nil, fmt.Errorf("compiling rules: %w", err)
 	}
 	return m, nil
 }
@@ -252,11 +255,7 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 // found in a text puts the longest first.
 func (c *compiler) sort() {
 	m := c.m
-	order := make([]int32, len(m.patterns))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortStableFunc(order, func(a, b int32) int { return int(m.patterns[b].runes - m.patterns[a].runes) })
+	order := longestFirst(m.patterns)
 	number := make([]int32, len(order))
 	patterns, phrases := make([]pattern, len(order)), make([]string, len(order))
 	for to, from := range order {
@@ -271,28 +270,71 @@ func (c *compiler) sort() {
 		}
 	}
 	for stock, pairs := range c.setsOff {
-		slices.SortStableFunc(pairs, func(a, b setOff) int { return int(number[a.pattern] - number[b.pattern]) })
 		l := &m.setsOff[stock]
-		l.ends, l.ids = make([]uint32, len(order)), make([]int32, len(pairs))
-		for i, p := range pairs {
-			l.ids[i] = p.rule
-			l.ends[number[p.pattern]] = uint32(i + 1)
+		l.ends, l.ids = make([]uint32, len(order)+1), make([]int32, len(pairs))
+		for _, p := range pairs {
+			l.ends[number[p.pattern]+1]++
 		}
 		for i := 1; i < len(l.ends); i++ {
-			l.ends[i] = max(l.ends[i], l.ends[i-1]) // of a pattern that sets none off
+			l.ends[i] += l.ends[i-1]
 		}
+		for _, p := range pairs { // now where each list begins, and then where it ends
+			end := &l.ends[number[p.pattern]]
+			l.ids[*end] = p.rule
+			*end++
+		}
+		l.ends = l.ends[:len(order)]
 	}
+}
+
+// longestFirst returns the numbers of the patterns in the order of their lengths; those
+// of one length keep their order.
+func longestFirst(patterns []pattern) []int32 {
+	most := int32(0)
+	for _, p := range patterns {
+		most = max(most, p.runes)
+	}
+	next := make([]int32, most+2) // where the next one goes, by how much it is shorter than the longest
+	for _, p := range patterns {
+		next[most-p.runes+1]++
+	}
+	for i := range most {
+		next[i+1] += next[i]
+	}
+	order := make([]int32, len(patterns))
+	for i, p := range patterns {
+		at := &next[most-p.runes]
+		order[*at] = int32(i)
+		*at++
+	}
+	return order
+}
+
+// compounds finds the words within which a phrase may begin.
+type compounds struct {
+	heads []string
+	tails *book
+}
+
+func newCompounds(list []rules.Compound) compounds {
+	var c compounds
+	var tails []string
+	for _, w := range list {
+		c.heads, tails = append(c.heads, w.Head), append(tails, w.Tail)
+	}
+	c.tails = newBook(tails)
+	return c
 }
 
 // headsBefore returns the number of the list of what may stand before a pattern
 // within a word.
-func (m *matcher) headsBefore(phrase string, compounds []rules.Compound) uint16 {
+func (m *matcher) headsBefore(c compounds, phrase string) uint16 {
 	var heads []string
-	for _, w := range compounds {
-		if strings.HasPrefix(phrase, w.Tail) {
-			heads = append(heads, w.Head)
-		}
+	c.tails.at([]byte(phrase), func(id int32) { heads = append(heads, c.heads[id]) })
+	if len(heads) == 0 {
+		return 0
 	}
+	slices.Sort(heads)
 	n := slices.IndexFunc(m.heads, func(known []string) bool { return slices.Equal(known, heads) })
 	if n < 0 {
 		n = len(m.heads)
@@ -321,12 +363,6 @@ func markerWords(wrappers []rules.Wrapper) []string {
 		}
 	}
 	return words
-}
-
-// namesTail reports whether a phrase or a regular expression mentions a note behind a
-// reply.
-func (m *matcher) namesTail(s string) bool {
-	return slices.ContainsFunc(m.tailWords, func(w string) bool { return strings.Contains(s, w) })
 }
 
 func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers map[string]int16) {
@@ -377,9 +413,7 @@ func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers
 		}
 	}
 	v.conds, _ = conditions(&r.Rule)
-	if r.Regex != "" {
-		v.prefilter, v.size = prefilter(r.Regex), instructions(r.Regex)
-	}
+	v.expression = newExpression(r.Regex)
 	c.m.rules = append(c.m.rules, v)
 
 	set := v.any

@@ -3,7 +3,35 @@ package classify
 import (
 	"regexp"
 	"regexp/syntax"
+	"sync"
 )
+
+// expression is a rule's regular expression. It is compiled when first needed, because
+// most never are. It matches replies only after the rule's words did.
+type expression struct {
+	source string
+
+	once      sync.Once
+	whole     *regexp.Regexp
+	prefilter *regexp.Regexp // matches wherever whole does, sooner; may be nil
+	size      int            // in instructions
+}
+
+// newExpression returns nil for no expression. Package rules has checked the syntax.
+func newExpression(source string) *expression {
+	if source == "" {
+		return nil
+	}
+	return &expression{source: source}
+}
+
+// compile makes the expression ready.
+func (e *expression) compile() {
+	e.once.Do(func() {
+		e.whole = regexp.MustCompile(e.source)
+		e.prefilter, e.size = prefilter(e.source), instructions(e.source)
+	})
+}
 
 // prefilter returns an expression that matches whatever expr matches, and is much
 // faster on texts that expr does not match: package regexp looks for a literal first,
@@ -36,14 +64,14 @@ func instructions(expr string) int {
 	return len(prog.Inst)
 }
 
-// units is the work of matching the rule's expression with a text of n octets.
+// units is the work of matching the expression with a text of n octets.
 // The longer the expression, the more ways there are to be tried at an octet.
 // Package regexp tries one after another, and remembers where it was, while that
 // takes no more than a table of 256 K bits; else it follows all at once, which
 // takes longer.
-func (r *rule) units(n int) int {
-	units := (unitsRegex + r.size/5) * n
-	if r.size*n > 256<<10 || r.size > 500 {
+func (e *expression) units(n int) int {
+	units := (unitsRegex + e.size/5) * n
+	if e.size*n > 256<<10 || e.size > 500 {
 		units *= 2
 	}
 	return units

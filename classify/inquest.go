@@ -173,7 +173,7 @@ func (q *inquest) find(t *text, s string, isReply bool) {
 		t.epoch = 1
 	}
 	q.hasWords = q.hasWords || isReply && q.speaks(t, typePrefix(t.norm))
-	q.e.match.auto.scan(t.norm, func(ids []int32, end int) {
+	q.e.match.scan(t.norm, func(ids []int32, end int) {
 		for _, id := range ids {
 			q.note(t, id, end, isReply)
 		}

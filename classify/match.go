@@ -117,14 +117,15 @@ func (q *inquest) expressionFits(r *rule, shown []byte, s scope) (fits, ok bool)
 		return *known&1 != 0, true
 	}
 	*known = seen.round << 1
-	if f := r.prefilter; f != nil && !f.Match(shown) {
+	r.expression.compile()
+	if f := r.expression.prefilter; f != nil && !f.Match(shown) {
 		return false, true
 	}
-	if !q.work.Take(r.units(len(shown))) {
+	if !q.work.Take(r.expression.units(len(shown))) {
 		*known = 0
 		return false, false
 	}
-	if fits = r.Pattern.Match(shown); fits {
+	if fits = r.expression.whole.Match(shown); fits {
 		*known |= 1
 	}
 	return fits, true
@@ -159,7 +160,7 @@ func (q *inquest) try(r *rule, by int32, s scope, t *text, from int) {
 			return
 		}
 	}
-	if r.Pattern != nil {
+	if r.expression != nil {
 		q.pending = append(q.pending, m)
 		return
 	}

@@ -38,7 +38,7 @@ func (c checker) sweep(r *rule) {
 			if len(p.beside) > 0 {
 				alone = fmt.Sprintf("with what must stand beside it (%q)", words)
 			}
-			c.complain(r.File, r.PhraseLines[p.phrase], "rule %q: the phrase %q %s goes to rule %q (%s:%d) with the reason %s; "+
+			c.complain(r.File, r.PhraseLine(p.phrase), "rule %q: the phrase %q %s goes to rule %q (%s:%d) with the reason %s; "+
 				"take it out here, exclude it there (none), or accept it and say why: accepted = [{ phrase = %q, rule = %q, why = \"…\" }]",
 				r.ID, p.phrase, alone, got.ID, got.File, got.Line, got.Reason, p.phrase, got.ID)
 		}

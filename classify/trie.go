@@ -2,6 +2,7 @@ package classify
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -48,7 +49,9 @@ func newTrie(a *automaton, patterns []string) *trie {
 		}
 		entries[id] = entry{buf[from:], int32(id)}
 	}
-	slices.SortFunc(entries, func(x, y entry) int { return bytes.Compare(x.classes, y.classes) })
+	slices.SortFunc(entries, func(x, y entry) int {
+		return cmp.Or(bytes.Compare(x.classes, y.classes), int(x.id-y.id))
+	})
 
 	t := &trie{a: a, nodes: make([]node, 1, total*5/8+1)}
 	path := []uint32{0} // of the pattern before, with which the next shares its head

@@ -48,7 +48,7 @@ type File struct {
 // examples of the formats; [CheckFiles] does.
 func NewReader(files ...File) (Reader, error) {
 	if len(files) == 0 {
-		return Reader{}, Load()
+		return Reader{}, nil // what is built in is read when it is needed
 	}
 	r, _, err := readFiles(files)
 	return r, err

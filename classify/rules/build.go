@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"hash"
 	"slices"
 	"strings"
 
@@ -12,7 +11,7 @@ import (
 // builder fills a Set and collects what is wrong with the data.
 type builder struct {
 	set        *Set
-	hash       hash.Hash
+	files      []File // all data
 	problems   Problems
 	reasonByID map[string]Reason
 	// What rules may name, sorted.
@@ -21,10 +20,21 @@ type builder struct {
 	// Named lists of phrases: those of every file, and with them those of the
 	// file that is read.
 	shared, lists map[string]*phraseList
-	overrides     []override
-	replaced      map[*Compiled]*Compiled    // built-in rules that own rules replace without saying so
-	signs         map[string]map[string]sign // of providers, by key and text
-	own           int                        // providers that the administrator added
+	// Where each phrase was seen last; one map for all lists, because there are thousands.
+	seen      map[string]seenPhrase
+	tested    bool // the embedded data is read: a test has looked for twins in it and compiled its expressions
+	list      int  // number of the list of phrases that is read
+	overrides []override
+	replaced  map[*Compiled]*Compiled    // built-in rules that own rules replace without saying so
+	signs     map[string]map[string]sign // of providers, by key and text
+	own       int                        // providers that the administrator added
+}
+
+// seenPhrase is the number of a list that holds a phrase, and the named list that the
+// phrase came from.
+type seenPhrase struct {
+	list int
+	from string
 }
 
 // override is an administrator's word about a built-in rule.

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"sync"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 // Limits on an administrator's rules, so that a wrong folder in the
@@ -29,8 +29,12 @@ type File struct {
 	Name  string
 	Data  []byte
 	Admin bool
+}
 
-	parse func() (*ruleFile, Problems) // parses Data, once
+func (f *File) parse() (*ruleFile, Problems) {
+	var data ruleFile
+	problems := toml.Decode(f.Name, f.Data, &data)
+	return &data, problems
 }
 
 // Load reads the embedded data and, unless adminDir is "", the rule files
@@ -123,78 +127,103 @@ func plain(err error) string {
 // Build makes a set of the data in fsys (laid out as this folder is) and of an
 // administrator's files.
 func Build(fsys fs.FS, admin []File) (*Set, Problems) {
-	b := &builder{set: &Set{}, hash: sha256.New(), replaced: map[*Compiled]*Compiled{},
-		signs: map[string]map[string]sign{"mx": {}, "reply": {}, "reporting": {}}}
-	b.reasons(b.read(fsys, "reasons.toml"))
-	b.advice(b.read(fsys, "advice.toml"))
-	for _, f := range b.folder(fsys, "providers") {
+	b := &builder{set: &Set{}, replaced: map[*Compiled]*Compiled{}, seen: map[string]seenPhrase{},
+		tested: fsys == fs.FS(embedded),
+		signs:  map[string]map[string]sign{"mx": {}, "reply": {}, "reporting": {}}}
+	b.readAll(fsys)
+	b.reasons(b.file("reasons.toml"))
+	b.advice(b.file("advice.toml"))
+	for _, f := range b.folder("providers") {
 		b.providers(f)
 	}
-	b.wrappers(b.read(fsys, "wrappers.toml"))
-	b.codes(fsys)
-	shared := b.read(fsys, "lists.toml")
+	b.wrappers(b.file("wrappers.toml"))
+	b.codes()
+	shared := b.file("lists.toml")
 	b.sharedLists(shared)
-	files := b.folder(fsys, "text")
-	builtIn := len(files)
-	for _, f := range admin {
-		b.hash.Write([]byte(f.Name))
-		b.hash.Write(f.Data)
+	for _, f := range b.folder("text") {
+		data, problems := f.parse()
+		b.rules(f, data, problems)
+	}
+	b.tested = false
+	own := make([]*ruleFile, len(admin))
+	wrong := make([]Problems, len(admin))
+	for i, f := range admin { // rules may name the providers of every file
 		b.set.Own = append(b.set.Own, f.Name)
-		files = append(files, f)
+		own[i], wrong[i] = f.parse()
+		b.addProviders(f, own[i].Provider)
 	}
-	// Parsing takes most of the time: what comes later is parsed meanwhile.
-	for i := range files {
-		f := &files[i]
-		f.parse = sync.OnceValues(f.decode)
-		go f.parse()
-	}
-	for _, f := range files[:builtIn] {
-		b.rules(f)
-	}
-	for _, f := range files[builtIn:] { // rules may name the providers of every file
-		data, _ := f.parse() // the problems are told with its rules
-		b.addProviders(f, data.Provider)
-	}
-	for _, f := range files[builtIn:] {
-		b.rules(f)
+	for i, f := range admin {
+		b.rules(f, own[i], wrong[i])
 	}
 	b.lists = b.shared
 	b.unusedLists(shared.Name)
 	b.applyOverrides()
-	b.set.Version = hex.EncodeToString(b.hash.Sum(nil))[:12]
+	b.set.Version = version(b.files, admin)
 	b.problems.Sort()
 	b.set.Warnings.Sort()
 	return b.set, b.problems
 }
 
-// folder reads the files of a folder in the order of their names.
-func (b *builder) folder(fsys fs.FS, name string) []File {
-	names, err := fs.Glob(fsys, name+"/*.toml")
-	if err != nil {
-		b.complain(name, 0, "%s", plain(err))
+// Version is the [Set.Version] of the embedded data alone. It takes no parsing.
+func Version() string {
+	var b builder
+	b.readAll(embedded)
+	return version(b.files, nil)
+}
+
+// readAll reads all data.
+func (b *builder) readAll(fsys fs.FS) {
+	for _, pattern := range []string{"reasons.toml", "advice.toml", "providers/*.toml", "wrappers.toml",
+		"codes/gists.tsv", "codes/seed.tsv", "codes/status.tsv", "codes/smtp.tsv", "lists.toml", "text/*.toml"} {
+		names := []string{pattern}
+		if strings.Contains(pattern, "*") {
+			var err error
+			if names, err = fs.Glob(fsys, pattern); err != nil {
+				b.complain(pattern, 0, "%s", plain(err))
+			}
+		}
+		for _, name := range names {
+			data, err := fs.ReadFile(fsys, name)
+			if err != nil {
+				b.complain(name, 0, "%s", plain(err))
+			}
+			b.files = append(b.files, File{Name: name, Data: data})
+		}
 	}
+}
+
+// version hashes all data.
+func version(files, admin []File) string {
+	hash := sha256.New()
+	for _, f := range slices.Concat(files, admin) {
+		hash.Write([]byte(f.Name))
+		hash.Write(f.Data)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:12]
+}
+
+// folder returns the files of a folder in the order of their names.
+func (b *builder) folder(name string) []File {
 	var files []File
-	for _, name := range names {
-		files = append(files, b.read(fsys, name))
+	for _, f := range b.files {
+		if path.Dir(f.Name) == name {
+			files = append(files, File{Name: path.Base(f.Name), Data: f.Data})
+		}
 	}
 	return files
 }
 
-func (b *builder) read(fsys fs.FS, name string) File {
-	data, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		b.complain(name, 0, "%s", plain(err))
-	}
-	b.hash.Write([]byte(name))
-	b.hash.Write(data)
-	return File{Name: path.Base(name), Data: data}
+// file returns one file.
+func (b *builder) file(name string) File {
+	i := slices.IndexFunc(b.files, func(f File) bool { return f.Name == name })
+	return File{Name: path.Base(name), Data: b.files[i].Data}
 }
 
-func (b *builder) codes(fsys fs.FS) {
+func (b *builder) codes() {
 	c := &Codes{pairs: map[pairKey]*Pair{}, statuses: map[reply.Status]*Meaning{}, smtp: map[int]*Meaning{}}
 	cb := codesBuilder{Codes: c, gists: map[string]string{}, reasons: b.reasonByID, problems: &b.problems}
 	tsv := func(name string, columns int) table {
-		f := b.read(fsys, "codes/"+name)
+		f := b.file("codes/" + name)
 		return parseTable(name, string(f.Data), columns, cb.problems)
 	}
 	for _, r := range tsv("gists.tsv", 2).rows {

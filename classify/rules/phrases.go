@@ -57,11 +57,8 @@ func (b *builder) addLists(f File, lists []writtenList) {
 		case len(t.Phrases) == 0:
 			b.complain(f.Name, int(t.Line), "list %q needs phrases", name)
 		}
-		l := &phraseList{file: f.Name, line: int(t.Line)}
-		b.eachPhrase(f.Name, "phrases", t.Phrases, func(phrase string, _ int) {
-			l.phrases = append(l.phrases, phrase)
-		})
-		b.lists[name] = l
+		b.lists[name] = &phraseList{file: f.Name, line: int(t.Line),
+			phrases: toml.Strings(b.expand(f.Name, "phrases", t.Phrases))}
 	}
 }
 
@@ -76,27 +73,27 @@ func (b *builder) unusedLists(file string) {
 
 // phrases reads a list of phrases or tokens; "@" of near stands for an address.
 func (b *builder) phrases(v *Compiled, key string, list []toml.Text) []string {
-	var out []string
-	b.eachPhrase(v.File, key, list, func(phrase string, line int) {
-		out = append(out, phrase)
-		v.PhraseLines[phrase] = line
-	})
-	return out
+	list = b.expand(v.File, key, list)
+	v.Written = append(v.Written, list)
+	return toml.Strings(list)
 }
 
-// eachPhrase calls add for every phrase of a list, and for those of the named lists in
-// it. It complains about what is not a phrase or is there already.
-func (b *builder) eachPhrase(file, key string, list []toml.Text, add func(phrase string, line int)) {
-	from := map[string]string{} // the list that a phrase came from, "" where it was written here
+// expand returns a list of phrases with those of the named lists in it in place of the
+// names. It complains about what is not a phrase or is there already.
+func (b *builder) expand(file, key string, list []toml.Text) (out []toml.Text) {
+	if b.tested && !slices.ContainsFunc(list, func(t toml.Text) bool { return listName(t.S) != "" }) {
+		return list
+	}
+	add := func(phrase string, line int) { out = append(out, toml.Text{S: phrase, Line: line}) }
+	b.list++
 	for _, t := range list {
 		name := listName(t.S)
 		if name == "" {
 			if !b.isPhrase(file, key, t) {
 				continue
 			}
-			switch in, twice := from[t.S]; {
+			switch in, twice := b.cameFrom(t.S, ""); {
 			case !twice:
-				from[t.S] = ""
 				add(t.S, t.Line)
 			case in == "":
 				b.complain(file, t.Line, "%s holds %q twice", key, t.S)
@@ -114,15 +111,25 @@ func (b *builder) eachPhrase(file, key string, list []toml.Text, add func(phrase
 		}
 		l.used = true
 		for _, phrase := range l.phrases {
-			switch in, twice := from[phrase]; {
+			switch in, twice := b.cameFrom(phrase, name); {
 			case !twice:
-				from[phrase] = name
 				add(phrase, t.Line)
 			case in == "":
 				b.complain(file, t.Line, "%s holds %q, which is in @%s as well", key, phrase, name)
 			}
 		}
 	}
+	return out
+}
+
+// cameFrom reports whether the list that is read holds a phrase already, and from which
+// named list, "" if from none. If it does not, it does from now on.
+func (b *builder) cameFrom(phrase, name string) (in string, twice bool) {
+	if old := b.seen[phrase]; old.list == b.list {
+		return old.from, true
+	}
+	b.seen[phrase] = seenPhrase{b.list, name}
+	return "", false
 }
 
 // isPhrase reports whether a text can be a phrase, and complains if it is too long or too

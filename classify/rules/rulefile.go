@@ -71,24 +71,12 @@ var abouts = []string{AboutSender, AboutSenderDomain, AboutLocal, AboutOtherHost
 
 var actions = []string{"failed", "delayed"}
 
-// decode parses a rule file.
-func (f *File) decode() (*ruleFile, Problems) {
-	var data ruleFile
-	problems := toml.Decode(f.Name, f.Data, &data)
-	return &data, problems
-}
-
-// rules reads one rule file.
-func (b *builder) rules(f File) {
+// rules reads the rules of one file, which was parsed with these problems.
+func (b *builder) rules(f File, data *ruleFile, problems Problems) {
 	if b.ruleByID == nil {
 		b.ruleByID = map[string]*Compiled{}
 	}
 	b.reasonNames, b.providerNames = reasonIDs(b.reasonByID), providerNames(b.set.Providers)
-	parse := f.parse
-	if parse == nil {
-		parse = f.decode
-	}
-	data, problems := parse()
 	b.problems = append(b.problems, problems...)
 	b.lists = maps.Clone(b.shared)
 	b.addLists(f, data.List)
@@ -134,7 +122,7 @@ func (b *builder) ownOnly(f File, data *ruleFile) {
 
 // rule reads a rule, checks it as a whole, and adds it to the set.
 func (b *builder) rule(f File, t writtenRule) *Compiled {
-	v := &Compiled{PhraseLines: map[string]int{}, Rule: Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin,
+	v := &Compiled{Rule: Rule{File: f.Name, Line: int(t.Line), Admin: f.Admin,
 		ID: t.ID.S, Reason: t.Reason.S, Type: t.Type.S, Providers: toml.Strings(t.Provider),
 		Regex: t.Regex.S, About: t.About.S, StockPhrase: t.StockPhrase, Last: t.Last,
 		Shadow: t.Shadow, Replaces: t.Replaces}}
@@ -171,12 +159,10 @@ func (b *builder) rule(f File, t writtenRule) *Compiled {
 	v.None = b.phrases(v, "none", t.None)
 	v.Near = b.phrases(v, "near", t.Near)
 	v.Tokens = b.phrases(v, "token", t.Token)
-	if v.Regex != "" {
-		p, err := regexp.Compile(v.Regex)
-		if err != nil {
+	if v.Regex != "" && !b.tested {
+		if _, err := regexp.Compile(v.Regex); err != nil {
 			b.complain(f.Name, t.Regex.Line, "regex: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		}
-		v.Pattern = p
 	}
 	for _, e := range t.Examples {
 		v.Examples = append(v.Examples, b.example(f, e))

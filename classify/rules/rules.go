@@ -25,8 +25,9 @@ package rules
 import (
 	"cmp"
 	"embed"
-	"regexp"
 	"slices"
+
+	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
 //go:embed reasons.toml advice.toml providers/*.toml wrappers.toml lists.toml text/*.toml codes/*.tsv
@@ -180,11 +181,23 @@ func (r *Rule) Clone() Rule {
 type Compiled struct {
 	Rule
 
-	Pattern     *regexp.Regexp  // Regex, compiled
 	CodeMatch   []CodePattern   // Codes, parsed
 	StatusMatch []StatusPattern // Statuses, parsed
-	PhraseLines map[string]int  // line of each phrase and token, or of the name of its list
+	Written     [][]toml.Text   // the lists of phrases and tokens, with their lines
 	Broken      bool            // something of it could not be read
+}
+
+// PhraseLine returns the line of a phrase, or of the name of its list; 0 if it is not
+// the rule's.
+func (c *Compiled) PhraseLine(phrase string) int {
+	for _, list := range slices.Backward(c.Written) {
+		for _, t := range list {
+			if t.S == phrase {
+				return t.Line
+			}
+		}
+	}
+	return 0
 }
 
 // Whom a reply must name for a rule with about, and not the recipient. With AboutLocal

@@ -3,6 +3,7 @@ package rules
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -126,8 +127,10 @@ func FuzzBuild(f *testing.F) {
 	f.Add("[[override]]\nid = \"a\"\ndisabled = true\n")
 	f.Add("[[rule]]\nexamples = [{ reply = 1 }, { code = \"x\" }]\nstatus = [[1]]\n")
 	f.Fuzz(func(t *testing.T, data string) {
-		b := &builder{set: &Set{}, reasonByID: map[string]Reason{"policy": {ID: "policy"}}}
-		b.rules(File{Name: "x.toml", Data: []byte(data), Admin: true})
+		b := &builder{set: &Set{}, reasonByID: map[string]Reason{"policy": {ID: "policy"}}, seen: map[string]seenPhrase{}}
+		f := File{Name: "x.toml", Data: []byte(data), Admin: true}
+		parsed, problems := f.parse()
+		b.rules(f, parsed, problems)
 		b.applyOverrides()
 		if len(b.problems) > 0 {
 			return
@@ -148,5 +151,24 @@ func TestAnyCode(t *testing.T) {
 		if got := AnyCode(s); got != want {
 			t.Errorf("%q: %d, want %d", s, got, want)
 		}
+	}
+}
+
+// TestTested: what is not looked for in the embedded data when a program starts, twins
+// among phrases and expressions that do not compile, is not in it.
+func TestTested(t *testing.T) {
+	strict, problems := Build(os.DirFS("."), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	quick, problems := Load("")
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if !reflect.DeepEqual(strict, quick) {
+		t.Error("the embedded data and the files of this folder make different sets")
+	}
+	if v := Version(); v != strict.Version {
+		t.Errorf("the version is %s, but %s without parsing", strict.Version, v)
 	}
 }

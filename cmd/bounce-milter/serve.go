@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/internal/page"
@@ -162,6 +163,9 @@ func (d *daemon) endEvents() {
 func (d *daemon) load(check func(*config.Config) toml.Problems) (*config.Config, *classify.Engine, error) {
 	cfg, err := config.Load(d.file)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := dsn.Load(); err != nil { // now, and not with the first message
 		return nil, nil, err
 	}
 	engine, err := newEngine(cfg, false)

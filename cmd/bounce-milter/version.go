@@ -17,13 +17,9 @@ import (
 var versionFile string
 
 func runVersion(a *app, _ []string) error {
-	engine, err := classify.New(classify.Options{})
-	if err != nil {
-		return err
-	}
 	b := readBuild()
 	fmt.Fprintf(a.out, "bounce-milter %s\ncommit %s\n%s %s/%s\nrules %s\n",
-		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, engine.Version())
+		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, classify.BuiltInVersion())
 	return nil
 }
 

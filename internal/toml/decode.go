@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // Text is a string and its line.
@@ -30,7 +31,7 @@ type Short interface {
 // Decode reads a file into the struct that into points to. A key has the name of
 // its field in lower case, or the name in the field's tag `toml`; the keys of an
 // embedded struct belong to the struct around it. Fields are strings, [Text],
-// integers, booleans, [Value], [Foreign], structs, maps, and lists of these; a single value
+// integers, booleans, [Value] without what a list or a table holds, [Foreign], structs, maps, and lists of these; a single value
 // may stand for a list of one. A list may be empty if its tag says so after the name:
 // `toml:"want,empty"`.
 //
@@ -38,7 +39,10 @@ type Short interface {
 // of the wrong kind, and empty strings and lists. Even then into holds what could be
 // read.
 func Decode(name string, data []byte, into any) Problems {
-	t, problems := Parse(name, data)
+	in := rooms.Get().(*room)
+	defer rooms.Put(in)
+	in.empty()
+	t, problems := parse(name, data, in)
 	if len(problems) > 0 {
 		return problems
 	}
@@ -47,9 +51,9 @@ func Decode(name string, data []byte, into any) Problems {
 
 // Decode reads a file's table into the struct that into points to.
 func (t *Table) Decode(name string, into any) Problems {
-	d := decoder{file: name, schemas: map[reflect.Type]*schema{}}
+	d := decoder{file: name}
 	if root := reflect.ValueOf(into).Elem(); root.Kind() == reflect.Struct {
-		d.root = d.schemaOf(root.Type())
+		d.root = schemaOf(root.Type())
 	}
 	d.table(t, "", reflect.ValueOf(into).Elem())
 	d.problems.Sort()
@@ -59,7 +63,6 @@ func (t *Table) Decode(name string, into any) Problems {
 type decoder struct {
 	file     string
 	problems Problems
-	schemas  map[reflect.Type]*schema
 	root     *schema // of the file itself
 }
 
@@ -95,9 +98,12 @@ func (s *schema) isKey(key string) bool {
 	return !section
 }
 
-func (d *decoder) schemaOf(t reflect.Type) *schema {
-	if s := d.schemas[t]; s != nil {
-		return s
+// schemas are those that were made so far, by [reflect.Type].
+var schemas sync.Map
+
+func schemaOf(t reflect.Type) *schema {
+	if s, ok := schemas.Load(t); ok {
+		return s.(*schema)
 	}
 	s := &schema{field: map[string]reflect.StructField{}, empty: map[string]bool{}}
 	for _, f := range reflect.VisibleFields(t) {
@@ -112,7 +118,7 @@ func (d *decoder) schemaOf(t reflect.Type) *schema {
 			s.field[key], s.empty[key] = f, option == "empty"
 		}
 	}
-	d.schemas[t] = s
+	schemas.Store(t, s)
 	return s
 }
 
@@ -141,7 +147,7 @@ func (d *decoder) table(t *Table, at string, into reflect.Value) {
 		d.entries(t, at, into)
 		return
 	}
-	s := d.schemaOf(into.Type())
+	s := schemaOf(into.Type())
 	if s.line != nil {
 		into.FieldByIndex(s.line).SetInt(int64(t.Line))
 	}
@@ -205,6 +211,7 @@ func (d *decoder) value(key, at string, v Value, into reflect.Value) {
 	}
 	switch {
 	case t == valueType:
+		v.List, v.Table = nil, nil // whose room is used again
 		into.Set(reflect.ValueOf(v))
 	case t == foreign:
 		into.SetInt(int64(v.Line))
@@ -237,6 +244,10 @@ func (d *decoder) list(key, name string, v Value, into reflect.Value) {
 		d.complain(v.Line, "[%s] is one of many: write [[%[1]s]]", key)
 		return
 	}
+	if texts, ok := into.Addr().Interface().(*[]Text); ok && v.Kind == List {
+		*texts = d.texts(key, items)
+		return
+	}
 	list := reflect.MakeSlice(into.Type(), len(items), len(items))
 	n := 0
 	for _, item := range items {
@@ -260,11 +271,7 @@ func (d *decoder) list(key, name string, v Value, into reflect.Value) {
 		case v.Kind != List && item.Kind != String:
 			d.complain(item.Line, "%s must be a string or a list of strings", key)
 			continue
-		case item.Kind != String:
-			d.complain(item.Line, "%s must hold strings only", key)
-			continue
-		case item.Text == "":
-			d.complain(item.Line, "%s holds an empty string", key)
+		case !d.isText(key, item):
 			continue
 		default:
 			d.scalar(key, item, one)
@@ -274,6 +281,33 @@ func (d *decoder) list(key, name string, v Value, into reflect.Value) {
 	if n > 0 {
 		into.Set(list.Slice(0, n))
 	}
+}
+
+// texts reads a list of strings: what rules consist of.
+func (d *decoder) texts(key string, items []Value) []Text {
+	if len(items) == 0 {
+		return nil
+	}
+	list := make([]Text, 0, len(items))
+	for _, item := range items {
+		if d.isText(key, item) {
+			list = append(list, Text{item.Text, item.Line})
+		}
+	}
+	return list
+}
+
+// isText complains about what cannot stand in a list of strings.
+func (d *decoder) isText(key string, v Value) bool {
+	switch {
+	case v.Kind != String:
+		d.complain(v.Line, "%s must hold strings only", key)
+	case v.Text == "":
+		d.complain(v.Line, "%s holds an empty string", key)
+	default:
+		return true
+	}
+	return false
 }
 
 // scalar reads a string, a number or a boolean.
@@ -305,9 +339,12 @@ func (d *decoder) scalar(key string, v Value, into reflect.Value) {
 
 // Strings returns the strings without their lines.
 func Strings(ts []Text) []string {
-	var list []string
-	for _, t := range ts {
-		list = append(list, t.S)
+	if len(ts) == 0 {
+		return nil
+	}
+	list := make([]string, len(ts))
+	for i, t := range ts {
+		list[i] = t.S
 	}
 	return list
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // Kind is the type of a value.
-type Kind int
+type Kind uint8
 
 // The kinds; kindNames are their names in messages.
 const (
@@ -38,11 +38,11 @@ func (k Kind) String() string { return kindNames[k] }
 // Value is a value with its place.
 type Value struct {
 	Kind   Kind
+	Headed bool // written below a line [name], or lines [[name]]
 	Line   int
 	Text   string // of a scalar: the contents of a string, anything else as written
 	List   []Value
 	Table  *Table
-	Headed bool // written below a line [name], or lines [[name]]
 }
 
 // Int returns an integer.
@@ -66,8 +66,19 @@ type Field struct {
 	Value Value
 }
 
+// fewFields is how many keys are compared one by one.
+const fewFields = 16
+
 // Get returns the field with a key, nil if there is none.
 func (t *Table) Get(key string) *Field {
+	if len(t.Fields) <= fewFields {
+		for i := range t.Fields {
+			if t.Fields[i].Key == key {
+				return &t.Fields[i]
+			}
+		}
+		return nil
+	}
 	if t.index == nil {
 		t.index = make(map[string]int, len(t.Fields))
 		for i, f := range t.Fields {
@@ -91,6 +102,18 @@ func (t *Table) add(f Field) *Field {
 // Parse reads a file; name is its name in messages. If it is not TOML, there is one
 // problem only, because nothing after the mistake can be trusted.
 func Parse(name string, data []byte) (*Table, Problems) {
+	return parse(name, data, &room{})
+}
+
+func parse(name string, data []byte, in *room) (*Table, Problems) {
+	if t := parsePlain(data, in); t != nil {
+		return t, nil
+	}
+	return parseAny(name, data)
+}
+
+// parseAny reads all of TOML.
+func parseAny(name string, data []byte) (*Table, Problems) {
 	// Unmarshal checks what the parser below does not: duplicate keys, dates.
 	var whole map[string]any
 	if err := toml.Unmarshal(data, &whole); err != nil {

@@ -1,6 +1,7 @@
 package toml
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -267,4 +268,78 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzPlain: what the fast reader accepts is TOML, and go-toml makes the same of it.
+func FuzzPlain(f *testing.F) {
+	for _, s := range []string{
+		"# c\n[a.b]\nk = \"v\" # c\nn = -12\n[[a.c]]\nl = [1, 'x', \"\"\"\ny\nz\"\"\",\n# c\n true,]\n[[a.c]]\nt = { u = 1, v = [] }\n",
+		"k = [\n [\n 1,\n {a = [\n2]}]\n,\n'x']\n", "[a]\n[a.b]\n[a]\n", "[a.b]\n[a]\nb = 1", "[[a]]\n[a.b]\n[[a]]\n[a.b]\n", "a = 1\na = 2", "a = {b=1, b=2}",
+		`k = "a\"b\\\n"`, `k = """a\"""b"""`, `k = '''a''''`, "k = 00", "k = 1.5", "k = 1_0", "k = +1", "k = 2026-01-01", "a.b = 1", "k = true1",
+		"k = []\n[[k]]", "k = {}\n[k.a]", "[a] [b]", "[[a]", "k = 1 2", "k = [1 2]", "k = {a = 1,}", "k = [,]", "k = \"\n\"", "k = [\"\"\"\n\n\"\"\", 1]",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { same(t, data) })
+}
+
+// same reports whether the fast reader accepts a file, and complains if go-toml makes
+// something else of it.
+func same(t *testing.T, data []byte) bool {
+	got := parsePlain(data, &room{})
+	if got == nil {
+		return false
+	}
+	want, problems := parseAny("x", data)
+	if len(problems) > 0 {
+		t.Fatalf("%q: %v", data, problems)
+	}
+	forget(got)
+	forget(want)
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("%q:\ngot  %+v\nwant %+v", data, got, want)
+	}
+	return true
+}
+
+// forget drops what is made when first needed.
+func forget(t *Table) {
+	t.index = nil
+	if len(t.Fields) == 0 {
+		t.Fields = nil
+	}
+	var value func(v *Value)
+	value = func(v *Value) {
+		if v.Table != nil {
+			forget(v.Table)
+		}
+		for i := range v.List {
+			value(&v.List[i])
+		}
+	}
+	for i := range t.Fields {
+		value(&t.Fields[i].Value)
+	}
+}
+
+// TestPlainWords puts files together from words at random, for the fuzz test's random
+// octets are seldom TOML.
+func TestPlainWords(t *testing.T) {
+	words := []string{"a", "b", "c-1", " = ", " = ", "= ", "\n", "\n", "\n", "[a]\n", "[[b]]\n", "[a.b]\n", "[[a.c]]\n", "[b.c]\n", "a = ", "b = ", "c = ",
+		"[", "]", "{", "}", ",", ", ", "{ a = 1, b = ", "[ 'x',\n", "]\n", " }\n", "1", "-12", "true", "\"v\"", "'w'", "\"\"\"\nx\n\"\"\"", "\"", "'", "\\", "\\n", "\\u0041",
+		" # c\n", "é", "\t", "."}
+	random := rand.New(rand.NewPCG(1, 2))
+	accepted := 0
+	for range 30000 {
+		var b []byte
+		for range random.IntN(24) {
+			b = append(b, words[random.IntN(len(words))]...)
+		}
+		if same(t, b) {
+			accepted++
+		}
+	}
+	if accepted < 200 {
+		t.Errorf("only %d files were accepted", accepted)
+	}
 }
