@@ -39,7 +39,7 @@ func (s *session) authenticated() bool {
 
 // ownBounces is the name that a Postfix must give in {daemon_name} with the bounces that
 // it makes itself. By default they look the same to a milter as what a user of its host
-// hands in with sendmail(1): packaging/postfix/main.cf has the lines that tell them apart.
+// hands in with sendmail(1): packaging/postfix/own-bounces.sh tells them apart.
 const ownBounces = "own-bounces"
 
 // localBounce reports whether the MTA made the message in progress itself. A user of its
