@@ -41,7 +41,8 @@ func (l *Lab) StartPrometheus(name, config string, files map[string]string) (*Pr
 	p := &Prometheus{Addr: Loopback(ports[0])}
 	p.Process, err = l.Start(Spec{
 		Name: "prometheus", Path: "/usr/bin/prometheus", Log: filepath.Join(dir, "log"),
-		Args: []string{"--config.file=" + conf, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + p.Addr, "--log.level=warn"},
+		Args: []string{"--config.file=" + conf, "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + p.Addr, "--log.level=warn",
+			"--enable-feature=exemplar-storage"},
 	})
 	if err != nil {
 		return nil, err
@@ -113,6 +114,28 @@ func (p *Prometheus) Rules() ([]RuleState, error) {
 		all = append(all, g.Rules...)
 	}
 	return all, nil
+}
+
+// Exemplars returns the values of a label of the exemplars that a query leads to, of the
+// last hour.
+func (p *Prometheus) Exemplars(expr, label string) ([]string, error) {
+	now := time.Now()
+	form := url.Values{"query": {expr}, "start": {strconv.FormatInt(now.Add(-time.Hour).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}}
+	var data []struct {
+		Exemplars []struct {
+			Labels map[string]string `json:"labels"`
+		} `json:"exemplars"`
+	}
+	if err := p.get("query_exemplars?"+form.Encode(), &data); err != nil {
+		return nil, fmt.Errorf("asking for exemplars of %s: %w", expr, err)
+	}
+	var values []string
+	for _, series := range data {
+		for _, e := range series.Exemplars {
+			values = append(values, e.Labels[label])
+		}
+	}
+	return values, nil
 }
 
 // get reads what the API has to say.
