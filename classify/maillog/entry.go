@@ -3,6 +3,7 @@ package maillog
 import (
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 )
 
@@ -18,6 +19,9 @@ const (
 
 // Formats lists every format.
 func Formats() []Format { return []Format{Postfix, Exim, Sendmail} }
+
+// Kind stands where the kind of a message stands in verdicts on messages.
+const Kind dsn.Kind = "log"
 
 // Result is what became of an attempt.
 type Result string

@@ -1,7 +1,6 @@
 package maillog
 
 import (
-	"bytes"
 	"strings"
 	"time"
 
@@ -9,28 +8,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// eximWords are in the lines of Exim's that matter.
-var eximWords = [...][]byte{[]byte(" ** "), []byte(" == "), []byte("> "), []byte(" Completed"), []byte("]: [")}
-
-// isExim reports whether a line may be one of Exim's that matter.
-func isExim(line []byte) bool {
-	for _, w := range eximWords[:2] {
-		if bytes.Contains(line, w) {
-			return true
-		}
-	}
-	if bytes.Contains(line, []byte(" => ")) || bytes.Contains(line, []byte(" -> ")) || bytes.Contains(line, []byte(" >> ")) {
-		return true
-	}
-	if i := bytes.Index(line, []byte("]: [")); i >= 0 && i+4 < len(line) && ascii.IsDigit(line[i+4]) {
-		return true
-	}
-	return bytes.HasSuffix(bytes.TrimRight(line, "\r\n\"}"), []byte(" Completed")) || bytes.Contains(line, []byte(" Completed QT="))
-}
-
 // eximID returns the length of the message id that s begins with, 0 if there is none:
 // "1tG9oF-0000Yh-2X", and since 4.97 "1tG9oF-00000000Yh1-2X1A".
-func eximID(s string) int {
+func eximID[T ~string | ~[]byte](s T) int {
 	for _, parts := range [...][3]int{{6, 11, 4}, {6, 6, 2}} {
 		n := parts[0] + parts[1] + parts[2] + 2
 		if len(s) <= n || s[n] != ' ' || s[parts[0]] != '-' || s[parts[0]+1+parts[1]] != '-' {

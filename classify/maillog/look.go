@@ -58,22 +58,27 @@ func isLogLine(line []byte) bool {
 	return l.program != "" || l.stamp.kind == iso // Exim's own log has lines without an id
 }
 
-// Look reports whether the file at a path is a log, by its first lines, decompressed if
-// need be.
+// Look reports whether the file at a path begins like a log, see [LookAt].
 func Look(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
+		return false, bare(err)
+	}
+	defer f.Close()
+	return LookAt(f)
+}
+
+// LookAt reports whether what r gives begins like a log, compressed or not; see [IsLog].
+// It reads some 32 KB, or what they are decompressed from.
+func LookAt(r io.Reader) (bool, error) {
+	var f openedLog
+	defer f.Close()
+	if err := f.decompress(r); err != nil {
 		return false, err
 	}
-	f.Close()
-	l, err := openLog(path, nil)
-	if err != nil {
-		return false, err
-	}
-	defer l.Close()
 	head := make([]byte, lookAt)
-	n, err := readFull(l, head)
-	if err != nil && err != io.EOF && n == 0 {
+	n, err := readFull(f.Reader, head)
+	if n == 0 && err != nil && err != io.EOF {
 		return false, err
 	}
 	return IsLog(head[:n]), nil

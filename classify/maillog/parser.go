@@ -1,7 +1,6 @@
 package maillog
 
 import (
-	"bytes"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -124,22 +123,4 @@ func printable(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-}
-
-// isCandidate reports whether a line may be about a delivery. It is fast, and true of few
-// other lines: it looks for a word that every line about a delivery has: status= (Postfix),
-// stat= (Sendmail), reject (refusals of all three), the flags of Exim, or a piece of a
-// line of Exim's.
-func isCandidate(line []byte) bool {
-	for rest := line; ; {
-		i := bytes.Index(rest, []byte("stat"))
-		if i < 0 {
-			break
-		}
-		rest = rest[i+4:]
-		if bytes.HasPrefix(rest, []byte("us=")) || bytes.HasPrefix(rest, []byte("=")) {
-			return true
-		}
-	}
-	return bytes.Contains(line, []byte("reject")) || isExim(line)
 }

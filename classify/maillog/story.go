@@ -113,7 +113,9 @@ func (o *openStory) goOn(e *Entry, verdict *classify.Recipient, s *Stories) {
 		o.Time, o.Delay = e.Time, max(o.Delay, e.Delay)
 		return
 	}
-	o.Attempts++
+	if e.Result != Expired || e.Reply != "" { // to give up is no attempt
+		o.Attempts++
+	}
 	if e.Result.Failed() && s.tellsCause(&o.Verdict) && !s.tellsCause(verdict) {
 		// A cause beats its consequence.
 		o.Time, o.Delay = e.Time, max(o.Delay, e.Delay)

@@ -71,7 +71,7 @@ func TestStories(t *testing.T) {
 			"2026-11-27 10:05:00 1tG9oG-00000000Yi2-0aBc == u@x R=d T=t defer (-53): retry time not reached for any host for 'x'",
 			"2026-11-27 10:10:00 1tG9oG-00000000Yi2-0aBc ** u@x: retry timeout exceeded",
 			"2026-11-27 10:10:00 1tG9oG-00000000Yi2-0aBc Completed"},
-			[]string{"1tG9oG-00000000Yi2-0aBc u@x expired 2 failed/soft/mailbox-full before= 10m0s"}},
+			[]string{"1tG9oG-00000000Yi2-0aBc u@x expired 1 failed/soft/mailbox-full before= 10m0s"}},
 		{"Exim only waits", []string{
 			"2026-11-27 10:05:00 1tG9oG-00000000Yi2-0aBc == u@x R=d T=t defer (-53): retry time not reached for any host for 'x'"},
 			[]string{"1tG9oG-00000000Yi2-0aBc u@x deferred 0 delayed/soft/network-error before= 0s"}},

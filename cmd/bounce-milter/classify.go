@@ -48,8 +48,24 @@ func runClassify(a *app, paths []string) error {
 		paths = []string{mailbox.Stdin}
 		a.hint("a message")
 	}
+	// An interrupt ends the reading, not the program: what was added up is printed. A
+	// second one ends the program, if the input does not go on.
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	context.AfterFunc(interrupted, stop)
+	logs, paths, stdin := a.sortLogs(paths)
+	failed := false
+	if len(logs) > 0 {
+		good, err := a.logs(interrupted, engine, logs, stdin)
+		if failed = !good; err != nil {
+			return err
+		}
+		if len(paths) == 0 || interrupted.Err() != nil {
+			return ended(interrupted, a, failed)
+		}
+	}
 	patterns, _ := verp.Compile(cfg.Milter.VERP) // they were checked with the file
-	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
+	src := &mailbox.Source{Stdin: stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	plans, owner := newPlans(cfg), newOwner(a, cfg)
 	var bar *progress
 	if isTerminal(a.stderr) {
@@ -65,12 +81,6 @@ func runClassify(a *app, paths []string) error {
 	}
 	// If bar and table share a terminal, the bar is cleared before each row.
 	shared := bar != nil && isTerminal(a.stdout) && !a.options.sum
-	// An interrupt ends the reading, not the program: what was added up is printed. A
-	// second one ends the program, if the input does not go on.
-	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	context.AfterFunc(interrupted, stop)
-	failed := false
 	for m := range src.Messages(paths...) {
 		if interrupted.Err() != nil {
 			break
@@ -116,6 +126,11 @@ func runClassify(a *app, paths []string) error {
 	if table != nil {
 		table.summary(a.options.sum || interrupted.Err() != nil)
 	}
+	return ended(interrupted, a, failed)
+}
+
+// ended returns how the command ends.
+func ended(interrupted context.Context, a *app, failed bool) error {
 	if interrupted.Err() != nil {
 		a.complain(errors.New("classify: interrupted: the rest was not read"))
 		return errSaid

@@ -16,14 +16,21 @@ ends the daemon at once.`,
 			stays: true, run: runServe,
 		},
 		{
-			name: "classify", flags: []string{"format", "sum", "events", "config"}, args: "[PATH...]",
-			does: "show what the messages in files, mailboxes and folders report",
-			more: `A PATH is a message (.eml), an mbox, a Maildir, or a folder of these; "-" or no
-PATH is standard input. Files may be compressed with gzip. What cannot be read, or is no
-message, is skipped, and the exit code is then 1. Of many messages the table ends in
-sums; --sum prints these alone, and Ctrl-C those so far. With --format json each message
-is one object on one line. With --events each recipient is a record, as the sinks of
-events get it; ordinary mail has none.`,
+			name: "classify", flags: []string{"format", "sum", "events", "as", "every-attempt", "config"}, args: "[PATH...]",
+			does: "show what bounces and mail logs say",
+			more: `A PATH is a message (.eml), an mbox, a Maildir, a mail log, or a folder of these; "-"
+or no PATH is standard input. Files may be compressed with gzip. What cannot be read, or
+is neither message nor log, is skipped, and the exit code is then 1. Of many messages the
+table ends in sums; --sum prints these alone, and Ctrl-C those so far. With --format json
+each message is one object on one line. With --events each recipient is a record, as the
+sinks of events get it; ordinary mail has none.
+
+Logs are those of Postfix, Exim and Sendmail, in files, and from journalctl (-o json is
+best); they may be compressed with xz, zstd and bzip2 too. They are recognised by their
+lines, unless --as says what they are. Rotated logs are read in the order of their age.
+All attempts at one message to one recipient are one row, with the final fate and the
+number of attempts; --every-attempt shows each of them. What was delivered at once is
+only counted. If time stamps have no zone, set TZ to that of the machine that wrote them.`,
 			offers: offerFiles, run: runClassify,
 		},
 		{

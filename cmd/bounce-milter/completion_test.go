@@ -40,7 +40,7 @@ func TestCandidates(t *testing.T) {
 		{"completion ", "bash zsh fish"},
 		{"completion bash ", ""},
 		{"classify ", ":files"},
-		{"classify --", "--format --sum --events --config --help"},
+		{"classify --", "--format --sum --events --as --every-attempt --config --help"},
 		{"classify a.eml --f", "--format"},
 		{"classify --format ", "text json"},
 		{"classify --format=j", "--format=json"},

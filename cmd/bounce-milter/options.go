@@ -15,11 +15,14 @@ type options struct {
 	format    choice
 	remoteMTA string
 	events    bool
+	as        choice
 	sum       bool
 	appendTo  string
 	keyFile   string
 	help      bool
 	version   bool
+
+	everyAttempt bool
 }
 
 // flags defines all flags. A command takes those that it names.
@@ -31,6 +34,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
 	f.BoolVar(&o.events, "events", false, "print event records, one a line")
 	f.BoolVar(&o.sum, "sum", false, "print the sums alone")
+	o.as = choice{words: []string{"postfix", "exim", "sendmail", "journal", "mail"}}
+	f.Var(&o.as, "as", "take every PATH for a log of this program or the journal, or for mail")
+	f.BoolVar(&o.everyAttempt, "every-attempt", false, "show each attempt in a log, not the last of each message")
 	f.Var((*fileName)(&o.appendTo), "append", "add the key to FILE, instead of printing it")
 	f.Var((*fileName)(&o.keyFile), "key-file", "compute the MAC with the first key of FILE")
 	f.BoolVarP(&o.help, "help", "h", false, "print this page")

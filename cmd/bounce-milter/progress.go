@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ type progress struct {
 	total    int64 // octets, 0 if unknown
 	done     int64
 	messages int
+	unit     string // what is counted, "messages" if ""
 	start    time.Time
 	shown    time.Time
 	visible  bool
@@ -34,12 +36,15 @@ func newProgress(w io.Writer, columns int, total int64) *progress {
 }
 
 // add counts a message of so many octets.
-func (p *progress) add(octets int64) {
+func (p *progress) add(octets int64) { p.addMany(octets, 1) }
+
+// addMany counts n messages, or lines, of so many octets together.
+func (p *progress) addMany(octets int64, n int) {
 	if p == nil {
 		return
 	}
 	p.done += octets
-	p.messages++
+	p.messages += n
 	now := p.now()
 	if now.Sub(p.start) < progressAfter || now.Sub(p.shown) < progressEvery {
 		return
@@ -51,7 +56,7 @@ func (p *progress) add(octets int64) {
 // line draws the bar: "classify ██████▌    41 %  1,204 messages  3 s left".
 func (p *progress) line(now time.Time) string {
 	elapsed := now.Sub(p.start)
-	tail := grouped(p.messages) + " messages"
+	tail := grouped(p.messages) + " " + cmp.Or(p.unit, "messages")
 	if p.total <= 0 {
 		return "classify  " + tail
 	}
