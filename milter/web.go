@@ -86,9 +86,11 @@ func (w *webServer) listeners() []net.Listener {
 }
 
 // Handler serves /metrics, /-/healthy, /-/ready and the pages for people.
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return web.Handler(s.pages()) }
+
+func (s *Server) pages() web.Pages {
 	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
-	return web.Handler(web.Pages{
+	return web.Pages{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.metrics.memory.Set(float64(s.memory.used.Load()))
 			metrics.ServeHTTP(w, r)
@@ -97,7 +99,7 @@ func (s *Server) Handler() http.Handler {
 		Files:   s.metrics.page.Files(),
 		Summary: s.metrics.page.JSON(),
 		Health:  s.health,
-	})
+	}
 }
 
 // health says whether mail is served and every socket can be reached.

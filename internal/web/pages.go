@@ -1,13 +1,9 @@
 package web
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 )
-
-// maxMaking is how many pages of a kind are made at a time.
-const maxMaking = 4
 
 // Pages are what a server answers with. A nil one is not found.
 type Pages struct {
@@ -32,17 +28,19 @@ type Health struct {
 	Worries []string
 }
 
-// Handler serves pages. Each is complete before any of it is sent, and only a few are
-// made at a time: a slow reader holds only the octets of its answer.
+// Handler serves pages. Each is complete before any of it is sent, so that a slow reader
+// holds only the octets of its answer. They are made one at a time, with a pause after
+// each: see maker.
 //
 // /-/healthy always answers 200: the process is there, and a restart would help
 // nobody. /-/ready, and /healthz, which is older, answer 503 if the process does not do
 // its work. All three list what is wrong.
 func Handler(p Pages) http.Handler {
 	mux := http.NewServeMux()
+	m := newMaker()
 	handle := func(pattern string, h http.Handler) {
 		if h != nil {
-			mux.Handle(pattern, whole(h))
+			mux.Handle(pattern, m.whole(h))
 		}
 	}
 	handle("GET /metrics", p.Metrics)
@@ -76,32 +74,4 @@ func answer(w http.ResponseWriter, code int, word string, h Health) {
 	for _, line := range append(h.NotReady, h.Worries...) {
 		fmt.Fprintln(w, line)
 	}
-}
-
-// response is complete before any of it is sent.
-type response struct {
-	header http.Header
-	code   int
-	body   bytes.Buffer
-}
-
-func (r *response) Header() http.Header { return r.header }
-
-func (r *response) WriteHeader(code int) { r.code = code }
-
-func (r *response) Write(b []byte) (int, error) { return r.body.Write(b) }
-
-// whole makes h write to a response first; only a few are made at a time.
-func whole(h http.Handler) http.Handler {
-	making := make(chan struct{}, maxMaking)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := &response{header: w.Header(), code: http.StatusOK}
-		making <- struct{}{}
-		func() {
-			defer func() { <-making }()
-			h.ServeHTTP(p, r)
-		}()
-		w.WriteHeader(p.code)
-		_, _ = p.body.WriteTo(w) // a client that did not get it will ask again
-	})
 }

@@ -1,11 +1,15 @@
 package web
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -84,6 +88,59 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// Pages are made one at a time, and readers that have left do not take a turn.
+func TestPagesAreMadeOneAtATime(t *testing.T) {
+	var making, made atomic.Int32
+	p := testPages
+	p.Home = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if making.Add(1) > 1 {
+			t.Error("two at a time")
+		}
+		made.Add(1)
+		runtime.Gosched()
+		making.Add(-1)
+	})
+	p.Summary = p.Home
+	h := Handler(p)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	var readers sync.WaitGroup
+	for i := range 100 {
+		readers.Go(func() {
+			r := httptest.NewRequest("GET", []string{"/", "/api/v1/summary"}[i%2], nil)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+	readers.Wait()
+	if n := made.Load(); n != 100 {
+		t.Errorf("%d pages made for 100 readers", n)
+	}
+	for range 100 {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(gone))
+	}
+	if n := made.Load(); n != 100 {
+		t.Errorf("%d pages made for readers that had left", n-100)
+	}
+}
+
+// A page that panics does not keep others from being made.
+func TestPanickingPage(t *testing.T) {
+	p := testPages
+	p.Home = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })
+	h := Handler(p)
+	for range 3 {
+		func() {
+			defer func() { recover() }() // as the server does
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		}()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		if w.Code != 200 {
+			t.Errorf("/metrics: %d", w.Code)
+		}
+	}
+}
+
 // slowReader is a client that asks for a page and does not read it.
 type slowReader struct {
 	*httptest.ResponseRecorder
@@ -102,18 +159,19 @@ func (r slowReader) Write(p []byte) (int, error) {
 // A client that does not read a page does not keep others from it: the page is completed
 // first, and only making it is limited.
 func TestSlowReadersKeepNobodyAway(t *testing.T) {
+	const readers = 8
 	h := Handler(testPages)
 	for _, path := range []string{"/", "/metrics"} {
 		begun, proceed := make(chan struct{}), make(chan struct{})
 		done := make(chan int)
-		for range 2 * maxMaking {
+		for range readers {
 			go func() {
 				w := slowReader{httptest.NewRecorder(), begun, proceed}
 				h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 				done <- w.Code
 			}()
 		}
-		for range 2 * maxMaking {
+		for range readers {
 			<-begun
 		}
 		w := httptest.NewRecorder()
@@ -122,7 +180,7 @@ func TestSlowReadersKeepNobodyAway(t *testing.T) {
 			t.Errorf("%s: one more gets %d", path, w.Code)
 		}
 		close(proceed)
-		for range 2 * maxMaking {
+		for range readers {
 			if code := <-done; code != http.StatusOK {
 				t.Errorf("%s: one of them got %d", path, code)
 			}

@@ -33,6 +33,7 @@ func run() int {
 	count := flag.Int("count", 500, "messages of one measurement under Postfix")
 	wire := flag.Bool("wire", true, "measure on the wire")
 	postfix := flag.Bool("postfix", true, "measure under Postfix")
+	watched := flag.Bool("watched", true, "measure while metrics are read")
 	only := flag.String("only", "", "measure only lines that match this regular expression, and those without a milter")
 	flag.Parse()
 	b := &bench{rounds: *rounds, limit: *limit, count: *count}
@@ -41,7 +42,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "bench: -only:", err)
 		return 2
 	}
-	if err := b.run(*bin, *wire, *postfix); err != nil {
+	if err := b.run(*bin, *wire, *watched, *postfix); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
@@ -71,7 +72,9 @@ type filter struct {
 	tcp  string // address
 	proc map[string]*lab.Process
 	own  bool
-	keep bool // ours with forged_headers = "keep" and look_at = "envelope"
+
+	metrics string // address, of ours
+	keep    bool   // ours with forged_headers = "keep" and look_at = "envelope"
 }
 
 func (f *filter) addr(network string) string {
@@ -89,7 +92,7 @@ func (f *filter) spec(network string) string {
 	return "inet:" + f.tcp
 }
 
-func (b *bench) run(bin string, wire, postfix bool) error {
+func (b *bench) run(bin string, wire, watched, postfix bool) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
@@ -107,6 +110,11 @@ func (b *bench) run(bin string, wire, postfix bool) error {
 	fmt.Printf("%d rounds, medians; %s, %d CPUs, %s\n\n", b.rounds, runtime.Version(), runtime.NumCPU(), cpuName())
 	if wire {
 		if err := b.onTheWire(); err != nil {
+			return err
+		}
+	}
+	if watched {
+		if err := b.whileWatched(); err != nil {
 			return err
 		}
 	}
@@ -140,7 +148,7 @@ func (b *bench) start(bin string) error {
 		if err != nil {
 			return err
 		}
-		f.proc["unix"], f.proc["tcp"] = d.Process, d.Process
+		f.proc["unix"], f.proc["tcp"], f.metrics = d.Process, d.Process, d.Metrics
 		b.filters = append(b.filters, f)
 	}
 	goNoop, cNoop := b.lab.Path("noop-go"), b.lab.Path("noop-c")
