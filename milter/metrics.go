@@ -260,6 +260,7 @@ func (m *Metrics) message(k dsn.Kind) {
 func (m *Metrics) origin(whose *proof.Report) {
 	if whose != nil {
 		m.origins.WithLabelValues(string(whose.Message.Origin)).Inc()
+		m.page.Origin(whose.Message.Origin)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 )
 
 // MaxMemory is what a Board holds at most, in octets, whatever comes.
@@ -33,7 +34,6 @@ type Bounce struct {
 	Delayed  bool
 	Provider string // a name of the rules in force, or "other"
 	Reason   string // likewise, or "unknown"
-	Origin   string // one of Origins, "" if it is not asked for
 
 	// Reply is what was said, and Address and Original whom it may name: of a bounce that no
 	// rule understood, else "". They are kept for seconds, until they are masked.
@@ -41,8 +41,8 @@ type Bounce struct {
 	Address, Original string
 }
 
-// Origins are what is known about who sent the message that came back.
-var Origins = []string{"ours", "foreign", "unproven"}
+// origins are what is known about whose the mail is that came back.
+var origins = origin.Origins()
 
 // Reason is what the page says about a reason.
 type Reason struct {
@@ -66,6 +66,7 @@ type Board struct {
 	queue    chan Bounce
 	missed   atomic.Uint64 // bounces that were not counted because too many waited
 	messages map[dsn.Kind]*atomic.Uint64
+	origins  map[origin.Origin]*atomic.Uint64
 	errors   map[string]*atomic.Uint64 // by stage
 
 	status atomic.Pointer[func() Status]
@@ -101,10 +102,14 @@ func New(stages []string) *Board {
 }
 
 func newBoard(stages []string, start time.Time, wall func() time.Time, elapsed func() time.Duration) *Board {
-	b := &Board{queue: make(chan Bounce, maxQueue), messages: map[dsn.Kind]*atomic.Uint64{}, errors: map[string]*atomic.Uint64{},
+	b := &Board{queue: make(chan Bounce, maxQueue), messages: map[dsn.Kind]*atomic.Uint64{},
+		origins: map[origin.Origin]*atomic.Uint64{}, errors: map[string]*atomic.Uint64{},
 		wall: wall, elapsed: elapsed, start: start}
 	for _, k := range dsn.Kinds() {
 		b.messages[k] = new(atomic.Uint64)
+	}
+	for _, o := range origins {
+		b.origins[o] = new(atomic.Uint64)
 	}
 	for _, s := range stages {
 		b.errors[s] = new(atomic.Uint64)
@@ -130,6 +135,13 @@ func (b *Board) Bounce(x Bounce) {
 // Message counts a message of a kind. It never waits and allocates nothing.
 func (b *Board) Message(k dsn.Kind) {
 	if n := b.messages[k]; n != nil {
+		n.Add(1)
+	}
+}
+
+// Origin counts whose mail a report returns. It never waits and allocates nothing.
+func (b *Board) Origin(o origin.Origin) {
+	if n := b.origins[o]; n != nil {
 		n.Add(1)
 	}
 }
@@ -170,6 +182,11 @@ func (b *Board) collect() {
 		if v := n.Swap(0); v > 0 {
 			b.seen.message = now
 			b.rings.add(b.names.counter("message "+string(k)), v)
+		}
+	}
+	for o, n := range b.origins {
+		if v := n.Swap(0); v > 0 {
+			b.rings.add(b.names.counter("origin "+string(o)), v)
 		}
 	}
 	for s, n := range b.errors {

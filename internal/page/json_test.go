@@ -7,6 +7,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -23,7 +24,7 @@ func TestSchema(t *testing.T) {
 	full.SetWords(testWords)
 	full.SetStatus(badStatus)
 	for i, cat := range categories {
-		x := Bounce{Category: cat, Type: types[i%3], Delayed: i%2 == 0, Provider: "google", Reason: "r", Origin: Origins[i%3]}
+		x := Bounce{Category: cat, Type: types[i%3], Delayed: i%2 == 0, Provider: "google", Reason: "r"}
 		if cat == classify.Unclassified {
 			x.Reason, x.Reply = "unknown", "554 The larder of carla@example.com is stuffed"
 		}
@@ -31,6 +32,7 @@ func TestSchema(t *testing.T) {
 	}
 	full.Error("inspect", 3)
 	full.Message(dsn.KindDSN)
+	full.Origin(origin.Foreign)
 	full.missed.Add(2)
 	empty, _ := testBoard(begin)
 	for name, b := range map[string]*Board{"full": full, "empty": empty, "without a server": New(nil)} {

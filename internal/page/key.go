@@ -7,7 +7,7 @@ import (
 )
 
 // key is what is counted, in 32 bits: a counter's number, or of a bounce its provider,
-// reason, category, type, origin and whether the mail was only delayed.
+// reason, category, type and whether the mail was only delayed.
 type key uint32
 
 const (
@@ -17,8 +17,7 @@ const (
 	reasonAt   = providerBits
 	categoryAt = reasonAt + reasonBits
 	typeAt     = categoryAt + 4
-	originAt   = typeAt + 2
-	delayedAt  = originAt + 2
+	delayedAt  = typeAt + 2
 	counterAt  = 31
 
 	maxProviders = 1 << providerBits
@@ -35,7 +34,6 @@ func (k key) provider() int        { return int(k & (maxProviders - 1)) }
 func (k key) reason() int          { return int(k >> reasonAt & (maxReasons - 1)) }
 func (k key) category() int        { return int(k >> categoryAt & 15) } // in categories
 func (k key) kind() int            { return int(k >> typeAt & 3) }      // in types
-func (k key) origin() int          { return int(k >> originAt & 3) }    // 0 if it was not asked for, else in Origins from 1
 func (k key) delayed() bool        { return k>>delayedAt&1 == 1 }
 
 // valid reports whether a key that was read from a file is one.
@@ -52,7 +50,7 @@ func (k key) valid(n *names) bool {
 var coarser = []func(key) key{
 	func(k key) key { return k.without(maxProviders - 1) },
 	func(k key) key { return k.without((maxReasons - 1) << reasonAt) },
-	func(k key) key { return k.without(3<<originAt | 1<<delayedAt) },
+	func(k key) key { return k.without(1 << delayedAt) },
 }
 
 func (k key) without(bits key) key {
@@ -80,7 +78,7 @@ func (n *names) bounce(x *Bounce) key {
 		kind = slices.Index(types, classify.Soft)
 	}
 	k := key(n.providers.number(x.Provider)) | key(n.reasons.number(x.Reason))<<reasonAt | key(category)<<categoryAt |
-		key(kind)<<typeAt | key(slices.Index(Origins, x.Origin)+1)<<originAt
+		key(kind)<<typeAt
 	if x.Delayed {
 		k |= 1 << delayedAt
 	}

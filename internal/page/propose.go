@@ -1,14 +1,8 @@
 package page
 
 import (
-	"fmt"
-	"hash/fnv"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/mask"
-	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/internal/propose"
 )
 
 // wordTable finds Words.
@@ -33,13 +27,6 @@ func (t *wordTable) reason(id string) Reason {
 	return Reason{ID: id}
 }
 
-// Bounds of a proposed phrase in octets: one that is short says little, one that is long
-// says it to one message.
-const (
-	minPhrase = 8
-	maxPhrase = 72
-)
-
 // phrase returns the longest stretch of words in a reply that a rule can go by, "" if there
 // is none. known are the names in it, see [mask.Find].
 func (t *wordTable) phrase(said string, known ...string) string {
@@ -48,31 +35,10 @@ func (t *wordTable) phrase(said string, known ...string) string {
 	}
 	// No phrase can run over an address.
 	words := t.Understand(mask.Replace(said, mask.Find(said, known...), func(mask.Span) string { return " x@example.com " }))
-	best := ""
-	stretch := func(s string) {
-		s = strings.TrimFunc(s, func(r rune) bool { return r < utf8.RuneSelf && !ascii.IsAlnum(byte(r)) })
-		if len(s) > maxPhrase {
-			cut := strings.LastIndexByte(s[:maxPhrase], ' ')
-			if cut < 0 { // a language without spaces
-				for cut = maxPhrase; !utf8.RuneStart(s[cut]); cut-- {
-				}
-			}
-			s = strings.TrimRight(s[:cut], " ,;:-")
-		}
-		if len(s) > len(best) {
-			best = s
-		}
+	for _, p := range propose.Phrases([]string{words}) {
+		return p
 	}
-	at := 0
-	for _, p := range mask.Find(words) {
-		stretch(words[at:p.From])
-		at = p.To
-	}
-	stretch(words[at:])
-	if len(best) < minPhrase || strings.ContainsRune(best, '@') {
-		return ""
-	}
-	return best
+	return ""
 }
 
 // rule proposes a rule, without its reason, for a reply that no rule understood; "" if it
@@ -82,15 +48,5 @@ func (r *reply) rule() string {
 	if r.Phrase == "" {
 		return ""
 	}
-	h := fnv.New32a()
-	h.Write([]byte(r.Phrase))
-	id := strings.Builder{}
-	for _, w := range strings.FieldsFunc(r.Phrase, func(c rune) bool { return c >= utf8.RuneSelf || !ascii.IsAlnum(byte(c)) }) {
-		if id.Len()+len(w) > 32 {
-			break
-		}
-		id.WriteString(w + "-")
-	}
-	return fmt.Sprintf("[[rule]]\nid = \"mine-%s%06x\"\nreason = \"CHOOSE\"  # see: bounce-milter rules list\nany = [%s]\nexamples = [%s]\n",
-		id.String(), h.Sum32()&0xffffff, toml.Quote(r.Phrase), toml.Quote(r.Example))
+	return propose.Rule(r.Phrase, propose.Choose, "see: bounce-milter rules list", []string{r.Example})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -188,13 +189,13 @@ func (b *Board) window(sp span, words *wordTable) *Window {
 	now := b.second() / sp.unit
 	from := now - sp.units + 1
 	w := &Window{From: b.timeOf(from * sp.unit), Complete: b.since <= from*sp.unit,
-		Messages: zeros(dsn.Kinds()), Types: zeros(types), Origins: zeros(Origins), Errors: map[string]uint64{}}
+		Messages: zeros(dsn.Kinds()), Types: zeros(types), Origins: zeros(origins), Errors: map[string]uint64{}}
 	each := b.rings.minutesOf
 	if sp.unit == 3600 {
 		each = b.rings.hoursOf
 	}
 	var all perCategory
-	var kinds, origins [4]uint64
+	var kinds [4]uint64
 	bars := make([]perCategory, sp.units/sp.perBar)
 	providers := make([]perCategory, len(b.names.providers.list))
 	reasons := make([]perCategory, len(b.names.reasons.list)) // "unknown" is in several categories
@@ -210,7 +211,6 @@ func (b *Board) window(sp span, words *wordTable) *Window {
 		providers[k.provider()][c] += n
 		reasons[k.reason()][c] += n
 		kinds[k.kind()] += n
-		origins[k.origin()] += n
 		if k.delayed() {
 			w.Delayed += n
 		}
@@ -219,9 +219,6 @@ func (b *Board) window(sp span, words *wordTable) *Window {
 	w.Bounces = total(w.Categories)
 	for i, t := range types {
 		w.Types[string(t)] = kinds[i]
-	}
-	for i, o := range Origins {
-		w.Origins[o] = origins[i+1]
 	}
 	w.Bars = make([]Bar, len(bars))
 	for i := range bars {
@@ -254,13 +251,15 @@ func (b *Board) window(sp span, words *wordTable) *Window {
 
 // count adds to a counter that is no bounce.
 func (w *Window) count(name string, n uint64) {
-	const message, failed = "message ", "error "
-	switch {
-	case len(name) > len(message) && name[:len(message)] == message:
-		w.Messages[name[len(message):]] += n
-	case len(name) > len(failed) && name[:len(failed)] == failed:
-		w.Errors[name[len(failed):]] += n
-	case name == "missed":
+	what, of, _ := strings.Cut(name, " ")
+	switch what {
+	case "message":
+		w.Messages[of] += n
+	case "origin":
+		w.Origins[of] += n
+	case "error":
+		w.Errors[of] += n
+	case "missed":
 		w.missed += n
 	}
 }

@@ -179,8 +179,8 @@ func (v *view) counts() {
 	v.Types.Caption, v.Types.What, v.Types.Prefix, v.Types.Spans = "By what to do about the address", "type", "type-", v.Spans
 	v.Kinds = rowsOf(v.S, dsn.Kinds(), func(w *Window) map[string]uint64 { return w.Messages })
 	v.Kinds.Caption, v.Kinds.What, v.Kinds.Prefix, v.Kinds.Spans = "Messages that passed, by kind", "kind", "kind-", v.Spans
-	v.Origins = rowsOf(v.S, Origins, func(w *Window) map[string]uint64 { return w.Origins })
-	v.Origins.Caption, v.Origins.What, v.Origins.Prefix, v.Origins.Spans = "Bounces by origin", "origin", "origin-", v.Spans
+	v.Origins = rowsOf(v.S, origins, func(w *Window) map[string]uint64 { return w.Origins })
+	v.Origins.Caption, v.Origins.What, v.Origins.Prefix, v.Origins.Spans = "Reports by whose mail they return", "origin", "origin-", v.Spans
 }
 
 func rowsOf[T ~string](s *Summary, names []T, field func(*Window) map[string]uint64) rows {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 )
 
 // group is a part of the page that explains words.
@@ -39,9 +40,9 @@ var meanings = map[string]string{
 	string(dsn.KindAutoReply):   "An automatic answer, such as an absence note (RFC 3834).",
 	string(dsn.KindNone):        "Ordinary mail, which passes as it is.",
 
-	"ours":     "The message that came back is proved to be ours, by a ticket, a DKIM signature or because this server made the bounce.",
-	"foreign":  "What came back shows that it is not ours: somebody else used our addresses.",
-	"unproven": "Too little came back to tell.",
+	string(origin.Ours):     "The message that came back is proved to be ours, by a ticket, a DKIM signature or because this server made the bounce.",
+	string(origin.Foreign):  "What came back shows that it is not ours: somebody else used our addresses.",
+	string(origin.Unproven): "Too little came back to tell.",
 }
 
 // stageMeanings say what happened where an error is counted.
@@ -80,7 +81,7 @@ func (b *Board) wordPage() *wordPage {
 		{"categories", "Categories", "Which class of bounce it is. Count and route by it.", explain("category-", categories, meanings)},
 		{"types", "Types", "What to do about the address.", explain("type-", types, meanings)},
 		{"kinds", "Kinds of messages", "What a message is.", explain("kind-", dsn.Kinds(), meanings)},
-		{"origin", "Origins", "Whether the mail that came back is ours, where [origin] is configured.", explain("origin-", Origins, meanings)},
+		{"origin", "Origins", "Whether the mail that came back is ours, where [origin] is configured.", explain("origin-", origins, meanings)},
 		{"stages", "Errors", "Where something went wrong. The mail was delivered all the same; the log says more.", explain("stage-", stages, stageMeanings)},
 	}}
 	reasons := group{"reasons", "Reasons", "What happened, and what to do. A reason belongs to a category and has a type, which is milder where the mail is only delayed.", nil}
