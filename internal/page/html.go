@@ -80,7 +80,7 @@ func (b *Board) Home() http.Handler {
 			// Only who asks for it gets a page that reloads by itself (WCAG 2.2.1).
 			w.Header().Set("Refresh", "60")
 		}
-		html(w, "status", v)
+		writeHTML(w, "status", v)
 	})
 }
 
@@ -97,7 +97,7 @@ func (b *Board) Files() http.Handler {
 	file("/page/style.css", "text/css; charset=utf-8", styleCSS)
 	file("/page/icon.svg", "image/svg+xml", iconSVG)
 	mux.HandleFunc("/page/words", func(w http.ResponseWriter, _ *http.Request) {
-		html(w, "words", b.wordPage())
+		writeHTML(w, "words", b.wordPage())
 	})
 	return mux
 }
@@ -116,8 +116,8 @@ func (b *Board) JSON() http.Handler {
 	})
 }
 
-// html writes a page once it is complete.
-func html(w http.ResponseWriter, name string, v any) {
+// writeHTML writes a page once it is complete.
+func writeHTML(w http.ResponseWriter, name string, v any) {
 	var out bytes.Buffer
 	if err := templates.ExecuteTemplate(&out, name, v); err != nil {
 		http.Error(w, "the page cannot be written", http.StatusInternalServerError)
