@@ -125,7 +125,7 @@ func TestMetricNames(t *testing.T) {
 	}
 	label := regexp.MustCompile(`(bounce_milter_\w+)\{(\w+)="([^"]+)"`)
 	// follow alone counts deliveries, on a registry of its own.
-	elsewhere := []string{"bounce_milter_deliveries_total", "bounce_milter_origin_total"}
+	elsewhere := []string{"bounce_milter_deliveries_total"}
 	for _, path := range []string{"README.md", "docs/metrics.md", "docs/prometheus.md", "docs/runbooks.md", mixin.RecordingFile, mixin.AlertFile, "packaging/grafana/bounce-milter.json"} {
 		text := read(t, path)
 		for _, n := range mixin.Counted(text) {
@@ -136,6 +136,30 @@ func TestMetricNames(t *testing.T) {
 		for _, m := range label.FindAllStringSubmatch(text, -1) {
 			if want := fmt.Sprintf(`name:"%s" value:"%s"`, m[2], m[3]); known[m[1]] != "" && !strings.Contains(strings.ReplaceAll(known[m[1]], "  ", " "), want) {
 				t.Errorf("%s: %s has no series with %s=%q", path, m[1], m[2], m[3])
+			}
+		}
+	}
+}
+
+// The runbook says of each stage, reason and result that an alert may name what to do.
+func TestRunbookLabels(t *testing.T) {
+	page := read(t, "docs/runbooks.md")
+	metrics := read(t, "docs/metrics.md")
+	value := regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|")
+	for heading, section := range map[string]string{
+		"`stage` of `bounce_milter_errors_total`":            "BounceMilterErrors",
+		"`reason` of `bounce_milter_sessions_refused_total`": "BounceMilterSessionsRefused",
+	} {
+		_, values, ok := strings.Cut(metrics, "\n"+heading+":\n\n")
+		if !ok {
+			t.Fatalf("docs/metrics.md has no values for %s", heading)
+		}
+		values, _, _ = strings.Cut(values, "\n\n")
+		_, text, _ := strings.Cut(page, "\n### "+section+"\n")
+		text, _, _ = strings.Cut(text, "\n### ")
+		for _, m := range value.FindAllStringSubmatch(values, -1) {
+			if !strings.Contains(text, "`"+m[1]+"`") {
+				t.Errorf("%s does not say what to do about %s", section, m[1])
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 package lab_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net"
@@ -59,6 +60,9 @@ func TestDashboardQueries(t *testing.T) {
 			t.Fatal(err)
 		}
 		waiting[expr] = q.Where
+	}
+	for _, expr := range comes() {
+		waiting[expr] = "the mail"
 	}
 	for _, expr := range documented {
 		// Newer exporters alone have the other counter.
@@ -210,8 +214,7 @@ func standIn(t *testing.T) string {
 	reg := prometheus.NewRegistry()
 	deliveries := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bounce_milter_deliveries_total", Help: "Attempts to deliver, from the log."},
 		[]string{"result", "category", "type", "provider"})
-	origin := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bounce_milter_origin_total", Help: "Whether it is ours."}, []string{"origin"})
-	reg.MustRegister(deliveries, origin)
+	reg.MustRegister(deliveries)
 	serve := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -222,9 +225,6 @@ func standIn(t *testing.T) string {
 			deliveries.WithLabelValues("sent", "", "", provider).Add(30)
 			deliveries.WithLabelValues("deferred", "rate-limit", "soft", provider).Add(3)
 			deliveries.WithLabelValues("bounced", "invalid-address", "hard", provider).Inc()
-		}
-		for _, o := range []string{"ours", "foreign", "unproven"} {
-			origin.WithLabelValues(o).Inc()
 		}
 		serve.ServeHTTP(w, r)
 	})}
@@ -281,8 +281,8 @@ func busyDaemon(t *testing.T, l *lab.Lab, name string) *lab.Daemon {
 	return d
 }
 
-// whatComes is what a daemon sees: bounces of several providers and categories, a complaint,
-// ordinary mail.
+// whatComes is what a daemon sees: bounces of several providers and categories, one of mail
+// that is not ours, a complaint, ordinary mail.
 func whatComes(name string) [][]byte {
 	const to = "bounces@lab.test"
 	google, microsoft := "gmail-smtp-in.l.google.com", "lab-test.mail.protection.outlook.com"
@@ -297,9 +297,28 @@ func whatComes(name string) [][]byte {
 		lab.Bounce(name+"5", to, nil, one(microsoft, "", "5.2.2", "552 5.2.2 mailbox full")),
 		lab.Bounce(name+"6", to, nil, one(microsoft, "", "5.7.23", "550 5.7.23 The message was rejected because of Sender Policy Framework violation")),
 		lab.Bounce(name+"7", to, nil, one("mx.example.net", "", "5.0.0", "599 the cat sat on the mat")),
+		bytes.Replace(lab.Bounce(name+"0", to, nil, one("mx.example.net", "", "5.1.1", "550 5.1.1 User unknown")), []byte("From: news@lab.test\n"), []byte(forged), 1),
 		lab.Complaint(name+"8", to, "carla@example.net"),
 		lab.Ordinary(name+"9", to, []string{"X-Bounce-Type: hard"}, 100),
 	}
+}
+
+// forged is the header of a message that another's server sent in another's name.
+const forged = `Received: from pc.spam.example (pc.spam.example [203.0.113.7])
+	by mail.spam.example with ESMTP id 4711; Mon, 2 Nov 2026 09:59:57 +0000
+From: Bank <bank@spam.example>
+Message-Id: <4711@spam.example>
+X-Mailer: Bulk 1.0
+`
+
+// comes lists what must have been counted of whatComes.
+func comes() (list []string) {
+	for _, c := range []string{"invalid-address", "sender-reputation", "dmarc", "rate-limit", "mailbox-full", "rejection", "unclassified"} {
+		list = append(list, `bounce_milter_bounces_total{category="`+c+`"} > 0`)
+	}
+	return append(list, `bounce_milter_origin_total{origin="foreign"} > 0`, `bounce_milter_feedback_total{type="abuse"} > 0`,
+		`bounce_milter_actions_total{action="redirect",result="dry-run"} > 0`, `bounce_milter_forged_headers_total > 0`,
+		`bounce_milter_events_total{sink="archive",result="delivered"} > 0`)
 }
 
 // watch starts a Prometheus with the files that we ship, on a clock that is sixty times

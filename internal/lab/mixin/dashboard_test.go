@@ -15,6 +15,7 @@ import (
 
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
 func theDashboard(t *testing.T) *Board {
@@ -41,6 +42,7 @@ func TestDashboard(t *testing.T) {
 // faults finds what the schema allows and people would see.
 func faults(d *Board) (found []string) {
 	say := func(format string, a ...any) { found = append(found, fmt.Sprintf(format, a...)) }
+	known := []string{units.NoUnit, units.Short, units.PercentUnit, units.CountsPerMinute, units.Seconds, units.BytesIEC}
 	ids := map[uint32]bool{}
 	covered := map[[2]uint32]string{} // a cell of the grid, 24 wide: the panel on it
 	place := func(title string, id *uint32, pos *dashboard.GridPos) {
@@ -92,6 +94,8 @@ func faults(d *Board) (found []string) {
 		}
 		if p.FieldConfig == nil || text(p.FieldConfig.Defaults.Unit) == "" {
 			say("%s has no unit", title)
+		} else if u := text(p.FieldConfig.Defaults.Unit); !slices.Contains(known, u) {
+			say("%s has a unit that Grafana may not know: %s", title, u)
 		}
 		if p.Datasource == nil || text(p.Datasource.Uid) != "${datasource}" {
 			say("%s has a data source of its own", title)
@@ -167,6 +171,7 @@ func TestDashboardFaults(t *testing.T) {
 		"a panel with another's title":               {func(d object) { panel(d)["title"] = "Bounces" }, "has no title of its own"},
 		"a panel without a description":              {func(d object) { delete(panel(d), "description") }, "is not described"},
 		"a panel without a unit":                     {func(d object) { delete(panel(d)["fieldConfig"].(object)["defaults"].(object), "unit") }, "has no unit"},
+		"a panel with an odd unit":                   {func(d object) { panel(d)["fieldConfig"].(object)["defaults"].(object)["unit"] = "bounces" }, "may not know"},
 		"a panel with a data source":                 {func(d object) { panel(d)["datasource"].(object)["uid"] = "P1809F7CD0C75ACF3" }, "has a data source of its own"},
 		"a query with a data source":                 {func(d object) { query(d)["datasource"].(object)["uid"] = "P1809F7CD0C75ACF3" }, "has a data source of its own"},
 		"a query without a refId":                    {func(d object) { delete(query(d), "refId") }, "without a refId"},
