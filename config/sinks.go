@@ -58,6 +58,12 @@ the address: "skip" sends nothing, "soft" sends a soft bounce.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Block]{&s.Webhook.Block, webhook.Blocks}
 			}},
+		{"unproven", webhooks, `What listmonk gets for a hard bounce or a complaint of which [origin] does not prove that the
+mail went to the address, and which anybody could have written: "send" makes no
+difference, "soft" sends a soft bounce and no complaint, "skip" sends nothing.`,
+			func(s *stream.SinkOptions) value {
+				return choice[webhook.Unproven]{&s.Webhook.Unproven, webhook.Unprovens}
+			}},
 		{"timeout", webhooks, `Time that a request may take.`,
 			func(s *stream.SinkOptions) value { return duration{&s.Webhook.Timeout} }},
 		{"servers", nats, `NATS servers to connect to; they say which other servers their cluster has.`,

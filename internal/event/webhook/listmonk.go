@@ -91,6 +91,11 @@ func (s *Sink) bounceOf(r *event.Record) (bounce, bool) {
 	if !ok || r.Origin == foreign { // a report about mail that we did not send
 		return bounce{}, false
 	}
+	if r.WentTo == "" {
+		if kind, ok = s.unprovenType(kind); !ok {
+			return bounce{}, false
+		}
+	}
 	b := bounce{
 		Subscriber: uuid(returned(r, "X-Listmonk-Subscriber")),
 		Email:      subscriber(r),
@@ -112,6 +117,18 @@ func (s *Sink) bounceOf(r *event.Record) (bounce, bool) {
 	}
 	b.Meta = string(text)
 	return b, true
+}
+
+// unprovenType returns what listmonk gets instead of a type if the mail is not proved to
+// have gone to the address, and false if it gets nothing.
+func (s *Sink) unprovenType(kind string) (string, bool) {
+	switch {
+	case s.unproven == UnprovenSkip, s.unproven == UnprovenSoft && kind == complaint:
+		return "", false
+	case s.unproven == UnprovenSoft:
+		return string(classify.Soft), true
+	}
+	return kind, true
 }
 
 // typeOf returns listmonk's type for a record, and false if the record is not a bounce to
@@ -137,10 +154,11 @@ func (s *Sink) typeOf(r *event.Record) (string, bool) {
 	return "", false
 }
 
-// subscriber returns the address that listmonk wrote to: the one in our VERP address, else
-// the original recipient of the report, else the address that failed.
+// subscriber returns the address that listmonk wrote to: the one that is proved, else the
+// one in our VERP address, else the original recipient of the report, else the address that
+// failed.
 func subscriber(r *event.Record) string {
-	for _, a := range []string{r.VERP, r.Original, r.Address} {
+	for _, a := range []string{r.WentTo, r.VERP, r.Original, r.Address} {
 		if address.IsMailbox(a) {
 			return a
 		}

@@ -40,6 +40,37 @@ func failed(kind dsn.Kind, typ classify.Type, change func(*event.Record)) event.
 	return r
 }
 
+// TestListmonkUnproven checks what listmonk gets if the mail is not proved to have gone to
+// the address, and that the address that is proved comes first.
+func TestListmonkUnproven(t *testing.T) {
+	hard := failed(dsn.KindDSN, classify.Hard, func(r *event.Record) { r.Origin = "ours" })
+	soft := failed(dsn.KindDSN, classify.Soft, nil)
+	abuse := failed(dsn.KindFeedback, "", func(r *event.Record) {
+		r.Action, r.Category, r.Reason, r.Feedback = "", "", "", &event.Feedback{Type: "abuse"}
+	})
+	proved := failed(dsn.KindDSN, classify.Hard, func(r *event.Record) {
+		r.VERP, r.Original, r.Whose = "verp@example.org", "victim@example.net", event.Whose{Origin: "ours", Proof: "ticket", WentTo: "alias@example.net"}
+	})
+	for how, want := range map[Unproven]string{
+		UnprovenSend: "hard u@example.com, soft u@example.com, complaint u@example.com, hard alias@example.net",
+		UnprovenSoft: "soft u@example.com, soft u@example.com, hard alias@example.net",
+		UnprovenSkip: "hard alias@example.net",
+	} {
+		l, s := listmonk(t, BlockSkip)
+		s.unproven = how
+		if _, err := s.Send(t.Context(), items(t, hard, soft, abuse, proved)); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, b := range l.Bounces() {
+			got = append(got, b.Type+" "+b.Email)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q, want %q", how, got, want)
+		}
+	}
+}
+
 // TestListmonk checks which kinds of records listmonk gets, and what it gets of each.
 func TestListmonk(t *testing.T) {
 	type b = receiver.Bounce

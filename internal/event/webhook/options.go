@@ -40,6 +40,20 @@ const (
 // Blocks are all values of Block.
 var Blocks = []Block{BlockSkip, BlockSoft}
 
+// Unproven says what listmonk gets for a hard bounce or a complaint if the mail is not
+// proved to have gone to the address. Anybody can write such a report.
+type Unproven string
+
+// The values of Unproven.
+const (
+	UnprovenSend Unproven = "send" // the same as if it were proved
+	UnprovenSoft Unproven = "soft" // a soft bounce for a hard one, and no complaint
+	UnprovenSkip Unproven = "skip" // nothing
+)
+
+// Unprovens are all values of Unproven.
+var Unprovens = []Unproven{UnprovenSend, UnprovenSoft, UnprovenSkip}
+
 // Options are an administrator's settings of a webhook.
 type Options struct {
 	URL        string
@@ -48,11 +62,12 @@ type Options struct {
 	CAFile     string        // certificates to trust in addition to the host's, "" for none
 	Timeout    time.Duration // of a request, from the connection to the end of the answer
 	Block      Block         // only for FormatListmonk
+	Unproven   Unproven      // likewise
 }
 
 // DefaultOptions returns the defaults.
 func DefaultOptions() Options {
-	return Options{Format: FormatNative, Timeout: 30 * time.Second, Block: BlockSkip}
+	return Options{Format: FormatNative, Timeout: 30 * time.Second, Block: BlockSkip, Unproven: UnprovenSend}
 }
 
 // Bounds of Options.Timeout.
@@ -102,6 +117,13 @@ func (o *Options) Check(ps *toml.Problems, key string) {
 		ps.Add(key+".block", "%q is not a choice here: write %s%s", clean(string(o.Block)), toml.OneOf(Blocks), mend)
 	case known && o.Format != FormatListmonk && o.Block != BlockSkip:
 		ps.Add(key+".block", "is for format = %q only: take it out", FormatListmonk)
+	}
+	switch {
+	case o.Unproven == "": // as UnprovenSend
+	case !slices.Contains(Unprovens, o.Unproven):
+		ps.Add(key+".unproven", "%q is not a choice here: write %s", clean(string(o.Unproven)), toml.OneOf(Unprovens))
+	case known && o.Format != FormatListmonk && o.Unproven != UnprovenSend:
+		ps.Add(key+".unproven", "is for format = %q only: take it out", FormatListmonk)
 	}
 }
 

@@ -39,6 +39,7 @@ func TestCheck(t *testing.T) {
 		"no port":            {func(o *Options) { o.URL = "https://crm.example.org:/" }, []string{".url: has port"}},
 		"format":             {func(o *Options) { o.Format = "Native" }, []string{`.format: "Native" is not a format: write "native" or "listmonk"`}},
 		"listmonk, no token": {func(o *Options) { o.Format, o.SecretFile = FormatListmonk, "" }, []string{".secret_file: is missing: listmonk"}},
+		"unproven":           {func(o *Options) { o.Format, o.Unproven = FormatListmonk, "hard" }, []string{`.unproven: "hard" is not a choice here`}},
 		"block":              {func(o *Options) { o.Format, o.Block = FormatListmonk, "hard" }, []string{`.block: "hard" is not a choice here`}},
 		"all":                {func(o *Options) { *o = Options{} }, []string{".format", ".url", ".timeout", ".block"}},
 		"forever":            {func(o *Options) { o.Timeout = time.Hour }, []string{".timeout: 1h0m0s is out of bounds"}},

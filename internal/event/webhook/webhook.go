@@ -51,6 +51,7 @@ type Sink struct {
 	url       *url.URL
 	format    Format
 	block     Block
+	unproven  Unproven
 	timeout   time.Duration
 	agent     string
 	secrets   [][]byte
@@ -69,7 +70,7 @@ func New(o Options, version string) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url %w", err)
 	}
-	s := &Sink{url: u, format: o.Format, block: o.Block, timeout: o.Timeout, agent: "bounce-milter/" + version, now: time.Now}
+	s := &Sink{url: u, format: o.Format, block: o.Block, unproven: o.Unproven, timeout: o.Timeout, agent: "bounce-milter/" + version, now: time.Now}
 	switch {
 	case o.SecretFile != "":
 		if s.secrets, err = readSecrets(o.SecretFile, o.Format); err != nil {
