@@ -5,7 +5,7 @@
 #   make demo     a private Postfix, the daemon and a handful of bounces, to look at
 #   make build    bin/bounce-milter
 #   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
-#   make packages static binaries, .deb and .rpm for amd64 and arm64, in bin/packages
+#   make packages static binaries, .deb, .rpm and images for amd64 and arm64, in bin/packages
 #   make fuzz     every fuzz target for five minutes (FUZZTIME)
 #   make soak     mail and records while the daemon is killed and attacked, and an outage (DURATION=10m)
 #   make cost     search for messages that are expensive to read (DURATION=10m)
@@ -52,7 +52,7 @@ test: check unit race e2e fuzz-short rules
 
 debs:
 	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3 prometheus prometheus-postfix-exporter chromium \
-		debootstrap systemd-container lintian rpm rpmlint cpio umoci skopeo
+		debootstrap iproute2 systemd-container lintian rpm rpmlint cpio umoci skopeo
 
 check:
 	@echo "=== gofmt, go vet, staticcheck, nilness"

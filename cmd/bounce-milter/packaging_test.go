@@ -19,6 +19,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab/mixin"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v3"
 )
 
 const root = "../.."
@@ -342,5 +343,32 @@ func TestVersion(t *testing.T) {
 	}
 	if v := readBuild().version; v+"\n" != versionFile {
 		t.Errorf("the program says that it is %q", v)
+	}
+}
+
+// The snippets of compose are YAML, run the image of this version as little trusted as the
+// daemon can do with, and publish nothing.
+func TestCompose(t *testing.T) {
+	for _, path := range []string{"container/compose.yml", "mailcow/docker-compose.override.yml",
+		"mailu/docker-compose.override.yml", "docker-mailserver/compose.override.yaml"} {
+		var file struct {
+			Services map[string]struct {
+				Image       string
+				ReadOnly    bool     `yaml:"read_only"`
+				CapDrop     []string `yaml:"cap_drop"`
+				SecurityOpt []string `yaml:"security_opt"`
+				Ports       []string
+				Healthcheck struct{ Test []string }
+			}
+		}
+		if err := yaml.Unmarshal([]byte(read(t, "packaging/"+path)), &file); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		s := file.Services["bounce-milter"]
+		got := fmt.Sprint(s.Image, s.ReadOnly, s.CapDrop, s.SecurityOpt, s.Ports, s.Healthcheck.Test)
+		want := fmt.Sprint("bounce-milter:"+readBuild().version, true, "[ALL]", "[no-new-privileges:true]", "[]", "[CMD /usr/bin/bounce-milter health]")
+		if got != want {
+			t.Errorf("%s has %s, not %s", path, got, want)
+		}
 	}
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds what a release consists of: build.sh FOLDER. For amd64 and arm64 that is the
-# static program, a .deb and an .rpm, and then the checksums. GO names the go command.
+# static program, a .deb, an .rpm and a container image, and then the checksums. GO names the go command.
 # Run it at the top of the source.
 #
 # What is in the packages is what make install installs. Nothing in them depends on the
@@ -82,6 +82,7 @@ mkdir -p "$out/build"
 cp -R "$here/deb" "$here/rpm" "$out/build"
 GO=$go packaging/licenses.sh "$out/build/licenses"
 "$go" build -modfile=internal/tools/go.mod -o "$out/build/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
+(cd internal/tools && "$go" build -o "$OLDPWD/$out/build/image" ./image)
 cat >"$out/build/changelog.yaml" <<END
 - semver: $version-1
   date: ${released}T00:00:00Z
@@ -104,6 +105,8 @@ for arch in amd64 arm64; do
 			ARCH=$arch VERSION=$version ./nfpm package -p $packager -t .. >log || { cat log >&2; exit 1; }
 		)
 	done
+	"$out/build/image" -out "$out/bounce-milter-$version-oci-$arch.tar" -version "$version" -arch $arch \
+		-program "$out/bounce-milter-$version-linux-$arch" -config packaging/container/config.toml -licenses "$out/build/licenses"
 done
 rm -rf "$out/build"
 (cd "$out" && sha256sum -- * >SHA256SUMS)

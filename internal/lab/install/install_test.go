@@ -25,6 +25,9 @@ var packages = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(module, "bin", "packages")
+	if dir := os.Getenv("PACKAGES"); dir != "" { // to test packages that exist already
+		return dir, nil
+	}
 	cmd := exec.Command("make", "packages")
 	cmd.Dir = module
 	if out, err := cmd.CombinedOutput(); err != nil {

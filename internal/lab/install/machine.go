@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func boot(t *testing.T, binds ...string) *machine {
 		args = append(args, "--bind-ro="+b)
 	}
 	cmd := exec.Command("systemd-nspawn", append(args, "-b")...)
-	var console bytes.Buffer
+	var console lockedBuffer
 	cmd.Stdout, cmd.Stderr = &console, &console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -135,11 +136,7 @@ func boot(t *testing.T, binds ...string) *machine {
 			return false, errors.New("systemd-nspawn ended")
 		default:
 		}
-		child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
-		if err != nil {
-			return false, err
-		}
-		if m.leader = strings.TrimSpace(string(child)); m.leader == "" || strings.Contains(m.leader, " ") {
+		if m.leader = childOf(cmd.Process.Pid); m.leader == "" {
 			return false, nil
 		}
 		state, _ := m.try("systemctl", "is-system-running")
@@ -202,13 +199,12 @@ func (m *machine) read(path string) string {
 	return string(data)
 }
 
-// inside runs f on a thread in the machine's network. What f connects stays connected.
-func (m *machine) inside(f func() error) {
-	m.t.Helper()
+// inside runs f on a thread in the network of a process. What f connects stays connected.
+func inside(process string, f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
-		ns, err := os.Open("/proc/" + m.leader + "/ns/net")
+		ns, err := os.Open("/proc/" + process + "/ns/net")
 		if err == nil {
 			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
 			ns.Close()
@@ -218,19 +214,20 @@ func (m *machine) inside(f func() error) {
 		}
 		done <- err
 	}()
-	if err := <-done; err != nil {
-		m.t.Fatal(err)
-	}
+	return <-done
 }
 
 // dial opens an SMTP session with the machine's Postfix.
 func (m *machine) dial() *lab.SMTP {
 	m.t.Helper()
 	var c *lab.SMTP
-	m.inside(func() (err error) {
+	err := inside(m.leader, func() (err error) {
 		c, err = lab.DialSMTP(net.JoinHostPort("127.0.0.1", "25"))
 		return err
 	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	m.t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -239,4 +236,32 @@ func (m *machine) dial() *lab.SMTP {
 func (m *machine) property(name string) string {
 	m.t.Helper()
 	return strings.TrimSpace(m.run("systemctl", "show", "--value", "-p", name, "bounce-milter.service"))
+}
+
+// childOf returns the only child of a process, as a number, "" if it has none or several.
+func childOf(process int) string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", process))
+	children := strings.Fields(string(data))
+	if len(children) != 1 {
+		return ""
+	}
+	return children[0]
+}
+
+// lockedBuffer keeps what a process prints while a test reads it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
