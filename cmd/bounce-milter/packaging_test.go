@@ -365,10 +365,10 @@ func TestCompose(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 		s := file.Services["bounce-milter"]
-		got := fmt.Sprint(s.Image, s.ReadOnly, s.CapDrop, s.SecurityOpt, s.Ports, s.Healthcheck.Test)
-		want := fmt.Sprint("bounce-milter:"+readBuild().version, true, "[ALL]", "[no-new-privileges:true]", "[]", "[CMD /usr/bin/bounce-milter health]")
+		got := fmt.Sprintln(s.Image, s.ReadOnly, s.CapDrop, s.SecurityOpt, s.Ports, s.Healthcheck.Test)
+		want := fmt.Sprintln("bounce-milter:"+readBuild().version, true, "[ALL]", "[no-new-privileges:true]", "[]", "[CMD /usr/bin/bounce-milter health]")
 		if got != want {
-			t.Errorf("%s has %s, not %s", path, got, want)
+			t.Errorf("%s has %snot %s", path, got, want)
 		}
 	}
 }
