@@ -36,10 +36,18 @@ type Config struct {
 	Milter   milter.Config
 	Log      Log
 	Events   stream.Options
+	Follow   Follow
 
 	StateFile string // where the status page is kept over a restart, "" for nowhere
 
 	lines map[string]int // line of each key set in the file, "listen[1]" for an item
+}
+
+// Follow is the [follow] table.
+type Follow struct {
+	Path      string
+	Listen    milter.Socket // the zero Socket turns metrics off
+	StateFile string        // "" for the unit's folder, or nowhere
 }
 
 // Log is the [log] table.
@@ -60,6 +68,7 @@ func Default() *Config {
 		Milter:   milter.DefaultConfig(),
 		Log:      Log{Level: slog.LevelInfo, Format: "text"},
 		Events:   stream.DefaultOptions(),
+		Follow:   Follow{Path: "/var/log/mail.log", Listen: milter.Socket{Network: "tcp", Address: "127.0.0.1:9895"}},
 	}
 }
 

@@ -61,6 +61,7 @@ what is proved, and how to turn it on in three steps.`},
 	{name: "events", doc: `Records of all verdicts for files and programs, one JSON object per recipient.
 Without a sink there are no records.`},
 	{name: "events.sink", doc: `Where records go. Each sink gets all of them, in order, at its own pace.`, many: sinks},
+	{name: "follow", doc: `What bounce-milter follow reads: the log of a mail server, as it grows. docs/log.md.`},
 	{name: "action", doc: `What else is done with messages, beside tagging them. The first action that matches is
 taken. Your mail server may do the same by our headers: docs/routing.md compares both.`, many: actions},
 }
@@ -209,4 +210,14 @@ kernel has the records before the mail is accepted, so none is lost if the daemo
 	{"events.returned_headers", `Fields of the returned message to put into records, in addition to List-Id,
 Feedback-ID, X-Campaign-ID, X-Listmonk-Campaign and X-Listmonk-Subscriber.`,
 		func(c *Config) value { return words{&c.Events.ReturnedHeaders, "X-Mailing-ID"} }},
+
+	{"follow.path", `The log: a file, "journal" for systemd's journal, or "-" for standard input.`,
+		func(c *Config) value { return word{&c.Follow.Path, "/var/log/mail.log"} }},
+	{"follow.listen", `Where deliveries are counted for Prometheus, as for metrics.listen; web_config and hosts
+there hold here too.`,
+		func(c *Config) value { return metricsSocket{&c.Follow.Listen} }},
+	{"follow.state_file", `File in which the place in the log is kept, with the counts up to it. With "" it is
+follow.state in the folder that systemd gives a unit with StateDirectory=, else nowhere: then
+a restart begins at the end of the log.`,
+		func(c *Config) value { return folder{&c.Follow.StateFile, "/var/lib/bounce-milter/follow.state"} }},
 }

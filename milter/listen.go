@@ -30,6 +30,9 @@ var ErrInUse = errors.New("another process serves it")
 // may give a socket up and a later one may want it back.
 var inherited = sync.OnceValue(func() []*os.File { return activation.Files(true) })
 
+// Listen opens a socket for metrics of another program than the daemon.
+func Listen(spec Socket) ([]net.Listener, error) { return open(spec, true, 0o660, "") }
+
 // open opens a socket. It returns one listener, or for systemd all sockets of that name.
 func open(spec Socket, forMetrics bool, mode fs.FileMode, group string) ([]net.Listener, error) {
 	switch spec.Network {

@@ -34,6 +34,16 @@ only counted. If time stamps have no zone, set TZ to that of the machine that wr
 			offers: offerFiles, run: runClassify,
 		},
 		{
+			name: "follow", flags: []string{"config"}, args: "[PATH]",
+			does: "count what a mail log says, as it grows",
+			more: `PATH is a file, "journal" for systemd's journal, or "-" for standard input; without it,
+follow.path of the configuration. Deliveries are counted for Prometheus on follow.listen,
+failures are records for the sinks of events, and once an hour a line of the log says
+what happened. The place in the log is kept, so that each line is counted once, whether
+the log is rotated, truncated or not there yet. SIGHUP reloads the configuration.`,
+			offers: offerFiles, stays: true, run: runFollow,
+		},
+		{
 			name: "explain", flags: []string{"format", "remote-mta", "config"}, args: "REPLY|FILE...",
 			does: "classify a bare reply, or a message, and say why",
 			more: `A REPLY is what a server answered: bounce-milter explain "550 5.7.26 Unauthenticated

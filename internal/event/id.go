@@ -3,6 +3,7 @@ package event
 import (
 	"bufio"
 	"crypto/rand"
+	"crypto/sha256"
 	"sync"
 	"time"
 
@@ -29,5 +30,17 @@ func NewID(now time.Time) string {
 		ids.last++
 		id = ulid.MustNew(ids.last, ids.entropy)
 	}
+	return id.String()
+}
+
+// IDOf returns the id of a record that is made again from the same source, such as a line of
+// a log that is read twice: the same for the same time and key.
+func IDOf(t time.Time, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	var id ulid.ULID
+	if t.UnixMilli() > 0 {
+		_ = id.SetTime(ulid.Timestamp(t)) // fails for the year 10889
+	}
+	_ = id.SetEntropy(sum[:10]) // it has the right length
 	return id.String()
 }

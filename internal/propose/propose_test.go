@@ -63,7 +63,9 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 	for name, reply := range map[string]func(n int) string{
 		"nothing in common": func(n int) string { return word(n) + " " + word(n*7+1) + " " + word(n*3+2) },
-		"one leaf":          func(n int) string { return "same start " + word(n) + " " + word(n+1) + " " + word(n+2) + " " + word(n+3) },
+		"one leaf": func(n int) string {
+			return "same start " + word(n) + " " + word(n+1) + " " + word(n+2) + " " + word(n+3)
+		},
 	} {
 		var g Groups
 		const often = 50

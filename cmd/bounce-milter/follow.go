@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/event/stream"
+	"github.com/bounce-milter/bounce-milter/internal/follow"
+	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/internal/web"
+	"github.com/bounce-milter/bounce-milter/milter"
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+func runFollow(a *app, args []string) error {
+	if len(args) > 1 {
+		return usagef("follow: one log at a time: %s", args[1])
+	}
+	asked, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(asked, stop) // a second signal ends the program at once
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE)
+
+	handler, lines := newDaemonLog(a.stderr)
+	defer lines.Close()
+	w := &watcher{file: a.options.config, handler: handler}
+	cfg, engine, err := w.load()
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		cfg.Follow.Path = args[0]
+	}
+	handler.set(cfg.Log)
+	w.log = slog.New(handler)
+	slog.SetDefault(w.log)
+	b := readBuild()
+	w.log.Info("starting", "config", fileOf(cfg), "version", b.version, "rules", engine.Version(), "log", cfg.Follow.Path)
+	milter.SetMemoryLimit(w.log)
+
+	registry := prometheus.NewRegistry()
+	w.metrics(registry, b, engine)
+	w.events, err = stream.New(followed(cfg.Events), b.version, stream.NewMetrics(registry), w.log)
+	if err != nil {
+		return cfg.Place(err)
+	}
+	defer w.endEvents(cfg)
+	w.follower = follow.New(follow.Options{Path: cfg.Follow.Path, Stdin: a.stdin, StateFile: stateFile(cfg)}, engine, w.events, registry, w.log)
+	server, err := w.serve(cfg, registry)
+	if err != nil {
+		return cfg.Refuse("follow.listen", "%v", err)
+	}
+	defer server.Close()
+
+	go func() {
+		for range hup {
+			w.events.Reopen()
+			w.reload()
+		}
+	}()
+	_, _ = systemd.SdNotify(false, systemd.SdNotifyReady) // without systemd there is nobody to tell
+	err = w.follower.Run(asked)
+	_, _ = systemd.SdNotify(false, systemd.SdNotifyStopping)
+	w.log.Info("stopped")
+	return err
+}
+
+// watcher holds what a reload of follow needs.
+type watcher struct {
+	file     string
+	handler  *logHandler
+	log      *slog.Logger
+	events   *stream.Stream
+	follower *follow.Follower
+	build    *prometheus.GaugeVec
+	good     prometheus.Gauge
+	refused  atomic.Bool
+}
+
+// followed are the options of events for follow. The daemon has the spool to itself, so
+// follow has one beside it.
+func followed(o stream.Options) stream.Options {
+	if o.Spool != "" {
+		o.Spool = filepath.Clean(o.Spool) + "-follow"
+	}
+	return o
+}
+
+// stateFile returns where the place is kept.
+func stateFile(cfg *config.Config) string {
+	if cfg.Follow.StateFile != "" {
+		return cfg.Follow.StateFile
+	}
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" && filepath.IsAbs(dir) {
+		// Several folders are separated by colons (systemd.exec(5)); the first is the unit's own.
+		return filepath.Join(filepath.SplitList(dir)[0], "follow.state")
+	}
+	return ""
+}
+
+func (w *watcher) load() (*config.Config, *classify.Engine, error) {
+	cfg, err := config.Load(w.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	events := followed(cfg.Events)
+	ps := append(cfg.CheckRulesFolder(), events.CheckHost(-1)...)
+	if len(ps) > 0 {
+		return nil, nil, cfg.Place(ps.Err())
+	}
+	engine, err := newEngine(cfg, false)
+	return cfg, engine, err
+}
+
+// metrics registers what is the same for every program of ours.
+func (w *watcher) metrics(reg *prometheus.Registry, b build, engine *classify.Engine) {
+	w.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bounce_milter_build_info",
+		Help: "Always 1; the labels say what runs."}, []string{"version", "revision", "goversion", "ruleset"})
+	w.setBuild(b, engine)
+	w.good = prometheus.NewGauge(prometheus.GaugeOpts{Name: "bounce_milter_config_last_reload_successful",
+		Help: "Whether the last reload put a new configuration in force: 1 or 0."})
+	w.good.Set(1)
+	reg.MustRegister(w.build, w.good, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+func (w *watcher) setBuild(b build, engine *classify.Engine) {
+	w.build.Reset()
+	w.build.WithLabelValues(b.version, b.commit, runtime.Version(), engine.Version()).Set(1)
+}
+
+func (w *watcher) serve(cfg *config.Config, reg *prometheus.Registry) (*web.Server, error) {
+	if cfg.Follow.Listen == (milter.Socket{}) {
+		return nil, nil
+	}
+	lns, err := milter.Listen(cfg.Follow.Listen)
+	if err != nil {
+		return nil, err
+	}
+	opts := cfg.Milter.Web
+	if host, _, err := net.SplitHostPort(cfg.Follow.Listen.Address); err == nil && host != "" {
+		opts.Hosts = append([]string{host}, opts.Hosts...)
+	}
+	s, err := web.New(lns, web.Handler(web.Pages{
+		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+		Health:  w.health,
+	}), opts, w.log)
+	if err != nil {
+		return nil, err
+	}
+	s.Start(func(addr net.Addr, err error) {
+		w.log.Error("metrics are no longer served", "address", addr.String(), "error", err)
+	})
+	w.log.Info("serving metrics", "listen", addressesOf(s.Addrs()))
+	return s, nil
+}
+
+func addressesOf(addrs []net.Addr) []string {
+	list := make([]string, len(addrs))
+	for i, addr := range addrs {
+		list[i] = addr.Network() + ":" + addr.String()
+	}
+	return list
+}
+
+func (w *watcher) health() web.Health {
+	h := web.Health{NotReady: w.follower.Trouble()}
+	if w.refused.Load() {
+		h.Worries = append(h.Worries, "the last reload was refused and the old configuration stays in force: see the log")
+	}
+	return h
+}
+
+// reload puts other rules and sinks in force. The log that is followed stays.
+func (w *watcher) reload() {
+	cfg, engine, err := w.load()
+	var events *stream.Change
+	if err == nil {
+		events, err = w.events.Prepare(followed(cfg.Events))
+		err = cfg.Place(err)
+	}
+	w.refused.Store(err != nil)
+	if err != nil {
+		w.good.Set(0)
+		var ps toml.Problems
+		if !errors.As(err, &ps) {
+			ps = toml.Problems{{Message: err.Error()}}
+		}
+		for _, p := range ps {
+			w.log.Error("the new configuration is refused, the old one stays in force", "error", p.String())
+		}
+		return
+	}
+	events.Apply()
+	w.follower.SetEngine(engine)
+	w.handler.set(cfg.Log)
+	w.good.Set(1)
+	w.setBuild(readBuild(), engine)
+	w.log.Info("configuration", append([]any{"config", fileOf(cfg)}, settings(cfg)...)...)
+}
+
+func (w *watcher) endEvents(cfg *config.Config) {
+	ctx, cancel := context.WithTimeout(context.Background(), max(cfg.Milter.DrainTimeout, time.Second))
+	defer cancel()
+	w.events.Close(ctx)
+}

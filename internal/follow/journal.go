@@ -1,0 +1,132 @@
+package follow
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Journal is the path that stands for systemd's journal.
+const Journal = "journal"
+
+// journal runs journalctl and passes its lines on. When it ends it is started anew, behind
+// the last entry.
+type journal struct {
+	f      *Follower
+	cursor string
+}
+
+// facilityMail restricts the journal to what syslog calls mail (RFC 5424 section 6.2.1).
+const facilityMail = "SYSLOG_FACILITY=2"
+
+func (j *journal) args() []string {
+	args := []string{"--follow", "--output=json", "--no-pager", "--quiet"}
+	if j.cursor != "" {
+		args = append(args, "--after-cursor="+j.cursor)
+	} else {
+		args = append(args, "--lines=0")
+	}
+	return append(args, facilityMail)
+}
+
+// follow passes entries on until ctx ends.
+func (j *journal) follow(ctx context.Context) {
+	wait := time.Second
+	for ctx.Err() == nil {
+		begun := time.Now()
+		err := j.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(begun) > time.Minute {
+			wait = time.Second
+		}
+		j.f.wrong(fmt.Sprintf("journalctl ended: %v", err))
+		j.f.log.Warn("journalctl ended and is started anew", "error", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, time.Minute)
+	}
+}
+
+func (j *journal) run(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "journalctl", j.args()...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second
+	var said bytes.Buffer
+	cmd.Stderr = &limited{&said}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	br := bufio.NewReaderSize(out, chunk)
+	for {
+		line, err := readLine(br)
+		if len(line) > 0 {
+			j.f.wrong("")
+			c := cursorOf(line)
+			if c != "" {
+				j.cursor = c
+			}
+			j.f.journalLine(line, c, br.Buffered() == 0)
+		}
+		if err != nil {
+			break
+		}
+	}
+	err = cmd.Wait()
+	if text := strings.TrimSpace(said.String()); text != "" {
+		return fmt.Errorf("%s", firstLine(text))
+	}
+	return err
+}
+
+// cursorOf returns the cursor of an entry, "" if it has none.
+func cursorOf(line []byte) string {
+	var e struct {
+		Cursor string `json:"__CURSOR"`
+	}
+	if json.Unmarshal(line, &e) != nil {
+		return ""
+	}
+	return e.Cursor
+}
+
+// readLine reads a line of any length and keeps its first maxLine octets.
+func readLine(br *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		piece, err := br.ReadSlice('\n')
+		line = append(line, piece[:min(len(piece), maxLine-len(line))]...)
+		if err != bufio.ErrBufferFull {
+			return line, err
+		}
+	}
+}
+
+// limited keeps the beginning of what is written.
+type limited struct{ b *bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.b.Write(p[:min(len(p), max(0, 4096-l.b.Len()))])
+	return len(p), nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+var _ io.Writer = (*limited)(nil)
