@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
@@ -19,7 +20,8 @@ import (
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // Warnings reports what works but lets others interfere: files and folders that
-// they may write, and trusted networks that anybody may send from.
+// they may write, and trusted networks that anybody may send from; and what cannot keep the
+// status page, without which the daemon works.
 func (c *Config) Warnings() toml.Problems {
 	var ps toml.Problems
 	warn := func(file, key, format string, a ...any) {
@@ -44,6 +46,11 @@ func (c *Config) Warnings() toml.Problems {
 			if who := writers(f, false); who != "" {
 				warn(f, "", "%s may write this file and so decide verdicts: chmod go-w %s", who, f)
 			}
+		}
+	}
+	if c.StateFile != "" {
+		if err := page.CheckFile(c.StateFile, c.uid()); err != nil {
+			warn(c.File, "metrics.state_file", "%s %v", c.StateFile, err)
 		}
 	}
 	socket := func(key string, s milter.Socket) {

@@ -61,6 +61,8 @@ func TestWarnings(t *testing.T) {
 		{"metrics for all", "metrics.listen = \":9894\"", file, 0o644, group, file + `:3: metrics.listen: "inet:9894" is every address`},
 		{"metrics for all, IPv6", "metrics.listen = \"[::]:9894\"", file, 0o644, group, file + `:3: metrics.listen: "inet:9894@::" is every address`},
 		{"metrics for a network", "metrics.listen = \"192.0.2.1:9894\"", file, 0o644, group, ""},
+		{"state for all to write", "metrics.state_file = \"" + rule + "\"", rule, 0o666, group, file + ":3: metrics.state_file: " + rule + " others may write (mode 0666): take that"},
+		{"state nowhere", "metrics.state_file = \"/nowhere/page.state\"", file, 0o644, group, file + ":3: metrics.state_file: /nowhere/page.state is in a folder that cannot be looked at"},
 		{"relays trusted", "trusted_networks = [\"192.0.2.0/24\", \"2001:db8::25\"]", file, 0o644, group, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 const MaxMemory = 4 << 20
 
 // maxQueue is how many bounces may wait until they are counted. More are dropped, and said.
-const maxQueue = 1024
+const maxQueue = 2048
 
 // Bounce is a failed or delayed recipient.
 type Bounce struct {
@@ -64,6 +64,7 @@ type Words struct {
 // Board counts what the daemon sees, and shows it.
 type Board struct {
 	queue    chan Bounce
+	wake     chan struct{} // the queue is half full
 	missed   atomic.Uint64 // bounces that were not counted because too many waited
 	messages map[dsn.Kind]*atomic.Uint64
 	origins  map[origin.Origin]*atomic.Uint64
@@ -89,6 +90,7 @@ type Board struct {
 		sync.Mutex
 		at      time.Duration
 		summary *Summary
+		made    map[string][]byte // pages that were made of it
 	}
 }
 
@@ -102,7 +104,7 @@ func New(stages []string) *Board {
 }
 
 func newBoard(stages []string, start time.Time, wall func() time.Time, elapsed func() time.Duration) *Board {
-	b := &Board{queue: make(chan Bounce, maxQueue), messages: map[dsn.Kind]*atomic.Uint64{},
+	b := &Board{queue: make(chan Bounce, maxQueue), wake: make(chan struct{}, 1), messages: map[dsn.Kind]*atomic.Uint64{},
 		origins: map[origin.Origin]*atomic.Uint64{}, errors: map[string]*atomic.Uint64{},
 		wall: wall, elapsed: elapsed, start: start}
 	for _, k := range dsn.Kinds() {
@@ -129,6 +131,14 @@ func (b *Board) Bounce(x Bounce) {
 	case b.queue <- x:
 	default:
 		b.missed.Add(1)
+	}
+	// They are counted every second anyway: to wake somebody for each would cost the mail
+	// more than all the rest.
+	if len(b.queue) >= maxQueue/2 {
+		select {
+		case b.wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -226,10 +236,8 @@ func (b *Board) Run(stop <-chan struct{}, log *slog.Logger) {
 	defer every.Stop()
 	for {
 		select {
-		case x := <-b.queue:
+		case <-b.wake:
 			b.mu.Lock()
-			b.rings.turn(b.minute())
-			b.note(&x, b.second())
 			b.collect()
 			b.mu.Unlock()
 		case <-every.C:

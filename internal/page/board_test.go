@@ -293,19 +293,32 @@ func TestMailPathIsFree(t *testing.T) {
 	}
 }
 
-// What a bounce costs the mail path, while the Board counts.
+// What a bounce costs the mail path.
 func BenchmarkBounce(t *testing.B) {
-	b := New([]string{"inspect"})
-	stop := make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() { b.Run(stop, silent) })
+	b, _ := testBoard(begin)
 	x := bounce(classify.MailboxFull)
 	t.ReportAllocs()
 	for t.Loop() {
 		b.Bounce(x)
+		if len(b.queue) == cap(b.queue) {
+			t.StopTimer()
+			b.takeOver()
+			t.StartTimer()
+		}
 	}
-	close(stop)
-	done.Wait()
+	if n := b.missed.Load(); n > 0 {
+		t.Errorf("%d were dropped", n)
+	}
+}
+
+// What counting a bounce costs, beside the mail.
+func BenchmarkCount(t *testing.B) {
+	b, _ := testBoard(begin)
+	x := bounce(classify.MailboxFull)
+	t.ReportAllocs()
+	for t.Loop() {
+		b.note(&x, 1)
+	}
 }
 
 // What an ordinary message costs it.

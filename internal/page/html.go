@@ -74,13 +74,15 @@ func number(v any) string {
 // Home serves the status page, for /.
 func (b *Board) Home() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := b.Summary()
-		v := newView(s, r.URL.Query().Get("window"), r.URL.Query().Get("every") == "60")
-		if v.Every {
-			// Only who asks for it gets a page that reloads by itself (WCAG 2.2.1).
+		window, every := spanOf(r.URL.Query().Get("window")), r.URL.Query().Get("every") == "60"
+		data, err := b.made(fmt.Sprint(window, every), func(s *Summary) ([]byte, error) {
+			return render("status", newView(s, window, every))
+		})
+		if every && err == nil {
+			// Only who asks for it gets a page that loads itself again (WCAG 2.2.1).
 			w.Header().Set("Refresh", "60")
 		}
-		writeHTML(w, "status", v)
+		answer(w, "text/html; charset=utf-8", data, err)
 	})
 }
 
@@ -97,7 +99,8 @@ func (b *Board) Files() http.Handler {
 	file("/page/style.css", "text/css; charset=utf-8", styleCSS)
 	file("/page/icon.svg", "image/svg+xml", iconSVG)
 	mux.HandleFunc("/page/words", func(w http.ResponseWriter, _ *http.Request) {
-		writeHTML(w, "words", b.wordPage())
+		data, err := render("words", b.wordPage())
+		answer(w, "text/html; charset=utf-8", data, err)
 	})
 	return mux
 }
@@ -105,27 +108,46 @@ func (b *Board) Files() http.Handler {
 // JSON serves the summary, for /api/v1/summary.
 func (b *Board) JSON() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		data, err := json.MarshalIndent(b.Summary(), "", " ")
-		if err != nil {
-			http.Error(w, "the summary cannot be written", http.StatusInternalServerError)
-			return
-		}
-		secure(w, "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(append(data, '\n'))
+		data, err := b.made("json", func(s *Summary) ([]byte, error) {
+			data, err := json.MarshalIndent(s, "", " ")
+			return append(data, '\n'), err
+		})
+		answer(w, "application/json", data, err)
 	})
 }
 
-// writeHTML writes a page once it is complete.
-func writeHTML(w http.ResponseWriter, name string, v any) {
-	var out bytes.Buffer
-	if err := templates.ExecuteTemplate(&out, name, v); err != nil {
-		http.Error(w, "the page cannot be written", http.StatusInternalServerError)
-		return
+// made returns what is made of the summary, which is not made again as long as the summary is
+// the same: so it does not matter how many people look.
+func (b *Board) made(form string, make func(*Summary) ([]byte, error)) ([]byte, error) {
+	s := b.Summary()
+	b.cache.Lock()
+	defer b.cache.Unlock()
+	if data := b.cache.made[form]; data != nil && b.cache.summary == s {
+		return data, nil
 	}
-	secure(w, "text/html; charset=utf-8")
+	data, err := make(s)
+	if err == nil && b.cache.summary == s {
+		b.cache.made[form] = data
+	}
+	return data, err
+}
+
+func render(name string, v any) ([]byte, error) {
+	var out bytes.Buffer
+	err := templates.ExecuteTemplate(&out, name, v)
+	return out.Bytes(), err
+}
+
+// answer sends a page that is complete.
+func answer(w http.ResponseWriter, kind string, data []byte, err error) {
+	secure(w, kind)
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(out.Bytes())
+	if err != nil {
+		secure(w, "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusInternalServerError)
+		data = []byte("this page cannot be made\n")
+	}
+	_, _ = w.Write(data) // a client that did not get it will ask again
 }
 
 func secure(w http.ResponseWriter, kind string) {

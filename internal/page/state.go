@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -83,7 +84,7 @@ func readState(path string) ([]byte, error) {
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil {
-		err = checkFile(info)
+		err = checkFile(info, os.Geteuid())
 	}
 	if err != nil {
 		return nil, err
@@ -91,16 +92,29 @@ func readState(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxState))
 }
 
+// CheckFile says why the state cannot be kept at path by the user with a number, -1 if that is
+// not known.
+func CheckFile(path string, uid int) error {
+	info, err := os.Lstat(path)
+	if err == nil {
+		return checkFile(info, uid)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("is in a folder that cannot be looked at (%w): make it, and give it to the daemon's user", reasonOf(err))
+	}
+	return nil
+}
+
 // checkFile says why a file is not to be trusted or not to be written over.
-func checkFile(info fs.FileInfo) error {
+func checkFile(info fs.FileInfo, uid int) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return errors.New("is a symbolic link: name the file itself in state_file")
 	case !info.Mode().IsRegular():
 		return errors.New("is not a file: name a file in state_file")
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("belongs to user %d, while the daemon runs as user %d: give it to that user (chown), or remove it", st.Uid, os.Geteuid())
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && uid >= 0 && int(st.Uid) != uid {
+		return fmt.Errorf("belongs to user %d, while the daemon runs as user %d: give it to that user (chown), or remove it", st.Uid, uid)
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
 		return fmt.Errorf("others may write (mode %04o): take that from them (chmod 600), or remove the file", mode)
@@ -177,7 +191,7 @@ func (b *Board) Save(log *slog.Logger) {
 // writeState puts a new file in the place of an old one, unless that is somebody else's.
 func writeState(path string, body []byte) error {
 	if info, err := os.Lstat(path); err == nil {
-		if err := checkFile(info); err != nil {
+		if err := checkFile(info, os.Geteuid()); err != nil {
 			return err
 		}
 		if err := isOurs(path); err != nil {

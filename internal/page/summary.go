@@ -120,6 +120,14 @@ var spans = []span{
 	{"7d", 3600, 7 * 24, 3, "7 days", "3 hours"},
 }
 
+// spanOf returns the place of a span in spans, that of a day if it is unknown.
+func spanOf(name string) int {
+	if i := slices.IndexFunc(spans, func(sp span) bool { return sp.name == name }); i >= 0 {
+		return i
+	}
+	return 1
+}
+
 // Summary says what was seen up to now. What it returns may be up to a second old, and must
 // not be changed.
 func (b *Board) Summary() *Summary {
@@ -127,7 +135,7 @@ func (b *Board) Summary() *Summary {
 	defer b.cache.Unlock()
 	now := b.elapsed()
 	if b.cache.summary == nil || now-b.cache.at >= tick {
-		b.cache.summary, b.cache.at = b.summarise(), now
+		b.cache.summary, b.cache.at, b.cache.made = b.summarise(), now, map[string][]byte{}
 	}
 	return b.cache.summary
 }

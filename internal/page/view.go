@@ -91,7 +91,7 @@ type reasonRow struct {
 	Share string
 }
 
-func newView(s *Summary, window string, every bool) *view {
+func newView(s *Summary, window int, every bool) *view {
 	v := &view{Title: "bounce-milter", Host: s.Health.Host, Here: "status", S: s, Every: every}
 	if v.Host != "" {
 		v.Title += " on " + v.Host
@@ -203,11 +203,7 @@ func rowsOf[T ~string](s *Summary, names []T, field func(*Window) map[string]uin
 }
 
 // choose fills what is shown of one span only.
-func (v *view) choose(window string) {
-	at := slices.IndexFunc(spans, func(sp span) bool { return sp.name == window })
-	if at < 0 {
-		at = 1
-	}
+func (v *view) choose(at int) {
 	link := func(window string, every bool) string {
 		var q []string
 		if window != "24h" {
