@@ -63,6 +63,14 @@ func TestWarnings(t *testing.T) {
 		{"metrics for a network", "metrics.listen = \"192.0.2.1:9894\"", file, 0o644, group, ""},
 		{"state for all to write", "metrics.state_file = \"" + rule + "\"", rule, 0o666, group, file + ":3: metrics.state_file: " + rule + " others may write (mode 0666): take that"},
 		{"state nowhere", "metrics.state_file = \"/nowhere/page.state\"", file, 0o644, group, file + ":3: metrics.state_file: /nowhere/page.state is in a folder that cannot be looked at"},
+		{"everybody's mail is ours", "[origin]\ndomains = [\"example.org\"]\nnetworks = [\"192.0.2.1\", \"0.0.0.0/0\"]\nkey_file = \"/etc/a\"\n", file, 0o644, group,
+			file + ":5: origin.networks: 0.0.0.0/0 covers a large part of the Internet"},
+		{"no proof", "[origin]\ndomains = [\"example.org\"]\n", file, 0o644, group, file + ":4: origin.domains: nothing can prove"},
+		{"an origin that nobody asks for", "[[action]]\nname = \"a\"\nmatch = { origin = [\"ours\"] }\nnone = true\n", file, 0o644, group,
+			file + ":5: action.match.origin: holds for no message as long as"},
+		{"a proof that nobody asks for", "[[action]]\nname = \"a\"\nmatch = { bound = true }\nnone = true\n", file, 0o644, group,
+			file + ":5: action.match.bound: holds for no message as long as"},
+		{"an origin that is asked for", "[origin]\ndomains = [\"example.org\"]\nkey_file = \"/etc/a\"\n[[action]]\nname = \"a\"\nmatch = { origin = [\"ours\"] }\nnone = true\n", file, 0o644, group, ""},
 		{"relays trusted", "trusted_networks = [\"192.0.2.0/24\", \"2001:db8::25\"]", file, 0o644, group, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

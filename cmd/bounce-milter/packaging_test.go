@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
@@ -250,6 +251,9 @@ func TestLimitsTable(t *testing.T) {
 // kinds that are said.
 func TestRecipes(t *testing.T) {
 	words := map[string]bool{"feedback": true, "auto-reply": true, "disposition": true}
+	for _, o := range origin.Origins() {
+		words[string(o)] = true
+	}
 	for _, c := range classify.Categories() {
 		words[string(c)] = true
 	}

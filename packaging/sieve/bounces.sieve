@@ -10,6 +10,13 @@ if exists "X-Bounce-Forged" {
     stop;
 }
 
+# Not our mail that came back: our address was forged on somebody else's. This header is
+# there only if [origin] is configured (docs/origin.md).
+if header :is "X-Bounce-Origin" "foreign" {
+    fileinto :create "Bounces.Foreign";
+    stop;
+}
+
 # Abuse reports, receipts and automatic replies have only this header.
 if header :is "X-Bounce-Kind" "feedback" {
     fileinto :create "Reports.Abuse";
@@ -32,7 +39,14 @@ if header :is "X-Bounce-Action" "delayed" {
     stop;
 }
 
-# hard: stop mailing this address.
+# hard: stop mailing this address, but not if it is not proved that our mail went there:
+# anybody can write a bounce that calls an address dead. A report may name several.
+if allof (header :is "X-Bounce-Type" "hard", exists "X-Bounce-Origin",
+          anyof (not header :is "X-Bounce-Origin" "ours",
+                 header :contains "X-Bounce-Result" ["bound=no", "origin=unproven"])) {
+    fileinto :create "Bounces.Unproven";
+    stop;
+}
 if header :is "X-Bounce-Type" "hard" {
     fileinto :create "Bounces.Hard";
     stop;
