@@ -55,6 +55,15 @@ object with reply and, if known, remote_mta, reporting_mta, status and smtp_code
 			offers: offerFiles, run: runExplain,
 		},
 		{
+			name: "report", flags: []string{"config"}, args: "[PATH...]",
+			does: "show what a wrong verdict was made from, without personal data",
+			more: `A PATH is a message or a mailbox, as classify takes them. The output is a text for
+whoever mends rules: the form of the message, its replies, the verdicts and the rules
+that matched, with addresses, hosts, numbers and ids masked, the same one in the same
+way each time. Subjects and bodies are not in it. Read it before you send it.`,
+			offers: offerFiles, run: runReport,
+		},
+		{
 			name: "rules list", flags: []string{"format", "config"}, args: "[WORD...]",
 			does: "list the rules in force",
 			more: `With WORDs it lists the rules whose id, reason, provider or file contains each of them.`,

@@ -34,7 +34,7 @@ func TestCandidates(t *testing.T) {
 		{"ticket verp --key-file ", ":files"},
 		{"frobnicate ", ""},
 		{"version ", ""},
-		{"help r", "rules"},
+		{"help r", "report rules"},
 		{"help rules s", "show"},
 		{"help rules show ", ""},
 		{"completion ", "bash zsh fish"},
@@ -86,7 +86,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPRE
 		words []string
 		want  string
 	}{
-		{[]string{""}, "serve classify follow explain rules config health ticket completion version help"},
+		{[]string{""}, "serve classify follow explain report rules config health ticket completion version help"},
 		{[]string{"cla"}, "classify"},
 		{[]string{"rules", ""}, "list show test propose"},
 		{[]string{"classify", "--format", "=", "j"}, "json"},
