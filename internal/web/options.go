@@ -64,7 +64,7 @@ func (o Options) Check() toml.Problems {
 }
 
 // CheckNow returns what is wrong with the file for now, though it is taken: a certificate
-// that has expired.
+// that has expired, a key that everybody on this host may read.
 func (o Options) CheckNow() toml.Problems {
 	if o.ConfigFile == "" || len(o.Check()) > 0 {
 		return nil
@@ -74,9 +74,14 @@ func (o Options) CheckNow() toml.Problems {
 	if err != nil || yaml.Unmarshal(data, &f.doc) != nil {
 		return nil
 	}
+	if node, path := f.file("key_file"); node != nil {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
+			f.add(node, "tls_server_config.key_file", "everybody may read %s: chmod o= %[1]s", path)
+		}
+	}
 	node, path := f.file("cert_file")
 	if node == nil {
-		return nil
+		return f.problems
 	}
 	if leaf := certificate(path); leaf != nil && time.Now().After(leaf.NotAfter) {
 		f.add(node, "tls_server_config.cert_file", "the certificate in %s expired on %s: renew it", path, leaf.NotAfter.UTC().Format(time.DateOnly))

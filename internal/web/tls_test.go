@@ -270,6 +270,9 @@ func TestCheck(t *testing.T) {
 	a.issue("other", time.Hour)
 	a.issue("expired", -time.Hour)
 	write(t, filepath.Join(dir, "empty.pem"), "\n")
+	if err := os.Chmod(filepath.Join(dir, "other.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(dir, "web.yml")
 	for _, tt := range []struct{ name, config, want string }{
 		{"no certificate", "tls_server_config:\n  cert_file: gone.pem\n  key_file: server.key\n",
@@ -294,6 +297,7 @@ func TestCheck(t *testing.T) {
 			"web.yml: client CA's have been configured without a Client Auth Policy"},
 		{"good", "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n", ""},
 		{"TLS off", "tls_server_config: {}\n", ""},
+		{"a key for everybody", "tls_server_config:\n  cert_file: other.pem\n  key_file: other.key\n", "now: web.yml:3: tls_server_config.key_file: everybody may read DIR/other.key: chmod o= DIR/other.key"},
 		{"expired", "tls_server_config:\n  cert_file: expired.pem\n  key_file: expired.key\n", "now: web.yml:2: tls_server_config.cert_file: the certificate in DIR/expired.pem expired on "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
