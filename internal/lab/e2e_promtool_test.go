@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,20 @@ func TestPrometheusRules(t *testing.T) {
 	files := filepath.Join(root, mixin.Folder)
 	promtool(t, true, "check", "rules", "--lint-fatal", filepath.Join(root, mixin.RecordingFile), filepath.Join(root, mixin.AlertFile))
 	promtool(t, true, "check", "config", filepath.Join(files, "scrape.yml"))
+
+	for i, config := range configurations(t, filepath.Join(root, "docs", "prometheus.md")) {
+		dir := t.TempDir()
+		for _, file := range []string{"mail-ca.pem", "mail-password"} {
+			if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file := filepath.Join(dir, fmt.Sprintf("%d.yml", i))
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(config, "/etc/prometheus", dir)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		promtool(t, true, "check", "config", file)
+	}
 
 	cases, err := filepath.Glob(filepath.Join(root, mixin.CasesFolder, "*.yml"))
 	if err != nil || len(cases) == 0 {
@@ -71,6 +86,28 @@ func TestPrometheusRules(t *testing.T) {
 			promtool(t, false, "test", "rules", filepath.Join(dir, "events.yml"))
 		})
 	}
+}
+
+// configurations lists what a page shows for the configuration of Prometheus.
+func configurations(t *testing.T, page string) (list []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if strings.HasPrefix(block, "  - job_name:") {
+			block = "scrape_configs:\n" + block
+		}
+		if strings.HasPrefix(block, "scrape_configs:") {
+			list = append(list, block)
+		}
+	}
+	if len(list) != 2 {
+		t.Errorf("%s shows %d configurations", page, len(list))
+	}
+	return list
 }
 
 // promtool runs promtool, which must accept what it is given, or find a fault in it.
