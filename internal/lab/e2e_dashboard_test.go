@@ -3,10 +3,8 @@
 package lab_test
 
 import (
-	"bytes"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,13 +16,10 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 	"github.com/bounce-milter/bounce-milter/internal/lab/mixin"
-	"github.com/bounce-milter/bounce-milter/internal/lab/mta"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Every query of the dashboard returns data of two daemons that see bounces, and every rule
-// can be computed.
+// Every query of the dashboard returns data of two daemons that see bounces and of a log
+// that is followed, and every rule can be computed.
 func TestDashboardQueries(t *testing.T) {
 	t.Parallel()
 	l, err := lab.New()
@@ -32,12 +27,9 @@ func TestDashboardQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	targets := []string{standIn(t)}
-	for _, name := range []string{"mx1", "mx2"} {
-		d := busyDaemon(t, l, name)
-		targets = append(targets, d.Metrics)
-	}
-	p := watch(t, l, targets, postfixExporter(t, l))
+	log := mailLog(t, l)
+	targets := []string{busyDaemon(t, l, "mx1").Metrics, busyDaemon(t, l, "mx2").Metrics, follow(t, l, log)}
+	p := watch(t, l, targets, postfixExporter(t, l, log))
 
 	root, err := lab.ModuleRoot()
 	if err != nil {
@@ -101,7 +93,7 @@ func TestDashboardQueries(t *testing.T) {
 			}
 		}
 	}
-	for _, target := range targets[1:] {
+	for _, target := range targets {
 		lint(t, target)
 	}
 }
@@ -163,164 +155,6 @@ func lint(t *testing.T, target string) {
 	}
 }
 
-// postfixExporter starts Debian's exporter with a log in which mail is sent and deferred
-// until the test ends.
-func postfixExporter(t *testing.T, l *lab.Lab) string {
-	t.Helper()
-	ports, err := lab.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(l.Path("mail.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := lab.Loopback(ports[0])
-	p, err := l.Start(lab.Spec{Name: "postfix_exporter", Path: "/usr/bin/prometheus-postfix-exporter", Log: l.Path("postfix_exporter.log"),
-		Args: []string{"--web.listen-address=" + addr, "--postfix.showq_path=" + l.Path("showq"), "--postfix.logfile_path=" + log.Name()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.UntilItListens("tcp", addr); err != nil {
-		t.Fatal(err)
-	}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		pace := time.NewTicker(50 * time.Millisecond)
-		defer pace.Stop()
-		for {
-			for _, status := range []string{"sent", "sent", "deferred"} {
-				fmt.Fprintf(log, "Nov  2 10:00:00 mx1 postfix/smtp[4711]: 4ABCD: to=<carla@example.net>, relay=mx.example.net[192.0.2.1]:25, "+
-					"delay=0.5, delays=0.1/0/0.2/0.2, dsn=2.0.0, status=%s (250 OK)\n", status)
-			}
-			select {
-			case <-stop:
-				return
-			case <-pace.C:
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		close(stop)
-		<-stopped
-		log.Close()
-	})
-	return addr
-}
-
-// standIn serves the deliveries that follow counts from a log.
-func standIn(t *testing.T) string {
-	reg := prometheus.NewRegistry()
-	deliveries := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bounce_milter_deliveries_total", Help: "Attempts to deliver, from the log."},
-		[]string{"result", "category", "type", "provider"})
-	reg.MustRegister(deliveries)
-	serve := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, provider := range []string{"google", "microsoft", "other"} {
-			deliveries.WithLabelValues("sent", "", "", provider).Add(30)
-			deliveries.WithLabelValues("deferred", "rate-limit", "soft", provider).Add(3)
-			deliveries.WithLabelValues("bounced", "invalid-address", "hard", provider).Inc()
-		}
-		serve.ServeHTTP(w, r)
-	})}
-	go server.Serve(ln)
-	t.Cleanup(func() { server.Close() })
-	return ln.Addr().String()
-}
-
-// busyDaemon starts a daemon that gets bounces until the test ends.
-func busyDaemon(t *testing.T, l *lab.Lab, name string) *lab.Daemon {
-	t.Helper()
-	socket := "unix:" + l.Path(name+".sock")
-	d, err := l.StartDaemon(name, lab.DaemonConfig{Bin: lab.Bin(), Listen: []string{socket},
-		Tables: fmt.Sprintf("[origin]\ndomains = [\"lab.test\"]\n[events]\n[[events.sink]]\nname = \"archive\"\ntype = \"file\"\npath = %q\n"+
-			"[[action]]\nname = \"dead\"\nmatch = { type = [\"hard\"] }\nredirect = [\"dead@lab.test\"]\ndry_run = true\n", l.Path(name+".jsonl"))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := mta.Dial("unix", l.Path(name+".sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mails []*mta.Message
-	for i, raw := range whatComes(name) {
-		mails = append(mails, mta.Parse(mta.Envelope{QueueID: fmt.Sprintf("4B%d", i), To: "bounces@lab.test"}, raw))
-	}
-	stop, stopped := make(chan struct{}), make(chan error, 1)
-	go func() {
-		pace := time.NewTicker(25 * time.Millisecond)
-		defer pace.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				stopped <- nil
-				return
-			case <-pace.C:
-			}
-			if err := client.Send(mails[i%len(mails)]); err != nil {
-				stopped <- err
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		close(stop)
-		if err := <-stopped; err != nil {
-			t.Errorf("sending to %s: %v\n%s", name, err, d.Log())
-		}
-		client.Close()
-		if strings.Contains(d.Log(), "DATA RACE") {
-			t.Errorf("the race detector found a data race:\n%s", d.Log())
-		}
-	})
-	return d
-}
-
-// whatComes is what a daemon sees: bounces of several providers and categories, one of mail
-// that is not ours, a complaint, ordinary mail.
-func whatComes(name string) [][]byte {
-	const to = "bounces@lab.test"
-	google, microsoft := "gmail-smtp-in.l.google.com", "lab-test.mail.protection.outlook.com"
-	one := func(mta, action, status, diagnostic string) lab.Refused {
-		return lab.Refused{Address: "carla@example.net", Action: action, Status: status, Diagnostic: diagnostic, RemoteMTA: mta}
-	}
-	return [][]byte{
-		lab.Bounce(name+"1", to, nil, one(google, "", "5.1.1", "550-5.1.1 The email account that you tried to reach does not exist. Please try 550 5.1.1 double-checking the recipient's email address")),
-		lab.Bounce(name+"2", to, nil, one(google, "", "5.7.1", "550-5.7.1 Our system has detected that this message is likely unsolicited mail. 550 5.7.1 To reduce the amount of spam sent to Gmail, this message has been blocked")),
-		lab.Bounce(name+"3", to, nil, one(google, "", "5.7.26", "550-5.7.26 Unauthenticated email from lab.test is not accepted due to domain's DMARC policy")),
-		lab.Bounce(name+"4", to, nil, one(google, "delayed", "4.7.28", "421-4.7.28 Our system has detected an unusual rate of mail. Your mail has been temporarily rate limited")),
-		lab.Bounce(name+"5", to, nil, one(microsoft, "", "5.2.2", "552 5.2.2 mailbox full")),
-		lab.Bounce(name+"6", to, nil, one(microsoft, "", "5.7.23", "550 5.7.23 The message was rejected because of Sender Policy Framework violation")),
-		lab.Bounce(name+"7", to, nil, one("mx.example.net", "", "5.0.0", "599 the cat sat on the mat")),
-		bytes.Replace(lab.Bounce(name+"0", to, nil, one("mx.example.net", "", "5.1.1", "550 5.1.1 User unknown")), []byte("From: news@lab.test\n"), []byte(forged), 1),
-		lab.Complaint(name+"8", to, "carla@example.net"),
-		lab.Ordinary(name+"9", to, []string{"X-Bounce-Type: hard"}, 100),
-	}
-}
-
-// forged is the header of a message that another's server sent in another's name.
-const forged = `Received: from pc.spam.example (pc.spam.example [203.0.113.7])
-	by mail.spam.example with ESMTP id 4711; Mon, 2 Nov 2026 09:59:57 +0000
-From: Bank <bank@spam.example>
-Message-Id: <4711@spam.example>
-X-Mailer: Bulk 1.0
-`
-
-// comes lists what must have been counted of whatComes.
-func comes() (list []string) {
-	for _, c := range []string{"invalid-address", "sender-reputation", "dmarc", "rate-limit", "mailbox-full", "rejection", "unclassified"} {
-		list = append(list, `bounce_milter_bounces_total{category="`+c+`"} > 0`)
-	}
-	return append(list, `bounce_milter_origin_total{origin="foreign"} > 0`, `bounce_milter_feedback_total{type="abuse"} > 0`,
-		`bounce_milter_actions_total{action="redirect",result="dry-run"} > 0`, `bounce_milter_forged_headers_total > 0`,
-		`bounce_milter_events_total{sink="archive",result="delivered"} > 0`)
-}
-
 // watch starts a Prometheus with the files that we ship, on a clock that is sixty times
 // faster: a day is not to be waited for.
 func watch(t *testing.T, l *lab.Lab, targets []string, postfix string) *lab.Prometheus {
@@ -342,7 +176,7 @@ func watch(t *testing.T, l *lab.Lab, targets []string, postfix string) *lab.Prom
 		return strings.NewReplacer(faster...).Replace(string(data))
 	}
 	config := "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n" +
-		read(mixin.Folder+"/scrape.yml", `targets: ["127.0.0.1:9894"]`, `targets: ["`+strings.Join(targets, `", "`)+`"]`) +
+		read(mixin.Folder+"/scrape.yml", `"127.0.0.1:9894"`, `"`+targets[0]+`", "`+targets[1]+`"`, `"127.0.0.1:9895"`, `"`+targets[2]+`"`) +
 		"  - job_name: postfix\n    static_configs: [{targets: [\"" + postfix + "\"]}]\n"
 	p, err := l.StartPrometheus("prometheus", config, map[string]string{
 		filepath.Base(mixin.RecordingFile): read(mixin.RecordingFile, "interval: 1m", "interval: 1s", " 60 * ", " 1 * ", "offset 6h", "offset 2s"),
