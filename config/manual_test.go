@@ -49,7 +49,7 @@ func TestManual(t *testing.T) {
 			continue
 		}
 		c := Default()
-		title := ".Ss Tables " + table.heading() + "\n"
+		title := ".Ss Tables " + table.name + "\n"
 		for _, k := range table.many.keys(table.many.grow(c)) {
 			name := k.local()
 			if value := k.bind(c).text(); value != `""` && value != "[]" {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/origin"
-	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/internal/follow"
@@ -183,7 +182,7 @@ func TestExampleRules(t *testing.T) {
 	}
 	readme, _, _ = strings.Cut(readme, "```")
 	var manual strings.Builder
-	for _, m := range regexp.MustCompile(`(?s)\.Bd -literal -offset indent\n(\[\[(rule|provider|cue)\]\]\n.*?)\.Ed\n`).FindAllStringSubmatch(read(t, "packaging/man/bounce-milter.toml.5"), -1) {
+	for _, m := range regexp.MustCompile(`(?s)\.Bd -literal -offset indent\n(\[\[(rule|provider|cue)\]\]\n.*?)\.Ed\n`).FindAllStringSubmatch(read(t, "packaging/man/bounce-milter-rules.5"), -1) {
 		manual.WriteString(m[1])
 	}
 	if strings.Count(manual.String(), "[[") != 5 {
@@ -227,23 +226,6 @@ func TestTourExplains(t *testing.T) {
 	}
 	if want := "$ bounce-milter explain \"550 5.2.1\"\n" + string(said) + "```"; !strings.Contains(read(t, "docs/tour.md"), want) {
 		t.Errorf("docs/tour.md lacks\n%s", want)
-	}
-}
-
-// The table of limits in the documents has every key with its default.
-func TestLimitsTable(t *testing.T) {
-	doc := read(t, "docs/configuration.md")
-	rows := 0
-	for _, s := range config.Default().Settings() {
-		if key, ok := strings.CutPrefix(s[0], "limits."); ok {
-			rows++
-			if row := fmt.Sprintf("| `%s` | `%s` |", key, s[1]); !strings.Contains(doc, row) {
-				t.Errorf("docs/configuration.md lacks %s", row)
-			}
-		}
-	}
-	if n := len(regexp.MustCompile("(?m)^\\| `(?:max_\\w+|\\w+_timeout)` \\| `.*` \\|").FindAllString(doc, -1)); n != rows {
-		t.Errorf("docs/configuration.md has %d limits, there are %d", n, rows)
 	}
 }
 
