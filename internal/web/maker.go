@@ -2,7 +2,11 @@ package web
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
+	"runtime"
+	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -13,7 +17,7 @@ const (
 	maxPause   = 100 * time.Millisecond
 )
 
-// maker makes pages one at a time. After each it pauses, so that readers, however many
+// maker makes pages one at a time, on a thread of their own. After each it pauses, so that readers, however many
 // there are, take at most a quarter of one processor from what the process is for; and less
 // where that is busy, because pages take longer then.
 type maker struct {
@@ -45,11 +49,42 @@ func (m *maker) whole(h http.Handler) http.Handler {
 				pause := min(pauseShare*time.Since(began), maxPause)
 				time.AfterFunc(pause, func() { m.free <- struct{}{} })
 			}()
-			h.ServeHTTP(p, r)
+			onThread(func() { h.ServeHTTP(p, r) })
 		}()
 		w.WriteHeader(p.code)
 		_, _ = p.body.WriteTo(w) // a client that did not get it will ask again
 	})
+}
+
+// thread is a thread of the system that makes all pages. The kernel shares processors out
+// among threads: one that makes pages would not be first in line again when it has mail.
+var thread = sync.OnceValue(func() chan<- func() {
+	jobs := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for job := range jobs {
+			job()
+		}
+	}()
+	return jobs
+})
+
+// onThread calls f on the thread of pages. A panic in it becomes one of the caller.
+func onThread(f func()) {
+	done := make(chan string)
+	thread() <- func() {
+		failure := ""
+		defer func() {
+			if v := recover(); v != nil {
+				failure = fmt.Sprintf("making a page: %v\n%s", v, debug.Stack())
+			}
+			done <- failure
+		}()
+		f()
+	}
+	if failure := <-done; failure != "" {
+		panic(failure)
+	}
 }
 
 // response is complete before any of it is sent.
