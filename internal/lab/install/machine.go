@@ -56,7 +56,7 @@ func baseRoot() (string, error) {
 		return "", err
 	}
 	for _, args := range [][]string{
-		{"debootstrap", "--variant=minbase", "--include=systemd-sysv,dbus,adduser,make,sudo,curl,logrotate", "bookworm", tmp},
+		{"debootstrap", "--variant=minbase", "--include=systemd-sysv,dbus,adduser,procps,make,sudo,curl,logrotate", "bookworm", tmp},
 		{"cp", "/etc/resolv.conf", tmp + "/etc/resolv.conf"},
 		{"chroot", tmp, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", later},
 	} {
@@ -162,7 +162,8 @@ func (m *machine) run(command ...string) string {
 	m.t.Helper()
 	out, err := m.try(command...)
 	if err != nil {
-		m.t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+		journal, _ := m.try("journalctl", "-q", "-n", "20")
+		m.t.Fatalf("%s: %v\n%s\n%s", strings.Join(command, " "), err, out, journal)
 	}
 	return out
 }
