@@ -10,12 +10,13 @@
 #   make soak     mail and records while the daemon is killed and attacked, and an outage (DURATION=10m)
 #   make cost     search for messages that are expensive to read (DURATION=10m)
 #   make bench    the daemon compared with no-op milters, on the wire and under Postfix
+#   make bench-log  classify compared with pflogsumm and logwatch, on one big log
 #   make clean    remove what the other targets made
 #
 # A target installs the Debian packages that it needs.
 
 .DEFAULT_GOAL := build
-.PHONY: build binary run test check unit race fuzz-short e2e rules demo fuzz soak cost bench install packages clean debs
+.PHONY: build binary run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
 
 GO         ?= go
 FUZZTIME   ?= 5m

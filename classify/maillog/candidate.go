@@ -51,7 +51,7 @@ func isCandidateMessage(m []byte) bool {
 		case 'm':
 			return bytes.HasPrefix(rest, []byte("milter-reject: "))
 		default:
-			return bytes.Contains(rest[:min(len(rest), 64)], []byte("DSN: Cannot send"))
+			return bytes.Contains(rest[:min(len(rest), 64)], []byte(gaveUpWords))
 		}
 	case n == 0:
 		return m[0] == '[' // a piece of a line, or what Solaris writes there
@@ -85,7 +85,7 @@ func isEximFlag(rest []byte) bool {
 // words are those of which every line about a delivery has one, those of Exim with the
 // spaces around them.
 var words = [...][]byte{[]byte("status="), []byte("stat="), []byte("reject"), []byte("=> "), []byte("** "), []byte("== "), []byte("-> "),
-	[]byte(">> "), []byte("Completed"), []byte("]: ["), []byte("DSN: Cannot send")}
+	[]byte(">> "), []byte("Completed"), []byte("]: ["), []byte(gaveUpWords)}
 
 // mayTell reports whether a line has one of the words, wherever it stands.
 func mayTell(line []byte) bool {

@@ -25,6 +25,11 @@ func appendSendmail(dst []Entry, l *logLine) []Entry {
 			return dst
 		}
 		return e.forEach(dst, list)
+	case isReturn(s):
+		_, e.Words, _ = strings.Cut(s, ": ")
+		_, e.Words, _ = strings.Cut(e.Words, ": ")
+		e.Result = Expired
+		return append(dst, e)
 	case strings.HasPrefix(s, "ruleset="):
 		e.Result = Refused
 		fields, words, ok := strings.Cut(s, ", reject=")
@@ -49,6 +54,20 @@ func appendSendmail(dst []Entry, l *logLine) []Entry {
 	}
 	return dst
 }
+
+// isReturn reports whether Sendmail gave up a message and returned it: the id of the report,
+// its kind, and why.
+func isReturn(s string) bool {
+	_, s, ok := cutQueueID(s)
+	if !ok {
+		return false
+	}
+	kind, why, _ := strings.Cut(s, ": ")
+	return (kind == "DSN" || kind == "return to sender") && strings.HasPrefix(why, gaveUpWords)
+}
+
+// gaveUpWords begin the reason with which Sendmail returns what it tried for too long.
+const gaveUpWords = "Cannot send message for "
 
 // cutList cuts the list of recipients off: "<u@x>,<v@x>, ", "u@x, ", `"|/bin/cmd", `.
 func cutList(s string) (list, rest string, ok bool) {

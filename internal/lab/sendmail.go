@@ -213,6 +213,20 @@ func (s *Sendmail) Log() string {
 	return s.proc.Log() + string(b)
 }
 
+// RunQueue tries everything in the queue again, with further options (-O).
+func (s *Sendmail) RunQueue(options ...string) error {
+	args := []string{"-t", fmt.Sprint(s.proc.Pid()), "-m", s.Dir + "/sendmail", "-C", s.Dir + "/etc/sendmail.cf"}
+	for _, o := range options {
+		args = append(args, "-O", o)
+	}
+	cmd := exec.Command("nsenter", append(args, "-q")...)
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+s.libs)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("running Sendmail's queue: %w: %s", err, out)
+	}
+	return nil
+}
+
 // Quarantined returns what mailq shows of the messages in quarantine.
 func (s *Sendmail) Quarantined() (string, error) {
 	// Where the daemon looks names up, or each look-up is waited for.
