@@ -64,6 +64,12 @@ type bench struct {
 // plainName is what our filter is called where nothing is configured.
 const plainName = "bounce-milter"
 
+// ticketsName is that of the filter that puts tickets on mail from ticketsFrom.
+const (
+	ticketsName = "bounce-milter with tickets"
+	ticketsFrom = "ann@tickets.test"
+)
+
 // filter is a milter under measurement, which listens on both kinds of sockets. If it can
 // listen only once, it runs as two processes.
 type filter struct {
@@ -126,11 +132,15 @@ func (b *bench) run(bin string, wire, watched, postfix bool) error {
 
 // start starts the filters.
 func (b *bench) start(bin string) error {
-	ports, err := lab.FreePorts(7)
+	ports, err := lab.FreePorts(8)
 	if err != nil {
 		return err
 	}
 	events, err := b.events()
+	if err != nil {
+		return err
+	}
+	tickets, err := b.tickets(bin)
 	if err != nil {
 		return err
 	}
@@ -140,6 +150,7 @@ func (b *bench) start(bin string) error {
 		{"rcpt", "bounce-milter with recipients", "", "[verp]\npatterns = [\"bounces+{local}={domain}@lists.lab.test\"]\n"},
 		{"events", "bounce-milter with events", "", events},
 		{"acts", "bounce-milter with twenty actions", "", twentyActions()},
+		{"tickets", ticketsName, "", tickets},
 	} {
 		f := &filter{name: own.name, own: true, keep: own.id == "keep", tcp: lab.Loopback(ports[i]), proc: map[string]*lab.Process{}}
 		f.unix = b.sockets + "/" + own.id + ".sock"
@@ -155,7 +166,7 @@ func (b *bench) start(bin string) error {
 	if err := lab.Build("./internal/lab/bench/noop", goNoop, "-buildvcs=false"); err != nil {
 		return err
 	}
-	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[5]), func(network, addr string) []string {
+	if err := b.noop("go-milter, no-op", goNoop, lab.Loopback(ports[6]), func(network, addr string) []string {
 		return []string{network, addr}
 	}); err != nil {
 		return err
@@ -168,13 +179,22 @@ func (b *bench) start(bin string) error {
 		fmt.Printf("libmilter is left out, it does not build here: %s\n", strings.TrimSpace(string(out)))
 		return nil
 	}
-	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[6]), func(network, addr string) []string {
+	return b.noop("libmilter, no-op", cNoop, lab.Loopback(ports[7]), func(network, addr string) []string {
 		if network == "unix" {
 			return []string{"unix:" + addr}
 		}
 		host, port, _ := strings.Cut(addr, ":")
 		return []string{"inet:" + port + "@" + host}
 	})
+}
+
+// tickets configures tickets on the mail of one domain.
+func (b *bench) tickets(bin string) (table string, err error) {
+	keys := b.lab.Path("ticket.keys")
+	if out, err := exec.Command(bin, "ticket", "keygen", "--append", keys).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("making a key: %w: %s", err, out)
+	}
+	return fmt.Sprintf("[origin]\ndomains = [\"tickets.test\"]\nnetworks = [\"127.0.0.0/8\", \"192.0.2.0/24\"]\nticket = true\nkey_file = %q\n", keys), nil
 }
 
 // events configures a spool with a file and a webhook that read behind it, and opens the
@@ -325,6 +345,9 @@ func measured(c *cell, do func() (int, time.Duration, error)) error {
 // label names a filter and the mail that it gets.
 func label(f *filter, what string) string {
 	name := f.name + ", " + what
+	if f.name == ticketsName && what == "ordinary mail" {
+		return name + " from outside"
+	}
 	if f.own && what == "ordinary mail" {
 		if f.keep {
 			name += ", `forged_headers = \"keep\"`, `look_at = \"envelope\"`"

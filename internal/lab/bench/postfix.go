@@ -34,24 +34,27 @@ func (b *bench) underPostfix() error {
 	var cells []*cell
 	service := map[*cell]string{}
 	for _, what := range []string{"ordinary mail", "bounce"} {
-		from := "ann@remote.test"
+		sender := "ann@remote.test"
 		if what == "bounce" {
-			from = ""
+			sender = ""
 		}
-		add := func(name, svc, network string, f *filter) {
+		add := func(name, svc, network string, f *filter, from string) {
 			c := &cell{what: name, filter: f, network: network, file: b.lab.Path(what + ".eml"), from: from}
 			if b.wanted(c) {
 				cells = append(cells, c)
 				service[c] = svc
 			}
 		}
-		add("no milter, "+what, "none", "–", nil)
+		add("no milter, "+what, "none", "–", nil, sender)
 		for _, network := range []string{"unix", "tcp"} {
 			for i, f := range b.filters {
 				if what == "bounce" && f.keep {
 					continue
 				}
-				add(label(f, what), fmt.Sprint(network, i), network, f)
+				add(label(f, what), fmt.Sprint(network, i), network, f, sender)
+				if what != "bounce" && f.name == ticketsName {
+					add(f.name+", mail of ours", fmt.Sprint(network, i), network, f, ticketsFrom)
+				}
 			}
 		}
 	}
