@@ -29,14 +29,14 @@ func (s *session) beginOrigin(ctx context.Context, res *classify.Result) {
 		return
 	}
 	if !m.st.origin.Waits() || res.Returned.Source == nil {
-		m.report = s.examine(ctx, res)
+		m.report = s.examine(ctx, res, false)
 		return
 	}
 	select {
 	case s.srv.waiting <- struct{}{}:
 		m.waits = true
 	default:
-		m.report = proof.Unproven(res, "too many messages wait for keys from DNS")
+		m.report = s.examine(ctx, res, false)
 	}
 }
 
@@ -49,12 +49,13 @@ func (s *session) endOrigin(res *classify.Result) {
 	defer func() { <-s.srv.waiting }()
 	ctx, cancel := context.WithDeadline(context.Background(), m.ended.Add(maxAnswer))
 	defer cancel()
-	m.report = s.examine(ctx, res)
+	m.report = s.examine(ctx, res, true)
 	res.Returned.Source = nil // it is large, and was read
 }
 
-// examine asks whose mail a report returns. Whatever goes wrong, nothing is proved.
-func (s *session) examine(ctx context.Context, res *classify.Result) (r *proof.Report) {
+// examine asks whose mail a report returns, and DNS too if wait is true. Whatever goes
+// wrong, nothing is proved.
+func (s *session) examine(ctx context.Context, res *classify.Result, wait bool) (r *proof.Report) {
 	m := &s.msg
 	defer func() {
 		if v := recover(); v != nil {
@@ -65,7 +66,10 @@ func (s *session) examine(ctx context.Context, res *classify.Result) (r *proof.R
 		}
 	}()
 	env := proof.Envelope{To: s.recipients(), VERP: m.verp, Local: s.localBounce(), Host: s.hostName(), Shortened: m.octets.shortened}
-	return m.st.origin.Examine(ctx, res, env, time.Now())
+	if wait {
+		return m.st.origin.Examine(ctx, res, env, time.Now())
+	}
+	return m.st.origin.ExamineNow(ctx, res, env, time.Now())
 }
 
 // originFields returns the header that says whose mail came back.

@@ -444,6 +444,11 @@ func TestOriginFromDNS(t *testing.T) {
 					t.Errorf("%s: %+v", rcpt, r.Whose)
 				}
 			}
+			// A ticket needs no DNS.
+			got, _ := ts.bounced(t, c, "bounces@example.org", bounceOf(ts.ticket("u@example.com")+"\r\n"+header+"\r\n", "u@example.com"))
+			if o := got["X-Bounce-Origin"]; tt.dns != nil && !slices.Equal(o, []string{"ours"}) {
+				t.Errorf("with a ticket: %q", o)
+			}
 			if n := len(ts.waiting); tt.full == (n == 0) {
 				t.Errorf("%d places are taken", n)
 			}

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -55,11 +56,21 @@ func Applies(res *classify.Result) bool {
 }
 
 // Waits reports whether Examine may have to wait for DNS.
-func (e *Examiner) Waits() bool { return e.waits }
+func (e *Examiner) Waits() bool { return e.quick != nil }
+
+// ExamineNow does what Examine does without asking DNS: signatures whose keys are there
+// prove nothing.
+func (e *Examiner) ExamineNow(ctx context.Context, res *classify.Result, env Envelope, now time.Time) *Report {
+	return e.examine(ctx, cmp.Or(e.quick, e.Judge), res, env, now)
+}
 
 // Examine says whose mail a report returns, nil if it is none that can. It never waits
 // longer than [origin.DefaultDeadline].
 func (e *Examiner) Examine(ctx context.Context, res *classify.Result, env Envelope, now time.Time) *Report {
+	return e.examine(ctx, e.Judge, res, env, now)
+}
+
+func (e *Examiner) examine(ctx context.Context, j *origin.Judge, res *classify.Result, env Envelope, now time.Time) *Report {
 	if !Applies(res) {
 		return nil
 	}
@@ -71,7 +82,7 @@ func (e *Examiner) Examine(ctx context.Context, res *classify.Result, env Envelo
 		m.Header, m.Body = s.Header, s.Body
 		m.Cut, m.WholeBody = s.Cut || env.Shortened, s.Whole && !env.Shortened && !res.Truncated
 	}
-	x := examination{e.Judge.Examine(ctx, m, now), m, env.Host}
+	x := examination{j.Examine(ctx, m, now), m, env.Host}
 	return report(res, x.of)
 }
 

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"crypto"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 type Examiner struct {
 	Keys  *origin.Keys // nil for none
 	Judge *origin.Judge
-	waits bool
+	quick *origin.Judge // asks no DNS; nil if Judge asks none either
 }
 
 // Open reads the keys that options name. It returns nil if they say nothing. The error is
@@ -43,11 +44,17 @@ func Open(o Options) (*Examiner, error) {
 	if host, err := os.Hostname(); err == nil {
 		out.Hosts = append(out.Hosts, host)
 	}
-	judge, err := origin.New(out)
-	if err != nil {
+	e := &Examiner{Keys: keys}
+	var err, quickErr error
+	e.Judge, err = origin.New(out)
+	if slices.ContainsFunc(o.DKIM, func(d DKIM) bool { return d.DNS }) {
+		out.DKIM = slices.DeleteFunc(slices.Clone(out.DKIM), func(k origin.DKIMKey) bool { return k.Public == nil })
+		e.quick, quickErr = origin.New(out)
+	}
+	if err = cmp.Or(err, quickErr); err != nil {
 		return nil, toml.Problems{{Key: "origin", Message: err.Error()}} // Validate says more
 	}
-	return &Examiner{Keys: keys, Judge: judge, waits: slices.ContainsFunc(o.DKIM, func(d DKIM) bool { return d.DNS })}, nil
+	return e, nil
 }
 
 // read reads the files that options name.
