@@ -21,7 +21,7 @@ type logSummary struct {
 	engine *classify.Engine
 	style  style
 
-	lines, early         int
+	lines                int
 	first, last          time.Time
 	hosts                map[string]bool
 	refused, probed      int

@@ -227,7 +227,7 @@ func (f *finder) word(from, to int) int {
 		f.mark(start, end, Address)
 	case isNumber(w):
 		f.mark(start, end, Number)
-	case isID(w) && strings.IndexAny(w, "=:/#|&+") < 0:
+	case isID(w) && !strings.ContainsAny(w, "=:/#|&+"):
 		f.mark(start, end, ID)
 	default:
 		f.parts(start, end)
