@@ -164,7 +164,6 @@ func TestTLSAndPasswords(t *testing.T) {
 		{"a password", users, http.DefaultClient, "prometheus", "secret", "http", 200, "bounce_milter_sessions"},
 		{"no password", users, http.DefaultClient, "", "", "http", 401, "Unauthorized"},
 		{"a wrong password", users, http.DefaultClient, "prometheus", "Secret", "http", 401, "Unauthorized"},
-		{"a wrong user", users, http.DefaultClient, "prom", "secret", "http", 401, "Unauthorized"},
 		{"both", certificate + users, a.client(""), "prometheus", "secret", "https", 200, "bounce_milter_sessions"},
 		{"both, no password", certificate + users, a.client(""), "", "", "https", 401, "Unauthorized"},
 		{"a client certificate", certificate + "  client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n",
@@ -191,6 +190,17 @@ func TestTLSAndPasswords(t *testing.T) {
 				t.Errorf("%d %q, want %d with %q", code, body, tt.code, tt.body)
 			}
 		})
+	}
+}
+
+// An unknown user takes as long as a known one, since the toolkit compares a password all the
+// same. That costs too much for the race detector.
+func TestCostOfUnknownUser(t *testing.T) {
+	o := Options{ConfigFile: filepath.Join(t.TempDir(), "web.yml")}
+	write(t, o.ConfigFile, "basic_auth_users: {prometheus: "+hash(t, "secret")+"}\n")
+	_, addr := serve(t, o)
+	if code, body := ask(t, http.DefaultClient, "http://"+addr+"/metrics", "prom", "secret"); code != 401 || strings.Contains(body, "bounce_milter_") {
+		t.Errorf("%d %s", code, body)
 	}
 }
 
