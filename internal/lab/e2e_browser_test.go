@@ -195,12 +195,13 @@ func (b *browser) accessible(what string) {
 	}
 }
 
-// fits checks that the page needs no scrolling to the side.
-func (b *browser) fits(what string) {
+// fits checks that the page needs no scrolling to the side in a window of a width. A phone
+// would make the window wider than it is.
+func (b *browser) fits(what string, width int) {
 	b.t.Helper()
 	var wide []string
-	b.eval(`document.documentElement.scrollWidth <= window.innerWidth ? [] : [...document.querySelectorAll("body *")]
-		.filter(e => e.getBoundingClientRect().right > window.innerWidth && !e.closest(".scroll")).slice(0, 5).map(e => e.outerHTML.slice(0, 120))`, &wide)
+	b.eval(fmt.Sprintf(`document.documentElement.scrollWidth <= %[1]d ? [] : [...document.querySelectorAll("body *")]
+		.filter(e => e.getBoundingClientRect().right > %[1]d && !e.closest(".scroll")).slice(0, 5).map(e => e.outerHTML.slice(0, 120))`, width), &wide)
 	if len(wide) > 0 {
 		b.t.Errorf("%s is wider than the window:\n%s", what, strings.Join(wide, "\n"))
 	}

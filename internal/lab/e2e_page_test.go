@@ -188,10 +188,10 @@ func (b *browser) everywhere(name, path string, ways ...look) {
 		what := fmt.Sprintf("%s-%s-%d", name, w.scheme, w.width)
 		b.look(w.width, 900, w.scheme)
 		b.open(path)
-		b.fits(what)
+		b.fits(what, w.width)
 		b.shoot(what)
 		b.run(`document.querySelectorAll("details").forEach(d => d.open = true)`)
-		b.fits(what + ", unfolded")
+		b.fits(what+", unfolded", w.width)
 		b.accessible(what)
 	}
 	b.look(1400, 900, "light")

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -108,9 +109,13 @@ func (b *Board) troubles(s *Summary) []Trouble {
 				"The sink %s is behind: %s wait, the oldest for %s.", k.Name, plural(uint64(k.Pending), "record"), spoken(time.Duration(k.Oldest)*time.Second))
 		}
 	}
-	if n := total(s.Windows["1h"].Errors); n > 0 {
+	failed := maps.Clone(s.Windows["1h"].Errors)
+	if h.Reload.Refused != nil {
+		delete(failed, "reload") // said above
+	}
+	if n := total(failed); n > 0 {
 		add(false, "errors", "The log says what happened, and which message it was. The mail was delivered all the same.",
-			"%s in the last hour: %s.", plural(n, "error"), strings.Join(stagesOf(s.Windows["1h"].Errors), ", "))
+			"%s in the last hour: %s.", plural(n, "error"), strings.Join(stagesOf(failed), ", "))
 	}
 	if s.Missed > 0 {
 		add(false, "missed", "More bounces came at once than could be counted here. The metrics have all of them.",
