@@ -133,6 +133,9 @@ func (e *Entry) readDelivery(s string) bool {
 	}
 	e.Words = strings.ReplaceAll(s, `\n`, " ") // a reply of many lines
 	e.Reply = eximReply(e.Words)
+	if e.Relay == "" {
+		e.Relay, e.RelayAddress = eximHost(e.Words)
+	}
 	e.Status = reply.Parse(e.Reply).Status
 	if strings.HasSuffix(e.Words, "retry timeout exceeded") {
 		e.Result = Expired
@@ -216,6 +219,17 @@ func cutEximField(s string, failed bool) (f, rest string, ended bool) {
 		return f[:len(f)-1], rest, true
 	}
 	return f, rest, false
+}
+
+// eximHost finds the server in a reason: "…: host mx.example.com [192.0.2.1]: 451 …".
+func eximHost(s string) (host, addr string) {
+	_, after, found := strings.Cut(s, ": host ")
+	host, after, _ = strings.Cut(after, " [")
+	addr, _, closed := strings.Cut(after, "]: ")
+	if !found || !closed || strings.ContainsAny(host, " :<>") || strings.ContainsAny(addr, " <>") {
+		return "", ""
+	}
+	return host, addr
 }
 
 // eximReply finds the remote server's answer in a reason: it follows the colon behind the
