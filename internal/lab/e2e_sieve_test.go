@@ -103,5 +103,31 @@ func TestSieve(t *testing.T) {
 		if folder, err := s.Folder(raw); err != nil || folder != "INBOX" {
 			t.Errorf("%s stores verdicts that are said to be forged in %s (%v)", name, folder, err)
 		}
+		for _, o := range origins {
+			want := o.folder
+			if name == "README.md" && o.readme != "" {
+				want = o.readme
+			}
+			verdict := append([]string{"X-Bounce-Category: " + o.category, "X-Bounce-Type: " + o.typ, "X-Bounce-Action: failed"}, o.fields...)
+			if folder, err := s.Folder(Ordinary("origin", to, verdict, 100)); err != nil || folder != want {
+				t.Errorf("%s stores what has %q in %s, want %s (%v)", name, o.fields, folder, want, err)
+			}
+		}
 	}
+}
+
+// origins are headers as bounces have them where [origin] is configured, and the folder for
+// each: only what is proved of all recipients is a reason to strike an address.
+var origins = []struct {
+	category, typ  string
+	fields         []string
+	folder, readme string // readme where it differs
+}{
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=ticket; bound=yes;\n\twent-to=u@remote.test"}, "Bounces.Hard", ""},
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: unproven", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=unproven"}, "Bounces.Unproven", "Bounces.Soft"},
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: foreign", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=foreign"}, "Bounces.Foreign", "Bounces.Soft"},
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=dkim; bound=no"}, "Bounces.Unproven", "Bounces.Hard"},
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=ticket; bound=yes;\n\twent-to=u@remote.test",
+		"X-Bounce-Result: victim@remote.test; type=hard;\n\torigin=unproven"}, "Bounces.Unproven", "Bounces.Hard"},
+	{"mailbox-full", "soft", []string{"X-Bounce-Origin: unproven", "X-Bounce-Result: u@remote.test; type=soft;\n\torigin=unproven"}, "Bounces.Full", ""},
 }
