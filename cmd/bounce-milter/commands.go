@@ -124,6 +124,22 @@ well within four seconds. For health checks of containers.`,
 			run: runHealth,
 		},
 		{
+			name: "doctor", flags: []string{"send", "format", "config"},
+			does: "say what is wrong on this machine, and what mends it",
+			more: `It looks at the configuration, the rules, the daemon, its sockets, the clock, and at
+Postfix or Sendmail: is the daemon asked, at the right place of the list, does mail pass
+while it is down, and can the mail server reach it? It changes nothing, and prints the
+commands that mend what is wrong; the exit code is then 1. As root it connects as the
+mail server would: as its user, in its chroot. Of several Postfix it looks at the one
+that MAIL_CONFIG names, as postconf does.
+
+With --send it hands a bounce of its own to the daemon over that connection, and shows
+the headers. No mail server takes part, so nothing is delivered; but the daemon counts
+it, and its events have it, as a bounce of nobody@doctor.invalid. With --format json each
+finding is one object on one line.`,
+			run: runDoctor,
+		},
+		{
 			name: "ticket keygen", flags: []string{"append"},
 			does: "make a key for tickets",
 			more: `It prints a line for the key file: a name that begins with the date, and the key. With

@@ -86,7 +86,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPRE
 		words []string
 		want  string
 	}{
-		{[]string{""}, "serve classify follow explain report rules config health ticket completion version help"},
+		{[]string{""}, "serve classify follow explain report rules config health doctor ticket completion version help"},
 		{[]string{"cla"}, "classify"},
 		{[]string{"rules", ""}, "list show test propose"},
 		{[]string{"classify", "--format", "=", "j"}, "json"},

@@ -76,13 +76,9 @@ const nobody = 65534
 // StartPostfix starts a private Postfix below the folder name of the Lab and
 // returns when each of its smtpd services answers. It must be called by root.
 func (l *Lab) StartPostfix(name string, cfg PostfixConfig) (*Postfix, error) {
-	version, err := exec.Command("postconf", "-h", "-d", "mail_version").Output()
+	p, err := l.SetUpPostfix(name, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("asking Postfix's version: %w", err)
-	}
-	p := &Postfix{Dir: l.Path(name), Version: strings.TrimSpace(string(version)), ports: map[string]int{}}
-	if err := p.write(l, name, cfg); err != nil {
-		return nil, fmt.Errorf("setting up Postfix: %w", err)
+		return nil, err
 	}
 	// In the foreground the start script lives as long as the master.
 	p.proc, err = l.Start(Spec{
@@ -96,6 +92,20 @@ func (l *Lab) StartPostfix(name string, cfg PostfixConfig) (*Postfix, error) {
 		if err := p.await(s.Name); err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, p.Log())
 		}
+	}
+	return p, nil
+}
+
+// SetUpPostfix sets up a private Postfix as [Lab.StartPostfix] does, and does not start
+// it.
+func (l *Lab) SetUpPostfix(name string, cfg PostfixConfig) (*Postfix, error) {
+	version, err := exec.Command("postconf", "-h", "-d", "mail_version").Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking Postfix's version: %w", err)
+	}
+	p := &Postfix{Dir: l.Path(name), Version: strings.TrimSpace(string(version)), ports: map[string]int{}}
+	if err := p.write(l, name, cfg); err != nil {
+		return nil, fmt.Errorf("setting up Postfix: %w", err)
 	}
 	return p, nil
 }
