@@ -288,6 +288,17 @@ func TestUnits(t *testing.T) {
 	if !strings.Contains(read(t, "systemd/bounce-milter.service"), "\nExecReload=bounce-milter config check\nExecReload=/bin/kill -HUP $MAINPID\n") {
 		t.Error("a reload does not check first")
 	}
+	units, err := os.ReadDir(filepath.Join(root, "systemd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range units {
+		for _, script := range []string{"deb/prerm", "deb/postrm", "rpm/preun"} {
+			if !regexp.MustCompile(`[\s']` + regexp.QuoteMeta(unit.Name()) + `[\s']`).MatchString(read(t, "packaging/package/"+script)) {
+				t.Errorf("packaging/package/%s does not stop or forget %s", script, unit.Name())
+			}
+		}
+	}
 }
 
 // The licence of every module that is linked into the program is installed.

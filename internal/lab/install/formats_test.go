@@ -120,7 +120,7 @@ func TestPackagesAreClean(t *testing.T) {
 // The .rpm is installed, upgraded and removed below another root, where its scripts run.
 func TestRPM(t *testing.T) {
 	t.Parallel()
-	root := fresh(t)
+	root := fresh(t, "")
 	rpm := func(args ...string) string {
 		t.Helper()
 		return output(t, "rpm", append([]string{"--root", root, "--nodeps"}, args...)...)

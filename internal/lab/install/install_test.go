@@ -91,7 +91,7 @@ func edit(t *testing.T, file, pattern, with string) {
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
 	deb := built(t, "*_amd64.deb")
-	m := boot(t)
+	m := boot(t, fresh(t, ""))
 	before := m.files()
 
 	m.run("dpkg", "-i", m.put(previous(t, deb)))

@@ -76,14 +76,25 @@ type machine struct {
 	leader string // its first process, as a number
 }
 
-// fresh lays a writable layer over the fresh Debian and returns its root.
-func fresh(t *testing.T) string {
+// fresh lays a writable layer over the fresh Debian and returns its root. size bounds what
+// can be written, as tmpfs has it ("64m"); "" leaves that to the disk.
+func fresh(t *testing.T, size string) string {
 	t.Helper()
 	base, err := baseRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	if size != "" {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755,size="+size); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	for _, d := range []string{"root", "new", "work"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
@@ -102,10 +113,11 @@ func fresh(t *testing.T) string {
 	return root
 }
 
-// boot starts a machine; binds are folders of ours that it sees at the same path.
-func boot(t *testing.T, binds ...string) *machine {
+// boot starts a machine on a fresh root; binds are folders of ours that it sees at the same
+// path.
+func boot(t *testing.T, root string, binds ...string) *machine {
 	t.Helper()
-	m := &machine{t: t, root: fresh(t)}
+	m := &machine{t: t, root: root}
 	args := []string{"-q", "-D", m.root, "--register=no", "--keep-unit", "--private-network", "--link-journal=no",
 		"--machine=" + strings.ToLower(t.Name()), "--console=pipe", "--hostname=mx.lab.test"}
 	for _, b := range binds {

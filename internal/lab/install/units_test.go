@@ -15,7 +15,7 @@ import (
 // and the daemon does all its work within what they forbid.
 func TestUnits(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
+	m := boot(t, fresh(t, ""))
 	m.run("dpkg", "-i", m.put(built(t, "*_amd64.deb")))
 	units := strings.Fields(m.run("sh", "-c", "ls -d /usr/lib/systemd/system/bounce-milter*"))
 	if out := m.run(append([]string{"systemd-analyze", "verify", "--man=no"}, units...)...); out != "" {
