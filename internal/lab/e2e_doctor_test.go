@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bounce-milter/bounce-milter/internal/doctor"
 )
 
 // finding is a line of doctor --format json.
@@ -192,5 +195,41 @@ func TestDoctor(t *testing.T) {
 				t.Errorf("--send: %+v", last)
 			}
 		})
+	}
+}
+
+// TestDoctorSendmail: of a real Sendmail it knows whether the daemon is asked.
+func TestDoctorSendmail(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	ports, err := FreePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := Loopback(ports[0])
+	d, err := l.StartDaemon("doctor-sendmail", DaemonConfig{Bin: bin, Listen: []string{"inet:" + address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ milter, want string }{
+		"right":   {fmt.Sprintf("inet:%d@127.0.0.1", ports[0]), "good"},
+		"without": {"", "wrong"},
+	} {
+		s, err := l.StartSendmail("doctor-sendmail-"+name, SendmailConfig{Milter: c.milter, Remote: Loopback(ports[1])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := doctor.Examine(t.Context(), doctor.Options{Config: d.ConfigFile, SendmailCF: s.Dir + "/etc/sendmail.cf", Send: name == "right",
+			Run: func(context.Context, string, ...string) ([]byte, error) { return nil, exec.ErrNotFound }})
+		got := map[string]doctor.Finding{}
+		for _, f := range list {
+			got[f.Check] = f
+		}
+		if f := got["sendmail"]; string(f.State) != c.want {
+			t.Errorf("%s: %+v", name, list)
+		}
+		if f := got["send"]; c.want == "good" && len(f.Headers) == 0 {
+			t.Errorf("%s: %+v", name, list)
+		}
 	}
 }
