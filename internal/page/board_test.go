@@ -245,17 +245,23 @@ func TestFlood(t *testing.T) {
 // is in its category.
 func TestBounded(t *testing.T) {
 	b, c := testBoard(begin)
-	n := uint64(0)
+	providers, reasons := make([]string, 3000), make([]string, maxMinuteCells+30)
+	for i := range providers {
+		providers[i] = fmt.Sprintf("provider-%d", i)
+	}
+	for i := range reasons {
+		reasons[i] = fmt.Sprintf("reason-%d", i)
+	}
 	for i := range keptMinutes + 100 {
+		b.mu.Lock()
 		for j := range maxMinuteCells + 30 {
 			x := bounce(categories[j%len(categories)])
-			x.Provider, x.Reason = fmt.Sprintf("provider-%d", (i*7+j)%3000), fmt.Sprintf("reason-%d", j)
-			b.times(1, x)
-			if i >= 100+60 {
-				n++
-			}
+			x.Provider, x.Reason = providers[(i*7+j)%len(providers)], reasons[j]
+			b.note(&x, b.second())
 		}
+		b.mu.Unlock()
 		c.pass(time.Minute)
+		b.takeOver()
 	}
 	b.takeOver()
 	cells := 0
