@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -234,8 +233,10 @@ func (c *postfixCheck) outside(name string, s *service, e *entry, our milter.Soc
 	raw := strings.Replace(c.raw(name, s), e.raw, strings.Replace(e.raw, e.address, "bounce-milter/"+filepath.Base(our.Address), 1), 1)
 	mend := []string{
 		"sudo mkdir -p -m 0750 " + quote(folder) + " && sudo chown " + user + ":postfix " + quote(folder),
-		fmt.Sprintf("sudo sed -i -E %s %s && sudo systemctl restart bounce-milter",
-			quote(`s#^listen *=.*#listen = ["unix:`+socket+`"]\nsocket_group = "postfix"#`), quote(c.configFile())),
+		"sudoedit " + quote(c.configFile()) + ` # listen = ["unix:` + socket + `"] and socket_group = "postfix"`,
+		"printf " + quote(`[Service]\nSupplementaryGroups=postfix\nReadWritePaths=`+folder+`\n`) +
+			" | sudo install -D -m 644 /dev/stdin /etc/systemd/system/bounce-milter.service.d/postfix.conf",
+		"sudo systemctl daemon-reload && sudo systemctl restart bounce-milter",
 	}
 	mend = append(mend, c.set(name+" = "+raw)...)
 	c.wrong("socket", mend, "%s runs in %s (chroot), where %s is another path: it looks for %s",

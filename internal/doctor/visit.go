@@ -126,7 +126,7 @@ func (r *report) visit(v *visitor) {
 		r.add(check, Unknown, []string{"sudo bounce-milter doctor"}, "only root can try whether %s reaches %s", who, where)
 		return
 	case errors.Is(err, fs.ErrPermission):
-		why, mend := v.barrier()
+		why, mend := r.barrier(v)
 		r.wrong(check, mend, "%s may not connect to %s: %s", who, where, why)
 		return
 	default:
@@ -171,7 +171,7 @@ func greet(conn net.Conn) error {
 }
 
 // barrier says which folder or socket keeps a visitor out.
-func (v *visitor) barrier() (why string, mend []string) {
+func (r *report) barrier(v *visitor) (why string, mend []string) {
 	uid, gid, groups, err := idsOf(v.user)
 	if err != nil {
 		return err.Error(), nil
@@ -213,8 +213,8 @@ func (v *visitor) barrier() (why string, mend []string) {
 		if want == 1 {
 			return why, []string{"sudo chgrp " + quote(groupOf(gid), at) + " && sudo chmod g+x " + quote(at)}
 		}
-		return why, []string{fmt.Sprintf("echo %s", quote(`socket_group = "`+groupOf(gid)+`"`)) +
-			" # write this at the top of the configuration, then:", "sudo systemctl restart bounce-milter"}
+		return why, []string{"sudoedit " + quote(r.configFile()) + ` # socket_group = "` + groupOf(gid) + `" and socket_mode = "0660"`,
+			"sudo systemctl restart bounce-milter"}
 	}
 	return "it is refused", nil
 }
