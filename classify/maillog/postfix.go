@@ -124,10 +124,14 @@ func cutStatus(s string) (word, words string) {
 // cutField cuts "key=value, " off. A value in angle brackets ends with them; an address
 // in it may have a quoted-string, which holds any octet (RFC 5321 section 4.1.2).
 func cutField(s string) (key, v, rest string, ok bool) {
-	key, s, ok = strings.Cut(s, "=")
-	if !ok || len(key) > 32 || strings.ContainsAny(key, " ,<(") {
+	n := 0
+	for n < len(s) && (ascii.IsAlnum(s[n]) || s[n] == '_') {
+		n++
+	}
+	if n == len(s) || s[n] != '=' {
 		return "", "", "", false
 	}
+	key, s = s[:n], s[n+1:]
 	if strings.HasPrefix(s, "<") {
 		end := bracketEnd(s)
 		if end < 0 {

@@ -43,7 +43,7 @@ type Stories struct {
 
 // The defaults of [Stories].
 const (
-	DefaultMaxOpen = 32 << 10
+	DefaultMaxOpen = 16 << 10
 	DefaultMaxAge  = 3 * 24 * time.Hour
 )
 

@@ -173,13 +173,16 @@ type logReader struct {
 	err     error // the first of show
 }
 
-// logMemory is what Go's garbage collector may let the memory grow to, in octets. Chunks of
-// a log are garbage after a moment.
-const logMemory = 72 << 20
+// Chunks of a log are garbage after a moment, so that little memory is enough: the heap may
+// grow by half of what is in use, and the collector works harder above logMemory, in octets.
+const (
+	logGrowth = 50
+	logMemory = 72 << 20
+)
 
 // logs reads logs and reports whether all of them could be read.
 func (a *app) logs(ctx context.Context, engine *classify.Engine, paths []string, stdin io.Reader) (ok bool, err error) {
-	debug.SetGCPercent(100)
+	debug.SetGCPercent(logGrowth)
 	debug.SetMemoryLimit(logMemory)
 	r := &logReader{a: a, engine: engine}
 	judge := maillog.NewJudge(engine)
