@@ -56,6 +56,7 @@ type matcher struct {
 	light  map[string]bool // words that may stand between phrases near each other
 	naming map[string]bool // words behind which a name stands
 	things map[string]bool // words that are no name
+	names  names
 	mute   map[string]bool // words that explain nothing
 }
 
@@ -78,8 +79,6 @@ type pattern struct {
 	place    bool   // its neighbours matter
 	word     bool   // begins with a letter or digit, and so begins a word
 	signs    bool   // holds a sign that addresses, hosts and URLs are never without
-	inWrap   bool   // names a marker, and so may occur in one
-	inTail   bool   // names a note behind the reply, and so may occur in one
 	inURL    bool   // a token: also matches within URLs, hosts and addresses
 	setsOff  bool   // sets rules off
 	greets   bool   // addresses the reader
@@ -225,13 +224,9 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	}
 	c.sort()
 	compounds := newCompounds(set.Compounds)
-	names := newBook(append(tailWords, markerWords(set.Wrappers)...))
+	m.names = newNames(tailWords, markerWords(set.Wrappers), m.phrases)
 	for i, phrase := range m.phrases {
 		p := &m.patterns[i]
-		names.within(phrase, func(id int32) {
-			p.inTail = p.inTail || int(id) < len(tailWords)
-			p.inWrap = p.inWrap || int(id) >= len(tailWords)
-		})
 		p.setsOff = len(m.setsOff[0].of(int32(i)))+len(m.setsOff[1].of(int32(i))) > 0
 		p.signs = strings.IndexByte(phrase, '.') >= 0 || strings.IndexByte(phrase, '@') >= 0 || strings.IndexByte(phrase, ':') >= 0
 		if p.word {
@@ -239,9 +234,9 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 		}
 	}
 	for _, r := range m.rules {
-		names.within(r.Regex, func(id int32) { r.inTail = r.inTail || int(id) < len(tailWords) })
+		r.inTail = m.names.in(r.Regex)&ofTail != 0
 	}
-	_, rank := octetRanks(m.phrases)
+	_, rank := octetRanks(m.phrases[:len(m.phrases)/8]) // as many as tell what is rare
 	for i := range m.tails {
 		m.tails[i].rare = rarest(m.tails[i].marker, &rank)
 	}

@@ -191,7 +191,7 @@ func (q *inquest) note(t *text, id int32, end int, isReply bool) {
 	p := &q.e.match.patterns[id]
 	from := end - int(p.length)
 	if !p.inURL && (p.word && t.withinWord(from) && !q.e.match.behindHead(t, p, from) || t.maskedAt(p, from, end)) ||
-		t.marks[from]&markTail != 0 && !p.inTail ||
+		t.marks[from]&markTail != 0 && q.e.match.names.of(id)&ofTail == 0 ||
 		t.marks[from]&t.marks[end-1]&markGreet != 0 {
 		return
 	}

@@ -269,7 +269,7 @@ func (q *inquest) wordsFit(r *rule, by int32, t *text, from int) (longest int32,
 // has reports whether a pattern occurs in a text at or after from. The words of the
 // marker before a quoted reply do not count, unless the pattern names that marker.
 func (q *inquest) has(t *text, id int32, from int) bool {
-	return t.in(id, from) && (t.marks[t.seen[id].last]&markWrap == 0 || q.e.match.patterns[id].inWrap)
+	return t.in(id, from) && (t.marks[t.seen[id].last]&markWrap == 0 || q.e.match.names.of(id)&ofWrap != 0)
 }
 
 // regexText is the text that regular expressions see: the one that phrases are matched
