@@ -28,6 +28,8 @@ func (e *Entry) Action() dsn.Action {
 	switch e.Result {
 	case Sent:
 		return dsn.ActionDelivered
+	case Passed:
+		return dsn.ActionRelayed
 	case Deferred, Waiting:
 		return dsn.ActionDelayed
 	case Bounced, Expired, Probed:
@@ -77,7 +79,7 @@ func (j *Judge) Recipient(e *Entry) classify.Recipient {
 	if r.Diagnostic = e.Reply; r.Diagnostic == "" {
 		r.Diagnostic = e.Words
 	}
-	if r.Action == dsn.ActionDelivered {
+	if !r.Action.Bounced() {
 		r.Status = e.Status.String()
 	}
 	return r
@@ -113,7 +115,7 @@ func (j *Judge) keep(key memoKey, r classify.Recipient) {
 func (j *Judge) key(e *Entry, b []byte) memoKey {
 	b = append(b, e.Result...)
 	b = append(append(b, 0), e.Relay...)
-	if e.Result != Sent {
+	if e.Action().Bounced() {
 		for _, n := range [...]int16{e.Status.Class, e.Status.Subject, e.Status.Detail} {
 			b = append(b, byte(n>>8), byte(n))
 		}

@@ -84,7 +84,7 @@ func (s *Stories) Add(e *Entry, verdict *classify.Recipient) {
 	}
 	final := false
 	switch e.Result {
-	case Sent, Bounced, Expired:
+	case Sent, Bounced, Expired, Passed:
 		final = true
 	case Deferred, Waiting:
 	default:
@@ -92,6 +92,8 @@ func (s *Stories) Add(e *Entry, verdict *classify.Recipient) {
 	}
 	o := s.open[storyKey{message, e.Recipient}]
 	switch {
+	case o == nil && e.Result == Passed: // the story is that of the message that comes back
+		return
 	case o == nil && final:
 		s.end(&Story{Entry: *e, Verdict: *verdict, Attempts: 1, First: e.Time})
 		return

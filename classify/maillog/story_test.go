@@ -72,6 +72,11 @@ func TestStories(t *testing.T) {
 			"2026-11-27 10:10:00 1tG9oG-00000000Yi2-0aBc ** u@x: retry timeout exceeded",
 			"2026-11-27 10:10:00 1tG9oG-00000000Yi2-0aBc Completed"},
 			[]string{"1tG9oG-00000000Yi2-0aBc u@x expired 1 failed/soft/mailbox-full before= 10m0s"}},
+		{"a content filter that was away", []string{
+			postfixLine("10:00:00", "AAAA1", "u@x", "4.4.1", refused),
+			strings.Replace(postfixLine("10:05:00", "AAAA1", "u@x", "2.0.0", "sent (250 2.0.0 Ok: queued as BBBB2)"), "mx.example.net[192.0.2.26]:25", "127.0.0.1[127.0.0.1]:10024", 1),
+			strings.Replace(postfixLine("10:05:00", "AAAA2", "u@x", "2.0.0", "sent (250 2.0.0 Ok: queued as BBBB3)"), "mx.example.net[192.0.2.26]:25", "127.0.0.1[127.0.0.1]:10024", 1)},
+			[]string{"AAAA1 u@x passed 2 relayed// before=network-error 5m0s"}},
 		{"Exim only waits", []string{
 			"2026-11-27 10:05:00 1tG9oG-00000000Yi2-0aBc == u@x R=d T=t defer (-53): retry time not reached for any host for 'x'"},
 			[]string{"1tG9oG-00000000Yi2-0aBc u@x deferred 0 delayed/soft/network-error before= 0s"}},

@@ -25,6 +25,7 @@ type logSummary struct {
 	first, last          time.Time
 	hosts                map[string]bool
 	refused, probed      int
+	passed               int // to a content filter
 	sent, late           int // late: after a deferral
 	deferred, gone, over int // over: of those gone, given up after attempts
 	sentTo               map[string]int
@@ -77,6 +78,8 @@ func (s *logSummary) attempt(at *maillog.Attempt) {
 		s.refused++
 	case maillog.Probed:
 		s.probed++
+	case maillog.Passed:
+		s.passed++
 	}
 	if t := at.Time; !t.IsZero() {
 		if s.first.IsZero() || t.Before(s.first) {
@@ -102,6 +105,8 @@ func (s *logSummary) story(st *maillog.Story) {
 			s.late++
 			v, fate.late = &st.Before, 1
 		}
+	case st.Result == maillog.Passed: // and counted as an attempt
+		v, fate.late = &st.Before, 1
 	case st.Result == maillog.Deferred:
 		s.deferred++
 		fate.deferred = 1
@@ -170,10 +175,13 @@ func (s *logSummary) print() {
 	if s.refused > 0 {
 		fmt.Fprintf(out, "  %s %9s          by this server, of others' mail\n", pad("refused", 18), grouped(s.refused))
 	}
+	if s.passed > 0 {
+		fmt.Fprintf(out, "  %s %9s          to a filter or server on the same machine\n", pad("passed on", 18), grouped(s.passed))
+	}
 	if s.probed > 0 {
 		fmt.Fprintf(out, "  %s %9s          addresses that were asked for and do not exist\n", pad("probed", 18), grouped(s.probed))
 	}
-	if all == 0 && s.refused == 0 {
+	if all == 0 && s.refused == 0 && s.passed == 0 {
 		fmt.Fprintln(out, "  no message was delivered, deferred or bounced")
 	}
 	if len(s.failures) == 0 {
