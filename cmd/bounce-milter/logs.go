@@ -174,9 +174,10 @@ type logReader struct {
 }
 
 // Chunks of a log are garbage after a moment, so that little memory is enough: the heap may
-// grow by half of what is in use, and the collector works harder above logMemory, in octets.
+// grow to twice what is in use, in percent, and the collector works harder above logMemory,
+// in octets.
 const (
-	logGrowth = 50
+	logGrowth = 100
 	logMemory = 72 << 20
 )
 
