@@ -54,6 +54,7 @@ func Examine(rulesDir string, files []string) Examination {
 		problems = append(problems, data...)
 	}
 	for _, r := range set.Rules {
+		r.NeedExamples()
 		x.Examples += len(r.Examples) + len(r.NotExamples)
 		if r.Admin {
 			x.Own++

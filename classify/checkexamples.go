@@ -13,6 +13,7 @@ import (
 
 // examples sends every example through the engine.
 func (c checker) examples(r *rule) {
+	r.NeedExamples()
 	for _, ex := range r.Examples {
 		ev, f, provider := c.judge(r, ex)
 		won := f.match.rule

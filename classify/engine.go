@@ -169,6 +169,7 @@ func (e *Engine) reasonType(id string) Type { return Type(e.reasons[id].Type) }
 func (e *Engine) Rules() []rules.Rule {
 	list := make([]rules.Rule, len(e.set.Rules))
 	for i, r := range e.set.Rules {
+		r.NeedExamples()
 		list[i] = r.Clone()
 	}
 	return list
@@ -178,6 +179,7 @@ func (e *Engine) Rules() []rules.Rule {
 func (e *Engine) Rule(id string) (rules.Rule, bool) {
 	for _, r := range e.set.Rules {
 		if r.ID == id {
+			r.NeedExamples()
 			return r.Clone(), true
 		}
 	}

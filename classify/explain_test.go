@@ -18,6 +18,7 @@ func TestExplainLists(t *testing.T) {
 	rank := regexp.MustCompile(`which ranks before (\d+) other rule`)
 	var evidence []Evidence
 	for _, r := range e.set.Rules {
+		r.NeedExamples()
 		for _, x := range r.Examples {
 			evidence = append(evidence, Evidence{Reply: x.Reply, Notice: x.Notice, RemoteMTA: x.RemoteMTA, ReportingMTA: x.ReportingMTA})
 		}
@@ -145,6 +146,7 @@ func TestLanguageRules(t *testing.T) {
 		return strings.HasPrefix(file, "general-") || strings.HasPrefix(file, "blocklist-") || strings.HasPrefix(file, "mta-") || strings.HasPrefix(file, "gateway-")
 	}
 	for _, r := range e.set.Rules {
+		r.NeedExamples()
 		if !english(r.File) {
 			continue
 		}

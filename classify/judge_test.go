@@ -60,6 +60,7 @@ func BenchmarkExamples(b *testing.B) {
 	var all []Evidence
 	octets := 0
 	for _, r := range e.set.Rules {
+		r.NeedExamples()
 		for _, x := range r.Examples {
 			all = append(all, Evidence{Reply: x.Reply, Notice: x.Notice, RemoteMTA: x.RemoteMTA})
 			octets += len(x.Reply) + len(x.Notice)

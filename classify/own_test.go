@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -227,5 +228,28 @@ func TestOwnNoticesThatAreWrong(t *testing.T) {
 	_, err := New(Options{RulesDir: dir})
 	if err == nil || !strings.Contains(err.Error(), `heron.toml:12: unknown key "open" in [[format]]: did you mean "opens"?`) || !strings.Contains(err.Error(), `rule "x" needs a reason`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestExamplesAreThere: rules have their examples, whoever asks first, and also where an
+// administrator switched others of the same file off.
+func TestExamplesAreThere(t *testing.T) {
+	set, _ := rules.Build(os.DirFS("rules"), nil)
+	off := set.Rules[0].ID
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.toml"), []byte("[[override]]\nid = \""+off+"\"\ndisabled = true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{RulesDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range set.Rules[1:] {
+		if got, ok := e.Rule(want.ID); !ok || !reflect.DeepEqual(got, want.Clone()) {
+			t.Fatalf("%+v, want %+v", got, want.Rule)
+		}
+	}
+	if len(e.Rules()) != len(set.Rules)-1 {
+		t.Errorf("%d rules", len(e.Rules()))
 	}
 }

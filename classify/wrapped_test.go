@@ -24,6 +24,7 @@ func TestWrapped(t *testing.T) {
 	}
 	e := builtIn(t)
 	for _, r := range e.match.rules {
+		r.NeedExamples()
 		for _, ex := range r.Examples {
 			if len(ex.Reply) < 4 || !startsWithCode([]byte(ex.Reply)) || ex.Notice != "" {
 				continue // words of the reporting server itself are not quoted

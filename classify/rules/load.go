@@ -31,9 +31,9 @@ type File struct {
 	Admin bool
 }
 
-func (f *File) parse() (*ruleFile, Problems) {
+func (f *File) parse(without ...string) (*ruleFile, Problems) {
 	var data ruleFile
-	problems := toml.Decode(f.Name, f.Data, &data)
+	problems := toml.DecodeWithout(f.Name, f.Data, &data, without...)
 	return &data, problems
 }
 
@@ -141,8 +141,18 @@ func Build(fsys fs.FS, admin []File) (*Set, Problems) {
 	shared := b.file("lists.toml")
 	b.sharedLists(shared)
 	for _, f := range b.folder("text") {
-		data, problems := f.parse()
+		if !b.tested {
+			data, problems := f.parse()
+			b.rules(f, data, problems)
+			continue
+		}
+		data, problems := f.parse("examples", "not_examples")
+		before := len(b.set.Rules)
 		b.rules(f, data, problems)
+		later := &laterExamples{file: f.Name, rules: slices.Clone(b.set.Rules[before:])}
+		for _, r := range later.rules {
+			r.later = later
+		}
 	}
 	b.tested = false
 	own := make([]*ruleFile, len(admin))

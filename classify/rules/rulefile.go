@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
@@ -210,7 +211,7 @@ func (b *builder) checkRule(v *Compiled) {
 	if v.Replaces && !v.Admin {
 		bad("rule %q: replaces is for administrator's rules only", v.ID)
 	}
-	if len(v.Examples) == 0 {
+	if len(v.Examples) == 0 && !b.tested {
 		bad("rule %q has no example", v.ID)
 	}
 	old := b.ruleByID[v.ID]
@@ -235,22 +236,62 @@ func (b *builder) checkRule(v *Compiled) {
 }
 
 func (b *builder) example(f File, t writtenExample) Example {
-	e := Example{Line: int(t.Line), Reply: t.Reply, Notice: t.Notice, Sender: t.Sender, Recipient: t.Recipient,
-		RemoteMTA: t.RemoteMTA, ReportingMTA: t.ReportingMTA, Provider: t.Provider.S, Status: t.Status.S, Action: t.Action.S}
+	e := t.example()
 	b.provider(f, t.Provider)
 	b.oneOf(f, "action", t.Action, actions)
 	if e.Status != "" && reply.ParseStatus(e.Status) == (reply.Status{}) {
 		b.complain(f.Name, t.Status.Line, "status %q is no enhanced code", e.Status)
 	}
-	if c := t.Code; c.Line > 0 {
-		if e.Code = AnyCode(c.Text); e.Code == 0 {
-			b.complain(f.Name, c.Line, "code is not an SMTP code: write three digits")
-		}
+	if c := t.Code; c.Line > 0 && e.Code == 0 {
+		b.complain(f.Name, c.Line, "code is not an SMTP code: write three digits")
 	}
 	if e.Reply == "" && e.Notice == "" {
 		b.complain(f.Name, e.Line, "an example needs a reply")
 	}
 	return e
+}
+
+func (t *writtenExample) example() Example {
+	return Example{Line: int(t.Line), Reply: t.Reply, Notice: t.Notice, Sender: t.Sender, Recipient: t.Recipient,
+		RemoteMTA: t.RemoteMTA, ReportingMTA: t.ReportingMTA, Provider: t.Provider.S, Status: t.Status.S, Action: t.Action.S,
+		Code: AnyCode(t.Code.Text)}
+}
+
+// laterExamples are the examples of an embedded file, which are read when they are
+// needed: judging does not need them.
+type laterExamples struct {
+	once  sync.Once
+	file  string
+	rules []*Compiled
+}
+
+// NeedExamples reads the examples of the rule, and of the others in its file, if they
+// were not read yet. It may be called by several goroutines at once.
+func (c *Compiled) NeedExamples() {
+	if c.later != nil {
+		c.later.once.Do(c.later.read)
+	}
+}
+
+func (l *laterExamples) read() {
+	data, err := embedded.ReadFile("text/" + l.file)
+	if err != nil {
+		return // it was read before
+	}
+	f := File{Name: l.file, Data: data}
+	whole, _ := f.parse() // a test knows that there is no problem
+	byLine := map[int]writtenRule{}
+	for _, t := range whole.Rule {
+		byLine[int(t.Line)] = t
+	}
+	for _, r := range l.rules {
+		for _, e := range byLine[r.Line].Examples {
+			r.Examples = append(r.Examples, e.example())
+		}
+		for _, e := range byLine[r.Line].NotExamples {
+			r.NotExamples = append(r.NotExamples, e.example())
+		}
+	}
 }
 
 // override reads an administrator's word about a built-in rule.

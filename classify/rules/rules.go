@@ -185,6 +185,8 @@ type Compiled struct {
 	StatusMatch []StatusPattern // Statuses, parsed
 	Written     [][]toml.Text   // the lists of phrases and tokens, with their lines
 	Broken      bool            // something of it could not be read
+
+	later *laterExamples // nil if the examples were read
 }
 
 // PhraseLine returns the line of a phrase, or of the name of its list; 0 if it is not

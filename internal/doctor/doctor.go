@@ -171,7 +171,7 @@ func (r *report) rules(cfg *config.Config) {
 			r.add("rules", Warning, []string{"bounce-milter rules test"}, "%s", p)
 		}
 	default:
-		r.good("rules", "%d rules, version %s", len(engine.Rules()), engine.Version())
+		r.good("rules", "%d rules, version %s", len(engine.RuleIDs()), engine.Version())
 	}
 }
 

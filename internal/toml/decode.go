@@ -3,6 +3,7 @@ package toml
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -39,6 +40,11 @@ type Short interface {
 // of the wrong kind, and empty strings and lists. Even then into holds what could be
 // read.
 func Decode(name string, data []byte, into any) Problems {
+	return DecodeWithout(name, data, into)
+}
+
+// DecodeWithout does the same, and passes over some keys.
+func DecodeWithout(name string, data []byte, into any, keys ...string) Problems {
 	in := rooms.Get().(*room)
 	defer rooms.Put(in)
 	in.empty()
@@ -46,12 +52,14 @@ func Decode(name string, data []byte, into any) Problems {
 	if len(problems) > 0 {
 		return problems
 	}
-	return t.Decode(name, into)
+	return t.decode(name, into, keys)
 }
 
 // Decode reads a file's table into the struct that into points to.
-func (t *Table) Decode(name string, into any) Problems {
-	d := decoder{file: name}
+func (t *Table) Decode(name string, into any) Problems { return t.decode(name, into, nil) }
+
+func (t *Table) decode(name string, into any, without []string) Problems {
+	d := decoder{file: name, without: without}
 	if root := reflect.ValueOf(into).Elem(); root.Kind() == reflect.Struct {
 		d.root = schemaOf(root.Type())
 	}
@@ -64,6 +72,7 @@ type decoder struct {
 	file     string
 	problems Problems
 	root     *schema // of the file itself
+	without  []string
 }
 
 func (d *decoder) complain(line int, format string, args ...any) {
@@ -153,6 +162,9 @@ func (d *decoder) table(t *Table, at string, into reflect.Value) {
 	}
 	for _, f := range t.Fields {
 		field, ok := s.field[f.Key]
+		if slices.Contains(d.without, f.Key) {
+			continue
+		}
 		if !ok {
 			d.unknown(f, at, s)
 			continue
