@@ -121,7 +121,7 @@ func (c *postfixCheck) incoming() {
 		}
 		if _, own := s.options[name]; !own && !c.noMilters(s) {
 			if !shared || c.chrooted(s) {
-				shared = c.list(name, s) || shared
+				c.list(name, s)
 			}
 			shared = true
 			continue
