@@ -162,6 +162,10 @@ func (q *inquest) providerName() string {
 }
 
 // reasonType is the default type of a reason.
+// Prepare makes what is otherwise made after some hundred kilobytes of mail, so that no
+// message waits for it. Programs that run for long call it once.
+func (e *Engine) Prepare() { e.match.prepare() }
+
 func (e *Engine) reasonType(id string) Type { return Type(e.reasons[id].Type) }
 
 // Rules lists the rules in force, in the order of files and lines. They are the

@@ -47,6 +47,13 @@ func (f *finder) build() error {
 	return err
 }
 
+// prepare makes the automaton now.
+func (f *finder) prepare() {
+	if f.in.Load().book != nil && f.building.CompareAndSwap(false, true) {
+		f.build() // else the book remains, which is right too
+	}
+}
+
 // scan calls found with the patterns that end at each place where any does, the longest
 // first, all occurrences in the order of their ends.
 func (f *finder) scan(text []byte, found func(patterns []int32, end int)) {
@@ -56,7 +63,7 @@ func (f *finder) scan(text []byte, found func(patterns []int32, end int)) {
 		return
 	}
 	in.book.scan(text, found)
-	if f.read.Add(int64(len(text))) > patience && f.building.CompareAndSwap(false, true) {
-		f.build() // else the book remains, which is right too
+	if f.read.Add(int64(len(text))) > patience {
+		f.prepare()
 	}
 }

@@ -101,6 +101,7 @@ func memoryChild(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	engine.Prepare()
 	cfg := DefaultConfig()
 	cfg.Listen = []Socket{{"unix", path}}
 	cfg.Metrics = Socket{}

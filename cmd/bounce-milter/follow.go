@@ -126,6 +126,9 @@ func (w *watcher) load() (*config.Config, *classify.Engine, error) {
 		return nil, nil, cfg.Place(ps.Err())
 	}
 	engine, err := newEngine(cfg, false)
+	if err == nil {
+		engine.Prepare()
+	}
 	return cfg, engine, err
 }
 

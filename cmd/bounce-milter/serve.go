@@ -175,6 +175,7 @@ func (d *daemon) load(check func(*config.Config) toml.Problems) (*config.Config,
 	if problems := check(cfg); len(problems) > 0 {
 		return nil, nil, problems
 	}
+	engine.Prepare()
 	return cfg, engine, nil
 }
 

@@ -44,6 +44,7 @@ func TestCostOfRecipes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.Prepare()
 	unbounded, err := Unbounded()
 	if err != nil {
 		t.Fatal(err)
