@@ -17,6 +17,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/bounce-milter/bounce-milter/internal/proof"
 )
 
@@ -201,7 +202,7 @@ func (e *explainer) lines(r io.Reader) error {
 	br := bufio.NewReaderSize(r, 64<<10)
 	failed := false
 	for n := 1; ; n++ {
-		line, err := readLine(br)
+		line, err := lines.Read(br, maxLine)
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("reading standard input: %w", err)
 		}
@@ -306,17 +307,5 @@ type explained struct {
 func (e *explainer) plan(p *plan) {
 	if p != nil {
 		p.text(&paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}, e.plans.cfg)
-	}
-}
-
-// readLine reads a line of any length and keeps its first maxLine octets.
-func readLine(br *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		piece, err := br.ReadSlice('\n')
-		line = append(line, piece[:min(len(piece), maxLine-len(line))]...)
-		if err != bufio.ErrBufferFull {
-			return line, err
-		}
 	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +18,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/classify/maillog"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/bounce-milter/bounce-milter/internal/propose"
 )
 
@@ -33,6 +34,7 @@ type proposer struct {
 	failures int // replies that were looked at
 	misses   int
 	failed   bool // something could not be read
+	bar      *progress
 }
 
 func runRulesPropose(a *app, paths []string) error {
@@ -45,15 +47,16 @@ func runRulesPropose(a *app, paths []string) error {
 		a.hint("a log, mail, or replies, one per line,")
 	}
 	p := &proposer{a: a, engine: engine}
-	max := max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)
-	var bar *progress
+	logs, others, stdin := a.sortLogs(paths)
 	if isTerminal(a.stderr) {
-		bar = newProgress(a.stderr, width(a.stderr), (&mailbox.Source{}).Size(paths...))
+		p.bar = newProgress(a.stderr, width(a.stderr), totalSize(logs)+(&mailbox.Source{}).Size(others...))
 	}
-	for _, path := range maillog.Order(paths) {
-		p.path(path, max, bar)
+	p.logs(maillog.Order(logs), stdin)
+	most := max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)
+	for _, path := range others {
+		p.path(path, most, stdin)
 	}
-	bar.clear()
+	p.bar.clear()
 	list := p.groups.List()
 	rules := p.rules(cfg.RulesFolder(), list)
 	if a.options.json() {
@@ -70,102 +73,66 @@ func runRulesPropose(a *app, paths []string) error {
 	return nil
 }
 
-// path reads a log, mail, or a file of replies: its first octets tell which.
-func (p *proposer) path(path string, max int, bar *progress) {
-	var begin []byte
-	stdin := p.a.stdin
+func (p *proposer) logs(paths []string, stdin io.Reader) {
+	if len(paths) == 0 {
+		return
+	}
+	src := &maillog.Source{Stdin: stdin, Judge: maillog.NewJudge(p.engine)}
+	for b := range src.Batches(paths...) {
+		if b.Err != nil {
+			p.fail(b.File, b.Err)
+		}
+		for i := range b.Attempts {
+			p.attempt(&b.Attempts[i])
+		}
+		p.bar.add(b.Octets)
+	}
+}
+
+// path reads mail, or a file of replies: its first octets tell which. Only mail is read from
+// folders and compressed files.
+func (p *proposer) path(path string, most int, stdin io.Reader) {
+	var in io.Reader
 	if path == mailbox.Stdin {
-		br := bufio.NewReaderSize(stdin, 64<<10)
-		begin, _ = br.Peek(64 << 10)
-		stdin = br
-	} else if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-		begin, err = beginning(path)
+		in = stdin
+	} else if isRegular(path) {
+		f, err := os.Open(path)
 		if err != nil {
 			p.fail(path, err)
 			return
 		}
+		defer f.Close()
+		in = f
 	}
-	switch {
-	case maillog.IsLog(begin):
-		src := &maillog.Source{Stdin: stdin, Judge: maillog.NewJudge(p.engine)}
-		for b := range src.Batches(path) {
-			if b.Err != nil {
-				bar.clear()
-				p.fail(path, b.Err)
-			}
-			for i := range b.Attempts {
-				p.attempt(&b.Attempts[i])
-			}
-			bar.add(b.Octets)
+	if in != nil {
+		br := bufio.NewReaderSize(in, 64<<10)
+		if begin, _ := br.Peek(1 << 10); len(begin) > 0 && !mailbox.LooksLikeMessage(begin) && !bytes.HasPrefix(begin, gzipMagic) {
+			p.replies(path, br)
+			return
 		}
-	case len(begin) == 0 || mailbox.LooksLikeMessage(begin):
-		src := &mailbox.Source{Stdin: stdin, MaxOctets: max}
-		for m := range src.Messages(path) {
-			if m.Err != nil {
-				bar.clear()
-				p.fail(m.Name, m.Err)
-				continue
-			}
-			p.message(m.Raw)
-			bar.add(m.Octets)
+		stdin = br
+	}
+	src := &mailbox.Source{Stdin: stdin, MaxOctets: most}
+	for m := range src.Messages(path) {
+		if m.Err != nil {
+			p.fail(m.Name, m.Err)
+			continue
 		}
-	default:
-		if err := p.replies(path, stdin); err != nil {
-			bar.clear()
-			p.fail(path, err)
-		}
+		p.message(m.Raw)
+		p.bar.add(m.Octets)
 	}
 }
 
-// beginning returns the first octets of a file, decompressed if need be.
-func beginning(path string) ([]byte, error) {
-	if yes, err := maillog.Look(path); err == nil && yes {
-		// It may be compressed in a way that only logs are.
-		return []byte(aLog), nil
-	}
-	r, err := open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	begin := make([]byte, 4<<10)
-	n, err := io.ReadFull(r, begin)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, err
-	}
-	return begin[:n], nil
-}
-
-// aLog stands for the beginning of a log that was recognised already.
-const aLog = "Nov 23 10:00:00 mx postfix/smtp[1]: \n"
-
-// open opens a file of plain or compressed text.
-func open(path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err // whoever shows it shows the path before it
-		}
-		return nil, err
-	}
-	var magic [2]byte
-	if n, _ := f.ReadAt(magic[:], 0); n < 2 || magic != [2]byte{0x1f, 0x8b} {
-		return f, nil
-	}
-	zr, err := gzip.NewReader(f)
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("decompressing: %w", err)
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{zr, f}, nil
-}
+// gzipMagic begins a file of gzip (RFC 1952 section 2.3.1).
+var gzipMagic = []byte{0x1f, 0x8b, 8}
 
 func (p *proposer) fail(name string, err error) {
 	p.failed = true
+	p.bar.clear()
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the path is said already
+	}
 	p.a.complain(fmt.Errorf("%s: %w", clean(name), err))
 }
 
@@ -237,21 +204,14 @@ func dateOf(raw []byte) time.Time {
 }
 
 // replies reads replies as explain does, one a line.
-func (p *proposer) replies(path string, stdin io.Reader) error {
-	r := io.NopCloser(stdin)
-	if path != mailbox.Stdin {
-		var err error
-		if r, err = open(path); err != nil {
-			return err
-		}
-	}
-	defer r.Close()
-	br := bufio.NewReaderSize(r, 64<<10)
+func (p *proposer) replies(path string, br *bufio.Reader) {
 	for n := 1; ; n++ {
-		line, err := readLine(br)
+		line, err := lines.Read(br, maxLine)
 		if err != nil && err != io.EOF {
-			return fmt.Errorf("reading: %w", err)
+			p.fail(path, fmt.Errorf("reading: %w", err))
+			return
 		}
+		p.bar.add(int64(len(line)))
 		if len(bytes.TrimSpace(line)) > 0 {
 			q, bad := parseQuestion(line)
 			if bad != nil {
@@ -262,7 +222,7 @@ func (p *proposer) replies(path string, stdin io.Reader) error {
 			}
 		}
 		if err == io.EOF {
-			return nil
+			return
 		}
 	}
 }
@@ -270,72 +230,71 @@ func (p *proposer) replies(path string, stdin io.Reader) error {
 // rules proposes a rule for each group, "" where there is nothing to go by. Each was tested
 // as rules test does, with a reason in the place of the one that is to be chosen.
 func (p *proposer) rules(dir string, list []*propose.Group) map[*propose.Group]string {
-	phrases := map[*propose.Group][]string{}
-	for _, g := range list[:min(len(list), mostProposed)] {
+	list = list[:min(len(list), mostProposed)]
+	phrases := map[*propose.Group][]string{} // that are left to try
+	for _, g := range list {
 		var words []string
 		for _, r := range g.Replies {
 			words = append(words, p.engine.Explain(&classify.Evidence{Reply: r}).Words)
 		}
 		phrases[g] = propose.Phrases(words)
 	}
+	// A phrase by which another rule decides, or that another group has, gives way to
+	// the next one. A few rounds do; what has problems then is not proposed.
 	out := map[*propose.Group]string{}
-	// A few rounds do: a phrase that another rule knows gives way to the next.
-	for range 4 {
-		at := map[int]*propose.Group{} // by the line that a rule begins on
-		var file strings.Builder
-		taken := map[string]bool{}
-		line := 1
-		for _, g := range list {
-			for len(phrases[g]) > 0 && taken[propose.ID(phrases[g][0])] {
+	for round := range rounds {
+		text, begins := p.file(list, phrases)
+		bad := map[*propose.Group]bool{}
+		for _, line := range p.test(dir, text) {
+			for ; line > 0 && begins[line] == nil; line-- {
+			}
+			bad[begins[line]] = true
+		}
+		if len(bad) == 0 || round == rounds-1 {
+			for _, g := range begins {
+				if !bad[g] {
+					out[g] = propose.Rule(phrases[g][0], propose.Choose, cmp.Or(g.Hint, "see: bounce-milter rules list"), g.Replies)
+				}
+			}
+			break
+		}
+		for g := range bad {
+			if g != nil {
 				phrases[g] = phrases[g][1:]
 			}
-			if len(phrases[g]) == 0 {
-				continue
-			}
-			phrase := phrases[g][0]
-			taken[propose.ID(phrase)] = true
-			at[line] = g
-			text := propose.Rule(phrase, someReason, "", g.Replies)
-			file.WriteString(text)
-			line += strings.Count(text, "\n")
-			out[g] = propose.Rule(phrase, propose.Choose, cmpHint(g.Hint), g.Replies)
 		}
-		bad := p.test(dir, file.String())
-		if len(bad) == 0 {
-			return out
-		}
-		for _, n := range bad {
-			for ; n > 0 && at[n] == nil; n-- {
-			}
-			if g := at[n]; g != nil && len(phrases[g]) > 0 {
-				phrases[g] = phrases[g][1:]
-				delete(at, n)
-				delete(out, g)
-			}
-		}
-	}
-	// What still has problems is not proposed.
-	for g, ph := range phrases {
-		if len(ph) > 0 && p.testOne(dir, g, ph[0]) {
-			continue
-		}
-		delete(out, g)
 	}
 	return out
 }
 
-// someReason stands in the place of the reason while a proposed rule is tested.
-const someReason = "content-policy"
+const (
+	// rounds is how often proposed rules are tested at most.
+	rounds = 4
+	// someReason stands in the place of the reason while a proposed rule is tested.
+	someReason = "content-policy"
+)
 
-func cmpHint(hint string) string {
-	if hint == "" {
-		return "see: bounce-milter rules list"
+// file writes a file of a rule for each group that has a phrase, and says which group begins
+// on which line.
+func (p *proposer) file(list []*propose.Group, phrases map[*propose.Group][]string) (text string, begins map[int]*propose.Group) {
+	var file strings.Builder
+	begins = map[int]*propose.Group{}
+	taken := map[string]bool{}
+	line := 1
+	for _, g := range list {
+		for len(phrases[g]) > 0 && taken[propose.ID(phrases[g][0])] {
+			phrases[g] = phrases[g][1:]
+		}
+		if len(phrases[g]) == 0 {
+			continue
+		}
+		taken[propose.ID(phrases[g][0])] = true
+		begins[line] = g
+		rule := propose.Rule(phrases[g][0], someReason, "", g.Replies)
+		file.WriteString(rule)
+		line += strings.Count(rule, "\n")
 	}
-	return hint
-}
-
-func (p *proposer) testOne(dir string, g *propose.Group, phrase string) bool {
-	return len(p.test(dir, propose.Rule(phrase, someReason, "", g.Replies))) == 0
+	return file.String(), begins
 }
 
 // test returns the lines of a file of rules on which there are problems.
@@ -366,7 +325,7 @@ type proposal struct {
 	Last     string   `json:"last"`
 	Examples []string `json:"examples"`
 	Hint     string   `json:"hint"`
-	Rule     string   `json:"rule"` // "" if there is nothing to go by
+	Rule     string   `json:"rule"` // "" if there is nothing to go by, and of all but the most frequent groups
 }
 
 func (p *proposer) json(list []*propose.Group, rules map[*propose.Group]string) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/bounce-milter/bounce-milter/internal/mask"
 	"github.com/emersion/go-message"
 )
@@ -179,7 +180,7 @@ func isFieldName(name []byte) bool {
 func parts(raw []byte) []string {
 	e, err := message.Read(bytes.NewReader(raw))
 	if e == nil {
-		return []string{"cannot be read: " + firstLine(fmt.Sprint(err))}
+		return []string{"cannot be read: " + lines.First(fmt.Sprint(err))}
 	}
 	var list []string
 	// A walk ends at the first part that is broken; what came before it counts.
@@ -206,9 +207,4 @@ func parts(raw []byte) []string {
 		return nil
 	})
 	return list
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/maillog"
 	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -201,16 +202,16 @@ func (f *Follower) took(t *tail) {
 
 // stdin reads lines until the end. Nothing is kept of the place: the writer has it.
 func (f *Follower) stdin(ctx context.Context) error {
-	lines := make(chan []byte)
+	read := make(chan []byte)
 	failed := make(chan error, 1)
 	go func() {
-		defer close(lines)
+		defer close(read)
 		br := bufio.NewReaderSize(f.opts.Stdin, chunk)
 		for {
-			line, err := readLine(br)
+			line, err := lines.Read(br, maxLine)
 			if len(line) > 0 {
 				select {
-				case lines <- line:
+				case read <- line:
 				case <-ctx.Done():
 					return
 				}
@@ -227,7 +228,7 @@ func (f *Follower) stdin(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case line, ok := <-lines:
+		case line, ok := <-read:
 			if !ok {
 				select {
 				case err := <-failed:
@@ -319,10 +320,10 @@ func (f *Follower) save() {
 	f.saved = time.Now()
 	list := f.counts.list()
 	if f.opts.StateFile != "" && f.opts.Path != Stdin {
-		s := state{Version: stateVersion, Source: f.opts.Path, Place: f.place, Cursor: f.cursor, Counts: list}
+		s := state{Source: f.opts.Path, Place: f.place, Cursor: f.cursor, Counts: list}
 		what := ""
 		if err := s.write(f.opts.StateFile); err != nil {
-			what = fmt.Sprintf("the state cannot be kept in %s: %v", f.opts.StateFile, err)
+			what = fmt.Sprintf("the place in the log is not kept: %s %v", f.opts.StateFile, err)
 		}
 		if was := f.unsaved.Swap(&what); what != "" && (was == nil || *was != what) {
 			f.log.Error(what)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // Journal is the path that stands for systemd's journal.
@@ -73,7 +75,7 @@ func (j *journal) run(ctx context.Context) error {
 	}
 	br := bufio.NewReaderSize(out, chunk)
 	for {
-		line, err := readLine(br)
+		line, err := lines.Read(br, maxLine)
 		if len(line) > 0 {
 			j.f.wrong("")
 			c := cursorOf(line)
@@ -88,7 +90,7 @@ func (j *journal) run(ctx context.Context) error {
 	}
 	err = cmd.Wait()
 	if text := strings.TrimSpace(said.String()); text != "" {
-		return fmt.Errorf("%s", firstLine(text))
+		return fmt.Errorf("%s", lines.First(text))
 	}
 	return err
 }
@@ -104,29 +106,12 @@ func cursorOf(line []byte) string {
 	return e.Cursor
 }
 
-// readLine reads a line of any length and keeps its first maxLine octets.
-func readLine(br *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		piece, err := br.ReadSlice('\n')
-		line = append(line, piece[:min(len(piece), maxLine-len(line))]...)
-		if err != bufio.ErrBufferFull {
-			return line, err
-		}
-	}
-}
-
 // limited keeps the beginning of what is written.
 type limited struct{ b *bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
 	l.b.Write(p[:min(len(p), max(0, 4096-l.b.Len()))])
 	return len(p), nil
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }
 
 var _ io.Writer = (*limited)(nil)

@@ -268,7 +268,7 @@ func TestState(t *testing.T) {
 	if s, err := readState(path, "/var/log/mail.log"); s != nil || err != nil {
 		t.Fatalf("no file: %v, %v", s, err)
 	}
-	was := &state{Version: stateVersion, Source: "/var/log/mail.log", Place: &Place{1, 2, 3, "x", 4},
+	was := &state{Source: "/var/log/mail.log", Place: &Place{1, 2, 3, "x", 4},
 		Counts: []count{{labels{"bounced", "mailbox-full", "soft", "google"}, 7}}}
 	if err := was.write(path); err != nil {
 		t.Fatal(err)
@@ -286,10 +286,11 @@ func TestState(t *testing.T) {
 		want string
 	}{
 		{"others may write", func() { os.Chmod(path, 0o666) }, "others may write (mode 0666): take that from them (chmod 600)"},
-		{"another version", func() { os.WriteFile(path, []byte(`{"version":9}`), 0o600) }, "is of version 9"},
-		{"cut", func() { os.WriteFile(path, []byte(`{"version":1,"cou`), 0o600) }, "is damaged"},
+		{"another version", func() { os.WriteFile(path, []byte("bounce-milter follow\n9 x\n{}"), 0o600) }, "is of version 9"},
+		{"another program's", func() { os.WriteFile(path, []byte("root:x:0:0\n"), 0o600) }, "is no state file of this program, and is left alone"},
+		{"cut", func() { os.Truncate(path, 90) }, "is cut off or damaged"},
 		{"a folder", func() { os.Mkdir(path, 0o700) }, "is not a file"},
-		{"a link", func() { os.Symlink("/dev/null", path) }, "cannot be read"},
+		{"a link", func() { os.Symlink("/dev/null", path) }, "is a symbolic link: name the file itself in follow.state_file"},
 	}
 	for _, tt := range tests {
 		os.Remove(path)

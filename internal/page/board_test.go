@@ -277,7 +277,7 @@ func TestBounded(t *testing.T) {
 	if want := uint64((24*60 - 1) * (maxMinuteCells + 30)); w.Bounces != want || total(w.Categories) != want {
 		t.Errorf("%d bounces, %d by category, want %d", w.Bounces, total(w.Categories), want)
 	}
-	if data := b.encode(); len(data) > maxState/2 {
+	if data := b.encode(); int64(len(data)) > kept.Most/2 {
 		t.Errorf("a state of %d octets", len(data))
 	}
 }
