@@ -216,7 +216,16 @@ func (m *machine) read(path string) string {
 func inside(process string, f func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
+		// The thread must not end, because the processes that it has started would end with
+		// it (Pdeathsig). So it comes back.
+		runtime.LockOSThread()
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		defer home.Close()
 		ns, err := os.Open("/proc/" + process + "/ns/net")
 		if err == nil {
 			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
@@ -225,6 +234,11 @@ func inside(process string, f func() error) error {
 		if err == nil {
 			err = f()
 		}
+		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+			done <- errors.Join(err, fmt.Errorf("coming back: %w", back))
+			select {} // in no place where others may run
+		}
+		runtime.UnlockOSThread()
 		done <- err
 	}()
 	return <-done
