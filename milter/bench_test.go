@@ -196,6 +196,7 @@ func BenchmarkSession(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	engine.Prepare() // as serve does
 	for _, network := range []string{"unix", "tcp"} {
 		addr := "127.0.0.1:0"
 		if network == "unix" {
@@ -235,6 +236,7 @@ func TestBenchMessageIsTagged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	engine.Prepare() // as serve does
 	ts := start(t, nil)
 	ts.insp.res = func(raw []byte) classify.Result { return engine.Classify(context.Background(), raw) }
 	c := newClient(t, ts.dial(t), offerAll)
@@ -261,6 +263,7 @@ func BenchmarkInspect(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	engine.Prepare() // as serve does
 	header, body := benchMessage()
 	var raw []byte
 	for _, h := range header {
