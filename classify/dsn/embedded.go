@@ -141,6 +141,40 @@ func (r *reading) returnedAfter(text []byte, i int) {
 		}
 		text = rest
 	}
+	r.attached()
+}
+
+// maxAttached is how many attachments are searched for the returned message.
+const maxAttached = 4
+
+// attached reads the header of the returned message from an attachment that does not say
+// that it is one.
+//
+// QUIRK: gateways attach the message as a file: "message.eml" of application/octet-stream,
+// or "header.txt" of text/plain.
+func (r *reading) attached() {
+	tries := 0
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
+		if !p.side || p.kind.status() || p.kind.name == "text/html" {
+			continue
+		}
+		if tries++; tries > maxAttached {
+			return
+		}
+		msg := bytes.TrimLeft(p.decoded(maxSource), "\r\n")
+		h, rest := r.header(msg)
+		if h.raw("Message-Id") == nil || h.raw("From") == nil {
+			continue
+		}
+		r.returnedHeader(h)
+		if r.source {
+			if r.rep.Returned.Source = r.headerSource(msg, rest); r.rep.Returned.Source != nil {
+				r.rep.Returned.Source.Cut = true // it may be anything
+			}
+		}
+		return
+	}
 }
 
 // nested reads a bounce that is attached as a whole message. It reports whether there is
@@ -158,7 +192,7 @@ func (r *reading) nested() bool {
 		if p.kind.name != "message/rfc822" && p.kind.name != "message/global" {
 			continue
 		}
-		inner := reading{notices: r.notices, work: r.work, lim: r.lim, rep: &Report{}}
+		inner := reading{notices: r.notices, noted: r.noted, source: r.source, work: r.work, lim: r.lim, rep: &Report{}}
 		inner.lim.Depth--
 		h, body := r.header(p.decoded(r.lim.Octets))
 		inner.top = mendHeader(h)

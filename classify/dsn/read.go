@@ -146,6 +146,8 @@ func (r *reading) statusParts() bool {
 	}
 	if returned != nil {
 		r.returned(returned)
+	} else {
+		r.attached()
 	}
 	if len(sr.groups) == 0 && !r.machine() {
 		return false

@@ -1,0 +1,116 @@
+package proof
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
+	"github.com/emersion/go-msgauth/dkim"
+)
+
+// world is an examiner, with the key that the DKIM signatures of its domain are made by.
+type world struct {
+	*Examiner
+	engine *classify.Engine
+	signer crypto.Signer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	record := "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+	path := filepath.Join(t.TempDir(), "s1.txt")
+	if err := os.WriteFile(path, []byte(record), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e := examiner(t, func(o *Options) { o.DKIM = []DKIM{{Domain: "example.org", Selector: "s1", PublicKeyFile: path}} })
+	engine, err := classify.New(classify.Options{ReturnedSource: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{e, engine, key}
+}
+
+// news is mail of ours as it went out to a recipient: its header, with a DKIM signature and
+// a ticket on top, and its body.
+func (w *world) news(t *testing.T, to string) (header, body string) {
+	t.Helper()
+	text := "Received: from app.example.org (app.example.org [192.0.2.7])\r\n\tby mail.example.org with ESMTP id 4711;\r\n\tSat, 28 Nov 2026 11:00:00 +0000\r\n" +
+		"From: Example News <news@example.org>\r\nTo: U <" + to + ">\r\nSubject: News\r\n\tof the week\r\nDate: Sat, 28 Nov 2026 11:00:00 +0000\r\n" +
+		"Message-ID: <1@mail.example.org>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\nX-Mailer: news\r\n"
+	var b bytes.Buffer
+	err := dkim.Sign(&b, strings.NewReader(text+"\r\nHello.\r\n"), &dkim.SignOptions{Domain: "example.org", Selector: "s1", Signer: w.signer,
+		HeaderCanonicalization: dkim.CanonicalizationRelaxed, HeaderKeys: []string{"From", "To", "Subject", "Date", "Message-ID"}, Expiration: now.Add(24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, body, _ = strings.Cut(strings.ReplaceAll(b.String(), "\r\n", "\n"), "\n\n")
+	m := &origin.Mail{Sender: "news@example.org", From: "news@example.org", MessageID: "<1@mail.example.org>", Recipients: []string{to}}
+	return origin.TicketField + ": " + w.Keys.Sign(m, now, 0) + "\n" + header, body
+}
+
+// bounced fills a format: it speaks of rcpt, and returns a message.
+func bounced(format, rcpt, header, body string) string {
+	line := base64.StdEncoding.EncodeToString([]byte(header + "\n\n" + body))
+	var folded strings.Builder
+	for ; len(line) > 76; line = line[76:] {
+		folded.WriteString(line[:76] + "\n")
+	}
+	return strings.NewReplacer("RCPT", rcpt, "HEADER", header, "BODY", "\n"+body, "BASE64", folded.String()+line).Replace(format)
+}
+
+func (w *world) examine(t *testing.T, raw string) (*classify.Result, *Report) {
+	t.Helper()
+	res := w.engine.Classify(t.Context(), []byte(raw))
+	return &res, w.Examine(t.Context(), &res, Envelope{To: []string{"news@example.org"}}, now)
+}
+
+var oldTicket = regexp.MustCompile(`(?m)^X-Bounce-Ticket: .*\n([ \t].*\n)*`)
+
+// What other software writes, most of it in words alone: the returned header is found
+// wherever it stands, its proof is bound to the recipient whom the words name, and to
+// nobody else.
+func TestFormats(t *testing.T) {
+	w := newWorld(t)
+	files, err := filepath.Glob("testdata/formats/*.eml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d formats: %v", len(files), err)
+	}
+	const u, victim = "u@example.com", "victim@example.com"
+	header, body := w.news(t, u)
+	theirs := strings.ReplaceAll(oldTicket.ReplaceAllString(header, ""), "example.org", "spam.example")
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		format := string(b)
+		for _, v := range []struct{ what, raw, want string }{
+			{"as it is", bounced(format, u, header, body), "ours ticket bound " + u},
+			{"with CRLF", strings.ReplaceAll(bounced(format, u, header, body), "\n", "\r\n"), "ours ticket bound " + u},
+			{"without the ticket", bounced(format, u, oldTicket.ReplaceAllString(header, ""), body), "ours dkim bound " + u},
+			{"of another recipient", bounced(format, victim, header, body), "unproven"},
+			{"of another recipient, without the ticket", bounced(format, victim, oldTicket.ReplaceAllString(header, ""), body), "ours dkim"},
+			{"with the header of another message, and ours in its body", bounced(format, u, theirs, header+"\n\n"+body), "unproven"},
+		} {
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".eml")+"/"+v.what, func(t *testing.T) {
+				res, r := w.examine(t, v.raw)
+				if len(res.Recipients) != 1 || res.Recipients[0].Type != classify.Hard {
+					t.Fatalf("%s, %d recipients: %+v", res.Kind, len(res.Recipients), res.Recipients)
+				}
+				if got := found(r.Message); got != v.want && !(v.want == "unproven" && got == "foreign") {
+					t.Errorf("%s is %s, want %s: %s", res.Recipients[0].Address, got, v.want, r.Message.Why)
+				}
+			})
+		}
+	}
+}
