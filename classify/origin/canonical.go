@@ -14,6 +14,7 @@ const (
 	maxAddress   = 512
 	maxMessageID = 998
 	maxFrom      = 8 << 10
+	maxEncoded   = 512 // of an encoded word; RFC 2047 section 2 has 75
 )
 
 // canonical writes an address in the form in which addresses are compared: bare, in lower
@@ -97,7 +98,8 @@ func firstAuthor(field string) string {
 }
 
 // authors finds the addresses in a field such as From or To (RFC 5322 section 3.4).
-// Quoted display names and comments are skipped. A name without quotation marks that has
+// Quoted display names, encoded words (RFC 2047) and comments are skipped: whoever signs up
+// with a name chooses what stands in them. A name without quotation marks that has
 // a comma in it, as gateways write that decode it, counts as one that has no address.
 func authors(field string) func(yield func(string) bool) {
 	field = field[:min(len(field), maxFrom)]
@@ -133,6 +135,8 @@ func authors(field string) func(yield func(string) bool) {
 			case c == '>':
 				angle = false
 			case angle:
+			case c == '=' && strings.HasPrefix(field[i:], "=?"):
+				i += max(0, len(encodedWord(field[i:]))-1)
 			case c == ':': // of a group
 				start = i + 1
 			case c == ',' || c == ';':
@@ -146,4 +150,27 @@ func authors(field string) func(yield func(string) bool) {
 			emit(len(field))
 		}
 	}
+}
+
+// encodedWord returns the encoded word at the beginning of a text that begins with "=?"
+// (RFC 2047 section 2), "" if none is there. White space ends it.
+func encodedWord(s string) string {
+	s = s[:min(len(s), maxEncoded)]
+	end := strings.IndexAny(s, " \t")
+	if end < 0 {
+		end = len(s)
+	}
+	at := len("=?")
+	for range 2 { // charset and encoding
+		i := strings.IndexByte(s[at:end], '?')
+		if i < 0 {
+			return ""
+		}
+		at += i + 1
+	}
+	i := strings.Index(s[at:end], "?=")
+	if i < 0 {
+		return ""
+	}
+	return s[:at+i+len("?=")]
 }

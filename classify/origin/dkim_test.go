@@ -221,6 +221,38 @@ func TestDKIM(t *testing.T) {
 	}
 }
 
+// A list of ours signs what strangers write into To, and a web site mails to whatever name
+// somebody signed up with. Neither names anybody to whom the message has gone.
+func TestWhoWroteTo(t *testing.T) {
+	const good = "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=rsa; t=1795816700; h=from:to:cc:subject:date:message-id; bh=%s"
+	const from, to = "Example   News <news@example.org>", "U <u@example.com>,"
+	for _, tt := range []struct {
+		name, from, to string
+		rcpt           string
+		bound          bool
+	}{
+		{"the author is ours", from, to, "u@example.com", true},
+		{"the author is of a subdomain", "news@lists.Example.org", to, "u@example.com", true},
+		{"the author is of the domain above", "news@org", to, "u@example.com", true},
+		{"the author is a stranger", "Mallory <m@evil.example>", to, "u@example.com", false},
+		{"one of two authors is a stranger", "News <news@example.org>, m@evil.example", to, "u@example.com", false},
+		{"the author's domain only ends like ours", "m@notexample.org", to, "u@example.com", false},
+		{"an encoded name", from, "=?utf-8?q?J=C3=B6,victim@example.net,?= <u@example.com>,", "u@example.com", true},
+		{"an encoded name with a victim", from, "=?utf-8?q?J=C3=B6,victim@example.net,?= <u@example.com>,", "victim@example.net", false},
+		{"a quoted name with a victim", from, `"J, victim@example.net, " <u@example.com>,`, "victim@example.net", false},
+		{"a comment with a victim", from, `u@example.com (J, victim@example.net, ),`, "victim@example.net", false},
+		{"no encoded word", from, `=?victim@example.net, U <u@example.com>,`, "u@example.com", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			header := signBy(t, "rsa", good, strings.NewReplacer(from, tt.from, to, tt.to).Replace(mailHeader), mailBody)
+			got := dkimJudge(t).Examine(t.Context(), &Message{Header: []byte(header)}, now).Of(Recipient{Final: tt.rcpt})
+			if got.Origin != Ours || got.Bound != tt.bound || !tt.bound && got.Recipient != "" {
+				t.Errorf("%+v\n%s", got, header)
+			}
+		})
+	}
+}
+
 // Only a few signatures are verified, and any valid one counts.
 func TestManySignatures(t *testing.T) {
 	const tags = "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=rsa; h=from:to; bh=%s"

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -224,6 +225,7 @@ type Examination struct {
 	tickets []proof
 	dkim    []valid
 	named   map[string]bool // in To and Cc that a signature covers
+	strange bool            // a signature covers an author of another site
 	why     []string        // why nothing is proved
 	foreign string          // why the message is not ours, "" if that does not show
 }
@@ -260,7 +262,7 @@ func (j *Judge) Examine(ctx context.Context, m *Message, now time.Time) *Examina
 				why = "the header that came back has no DKIM signature of ours"
 			}
 			e.say(why)
-			e.readNames()
+			j.readNames(e)
 		} else {
 			e.say("the message is too long for its DKIM signatures to be verified")
 		}
@@ -282,10 +284,16 @@ func (e *Examination) say(why string) {
 	}
 }
 
-// readNames reads the recipients that a signature covers.
-func (e *Examination) readNames() {
+// readNames reads the recipients that a signature covers. If the author is of another site,
+// as of mail that a list of ours signs and sends on, To and Cc are the words of a stranger,
+// and name nobody to whom the message has gone.
+func (j *Judge) readNames(e *Examination) {
 	e.named = map[string]bool{}
 	for _, v := range e.dkim {
+		if !j.wrote(&v) {
+			e.strange = true
+			continue
+		}
 		for _, f := range v.fields {
 			if name := strings.ToLower(string(f.name)); name == "to" || name == "cc" {
 				for a := range authors(unfold(f.value)) {
@@ -294,6 +302,21 @@ func (e *Examination) readNames() {
 			}
 		}
 	}
+}
+
+// wrote reports whether every author that a signature covers is of our site.
+func (j *Judge) wrote(v *valid) bool {
+	for _, f := range v.fields {
+		if !ascii.EqualFold(f.name, "From") {
+			continue
+		}
+		for a := range authors(unfold(f.value)) {
+			if d := domainOf(a); d != v.domain && !j.under(d) && !strings.HasSuffix(d, "."+v.domain) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // key returns the key of a domain and selector, or why there is none.
@@ -367,6 +390,8 @@ func (e *Examination) Of(r Recipient) Result {
 		return Result{Origin: Ours, Proof: ProofLocal, Why: "this host made the bounce itself, about another address than the sender's"}
 	case bare:
 		return Result{Origin: Ours, Proof: ProofTicket, Why: "its ticket is ours, but names no recipient, as of a message to more than max_bound"}
+	case len(e.dkim) > 0 && e.strange && len(e.named) == 0:
+		return Result{Origin: Ours, Proof: ProofDKIM, Why: "it has a DKIM signature of " + e.dkim[0].domain + ", but its author is of another site, so that its To and Cc prove nothing" + e.body()}
 	case len(e.dkim) > 0:
 		return Result{Origin: Ours, Proof: ProofDKIM, Why: "it has a DKIM signature of " + e.dkim[0].domain + ", but no To or Cc that it covers names the recipient" + e.body()}
 	case e.foreign != "":

@@ -112,7 +112,8 @@ func (c *cache) ask(name string) *answer {
 	return a
 }
 
-// makeRoom drops answers if there are too many: old ones, else any.
+// makeRoom drops answers if there are too many: old ones, then those without a key, of
+// which a stranger can have any number asked, else any.
 func (c *cache) makeRoom() {
 	if len(c.names) < maxCached {
 		return
@@ -120,11 +121,25 @@ func (c *cache) makeRoom() {
 	for name := range c.names {
 		c.fresh(name)
 	}
-	for name := range c.names {
-		if len(c.names) < maxCached {
-			return
+	for _, drop := range []func(*answer) bool{(*answer).useless, func(*answer) bool { return true }} {
+		for name, a := range c.names {
+			if len(c.names) < maxCached {
+				return
+			}
+			if drop(a) {
+				delete(c.names, name)
+			}
 		}
-		delete(c.names, name)
+	}
+}
+
+// useless reports whether an answer is there and is no key.
+func (a *answer) useless() bool {
+	select {
+	case <-a.done:
+		return a.key == nil
+	default:
+		return false
 	}
 }
 

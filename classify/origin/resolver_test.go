@@ -157,3 +157,31 @@ func TestCache(t *testing.T) {
 		t.Errorf("%d answers are kept", len(c.names))
 	}
 }
+
+// A stranger who has many selectors asked that do not exist drives out no key.
+func TestCacheKeepsKeys(t *testing.T) {
+	record := "v=DKIM1; p=" + base64.StdEncoding.EncodeToString(spki(t, public("rsa")))
+	dns, asked := counted(func(_ context.Context, name string) ([]string, error) {
+		if name != "ours" {
+			return nil, &net.DNSError{IsNotFound: true}
+		}
+		return []string{record}, nil
+	})
+	c := newCache(dns, func() time.Time { return now })
+	ask := func(name string) *answer {
+		for {
+			if a := c.ask(name); a != nil {
+				a.wait(t.Context())
+				return a
+			}
+		}
+	}
+	ask("ours")
+	const names = 3 * maxCached
+	for i := range names {
+		ask(fmt.Sprint(i))
+	}
+	if a := c.cached("ours"); a == nil || a.key == nil || asked() != names+1 {
+		t.Errorf("%+v after %d look-ups", a, asked())
+	}
+}

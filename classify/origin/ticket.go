@@ -253,8 +253,10 @@ func (k *Keys) tickets(h *header, now time.Time, maxAge time.Duration) (valid []
 			if p, known, bad = k.verify(&t, facts, now, maxAge); known {
 				ours++
 			}
-			if p != nil {
+			if p != nil && !slices.ContainsFunc(valid, func(other proof) bool { return other.mac == p.mac }) {
 				valid = append(valid, *p)
+			}
+			if p != nil {
 				continue
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -82,7 +83,8 @@ func (e *Examiner) examine(ctx context.Context, j *origin.Judge, res *classify.R
 		m.Header, m.Body = s.Header, s.Body
 		m.Cut, m.WholeBody = s.Cut || env.Shortened, s.Whole && !env.Shortened && !res.Truncated
 	}
-	x := examination{j.Examine(ctx, m, now), m, env.Host}
+	x := examination{Examination: j.Examine(ctx, m, now), m: m}
+	x.namesHost = sync.OnceValue(func() bool { return namesHost(m.Header, env.Host) })
 	return report(res, x.of)
 }
 
@@ -139,8 +141,8 @@ func (r *Report) weakest() Finding {
 // examination is what was found out about one message.
 type examination struct {
 	*origin.Examination
-	m    *origin.Message
-	host string
+	m         *origin.Message
+	namesHost func() bool // once, however many recipients ask
 }
 
 // of answers about one recipient.
@@ -172,6 +174,6 @@ func (x *examination) proves(addr string, alone origin.Recipient) bool {
 
 // namesHost reports whether the header that came back names the server that the bounce
 // came to: then the message has been here, whoever wrote it.
-func (x *examination) namesHost() bool {
-	return strings.Contains(x.host, ".") && bytes.Contains(bytes.ToLower(x.m.Header), []byte(strings.ToLower(x.host)))
+func namesHost(header []byte, host string) bool {
+	return strings.Contains(host, ".") && bytes.Contains(bytes.ToLower(header), []byte(strings.ToLower(host)))
 }

@@ -1,6 +1,8 @@
 package proof
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +145,30 @@ func TestComplaint(t *testing.T) {
 		r := e.Examine(t.Context(), res, Envelope{}, now)
 		if got := found(r.Message); got != want || r.Bound != (want != "unproven") {
 			t.Errorf("%q: %s, want %s", rcpts, got, want)
+		}
+	}
+}
+
+// What holds for the whole message is found out once, however many recipients a report
+// names.
+func TestManyRecipients(t *testing.T) {
+	e := examiner(t, nil)
+	const recipients, header64 = 1000, 64 << 10
+	var list []string
+	for i := range recipients {
+		list = append(list, fmt.Sprintf("u%d@example.com v%d@example.net", i, i))
+	}
+	res := bounce(header("spam.example", "X-Long: "+strings.Repeat("a b ", header64/4)), list...)
+	for _, host := range []string{"mx1.example.net", "mail.spam.example"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := e.Examine(t.Context(), res, Envelope{Host: host}, now)
+		runtime.ReadMemStats(&after)
+		if want := map[bool]origin.Origin{true: origin.Unproven, false: origin.Foreign}[strings.Contains(host, "spam")]; r.Each[recipients-1].Origin != want {
+			t.Errorf("%s: %+v, want %s", host, r.Each[recipients-1], want)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 100*header64 {
+			t.Errorf("%s: allocated %d octets for a header of %d", host, n, header64)
 		}
 	}
 }
