@@ -46,7 +46,7 @@ type state struct {
 	tickets    bool               // mail of ours gets one
 }
 
-// maxVital is how many fields that decide what a message is ([dsn.Decisive]) are kept
+// maxVital is how many fields that decide what a message is ([dsn.Reader.Decisive]) are kept
 // beyond the limits of its header, with at most maxVitalOctets each.
 const (
 	maxVital       = 16

@@ -37,14 +37,11 @@ func (g *Gate) Field(name, value []byte) {
 // may have had a null sender.
 func (g *Gate) Open() bool { return !g.ready || g.gate.Open() }
 
-// Decisive reports whether a field of this name decides what a message is or how it is
-// read, and so must be kept if a header is cut short.
-func Decisive(name []byte) bool { return Reader{}.Decisive(name) }
-
 // Gate returns the gate for one message.
 func (r Reader) Gate() Gate { return Gate{gate: r.known().Gate(decodeWords), ready: true} }
 
-// Decisive is [Decisive] by what the reader knows.
+// Decisive reports whether a field of this name decides what a message is or how it is
+// read, and so must be kept if a header is cut short.
 func (r Reader) Decisive(name []byte) bool {
 	return r.known().Decisive(name) || ascii.EqualFold(name, "Content-Transfer-Encoding") || ascii.EqualFold(name, "MIME-Version")
 }

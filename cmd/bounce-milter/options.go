@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/classify/maillog"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/spf13/pflag"
 )
@@ -35,7 +36,10 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
 	f.BoolVar(&o.events, "events", false, "print event records, one a line")
 	f.BoolVar(&o.sum, "sum", false, "print the sums alone")
-	o.as = choice{words: []string{"postfix", "exim", "sendmail", "journal", "mail"}}
+	for _, format := range maillog.Formats() {
+		o.as.words = append(o.as.words, string(format))
+	}
+	o.as.words = append(o.as.words, "journal", "mail")
 	f.Var(&o.as, "as", "take every PATH for a log of this program or the journal, or for mail")
 	f.BoolVar(&o.everyAttempt, "every-attempt", false, "show each attempt in a log, not the last of each message")
 	f.BoolVar(&o.send, "send", false, "hand a bounce to the daemon, as the mail server does")

@@ -27,19 +27,11 @@ const (
 	None       Verb = "none"       // passes, whatever later actions say
 )
 
-// Verbs lists every verb.
-func Verbs() []Verb { return []Verb{Redirect, Copy, Quarantine, Discard, Reject, Header, None} }
-
 // withholds reports whether a message does not reach its own recipients. Such an action
 // takes an unclassified bounce only if it names that category.
 func (v Verb) withholds() bool {
 	return v == Redirect || v == Quarantine || v == Discard || v == Reject
 }
-
-const ours = "ours"
-
-// Origins are whose mail can have come back. No message has one if nobody asks.
-var Origins = []string{ours, "foreign", "unproven"}
 
 // Options is what an administrator writes in a table [[action]]. Exactly one verb is set.
 type Options struct {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 )
 
 // rcpt is a failed recipient with a verdict "category type reason".
@@ -53,8 +54,8 @@ func TestFirst(t *testing.T) {
 		"bound":                       {Options{Match: Match{Bound: true}}, Message{Result: two, Origin: "ours", Bound: true}, true},
 		"not bound":                   {Options{Match: Match{Bound: true, Type: []string{"hard"}}}, Message{Result: two, Origin: "ours"}, false},
 		"bound, not ours":             {Options{Match: Match{Bound: true}}, Message{Result: two, Origin: "unproven", Bound: true}, false},
-		"origin of any":               {Options{AnyRecipient: true, Match: Match{Origin: []string{"ours"}, Type: []string{"soft"}}}, Message{Result: two, Origin: "unproven", Origins: []string{"unproven", "ours"}}, true},
-		"origin of another":           {Options{AnyRecipient: true, Match: Match{Origin: []string{"ours"}, Type: []string{"hard"}}}, Message{Result: two, Origin: "unproven", Origins: []string{"unproven", "ours"}}, false},
+		"origin of any":               {Options{AnyRecipient: true, Match: Match{Origin: []string{"ours"}, Type: []string{"soft"}}}, Message{Result: two, Origin: "unproven", Origins: []origin.Origin{origin.Unproven, origin.Ours}}, true},
+		"origin of another":           {Options{AnyRecipient: true, Match: Match{Origin: []string{"ours"}, Type: []string{"hard"}}}, Message{Result: two, Origin: "unproven", Origins: []origin.Origin{origin.Unproven, origin.Ours}}, false},
 		"origin not known":            {Options{Match: Match{Origin: []string{"ours", "foreign", "unproven"}}}, Message{Result: two}, false},
 		"delayed":                     {Options{Match: Match{Action: []string{"delayed"}}}, Message{Result: report("dsn", acted(google, dsn.ActionDelayed))}, true},
 		"kind":                        {Options{Match: Match{Kind: []string{"feedback"}}}, Message{Result: report("feedback")}, true},

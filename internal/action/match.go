@@ -6,6 +6,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
@@ -32,10 +33,10 @@ type bits uint16
 // Message is what actions go by.
 type Message struct {
 	*classify.Result
-	Origin     string   // of the primary recipient: one of Origins, "" if nobody asked
-	Origins    []string // of each recipient of the result
-	Bound      bool     // all that the report says is about whom the message went to
-	Recipients []string // of the envelope
+	Origin     origin.Origin   // of the primary recipient, "" if nobody asked
+	Origins    []origin.Origin // of each recipient of the result
+	Bound      bool            // all that the report says is about whom the message went to
+	Recipients []string        // of the envelope
 }
 
 // New makes a list of options that Validate accepts.
@@ -44,11 +45,11 @@ func New(options []Options) *List {
 	for _, o := range options {
 		m := &o.Match
 		if m.Bound && m.Origin == nil {
-			m.Origin = []string{ours}
+			m.Origin = []string{string(origin.Ours)}
 		}
 		a := &Action{Options: o, Verb: o.Verb(),
 			kinds: setOf(m.Kind, allKinds), acts: setOf(m.Action, reported), categories: setOf(m.Category, allCategories),
-			types: setOf(m.Type, allTypes), origins: setOf(m.Origin, Origins),
+			types: setOf(m.Type, allTypes), origins: setOf(m.Origin, allOrigins),
 			reasons: wordsOf(m.Reason), providers: wordsOf(m.Provider),
 			recipient: newGlobs(m.Recipient), envelope: newGlobs(m.EnvelopeRecipient)}
 		l.envelope = l.envelope || a.envelope != nil
@@ -104,6 +105,7 @@ var (
 	allKinds      = dsn.Kinds()
 	allCategories = classify.Categories()
 	allTypes      = classify.Types()
+	allOrigins    = origin.Origins()
 )
 
 // facts are what is known of one recipient of a report, or of a message without one.
@@ -128,11 +130,11 @@ func (l *List) First(m Message) (first *Action, dry []*Action) {
 		if a.AnyRecipient && len(m.Result.Recipients) > 1 {
 			if others == nil {
 				for i := range m.Result.Recipients {
-					origin := m.Origin
+					of := m.Origin
 					if i < len(m.Origins) {
-						origin = m.Origins[i]
+						of = m.Origins[i]
 					}
-					others = append(others, m.facts(&m.Result.Recipients[i], origin))
+					others = append(others, m.facts(&m.Result.Recipients[i], of))
 				}
 			}
 			list = others
@@ -149,8 +151,8 @@ func (l *List) First(m Message) (first *Action, dry []*Action) {
 }
 
 // facts returns what is known of a recipient; nil is a message that names none.
-func (m *Message) facts(r *classify.Recipient, origin string) facts {
-	f := facts{kind: bitOf(m.Kind, allKinds), origin: bitOf(origin, Origins)}
+func (m *Message) facts(r *classify.Recipient, of origin.Origin) facts {
+	f := facts{kind: bitOf(m.Kind, allKinds), origin: bitOf(of, allOrigins)}
 	switch {
 	case r != nil:
 		f.act, f.addresses[0], f.addresses[1] = bitOf(r.Action, reported), strings.ToLower(r.Address), strings.ToLower(r.Original)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 	"github.com/bounce-milter/bounce-milter/internal/address"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
@@ -110,11 +111,11 @@ func (v *validation) match(o *Options) {
 	if m.empty() {
 		v.bad("match", `is missing: write which messages it is for, as in match = { type = ["hard"] }`)
 	}
-	if m.Bound && m.Origin != nil && !slices.Contains(m.Origin, ours) {
+	if m.Bound && m.Origin != nil && !slices.Contains(m.Origin, string(origin.Ours)) {
 		v.bad("match.bound", `holds for mail that is ours alone, which match.origin lacks: write origin = ["ours"], or take one of them out`)
 	}
 	known := map[string][]string{"category": words(classify.Categories()), "type": words(classify.Types()), "action": words(reported),
-		"kind": words(Kinds()), "origin": Origins}
+		"kind": words(Kinds()), "origin": words(allOrigins)}
 	for _, l := range m.lists() {
 		key := "match." + l.key
 		if l.values != nil && len(l.values) == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
@@ -56,6 +57,8 @@ func TestSchemaIsOfRecords(t *testing.T) {
 		"action":   append([]string{""}, words(dsn.Actions())...),
 		"category": append([]string{""}, words(classify.Categories())...),
 		"type":     append([]string{""}, words(classify.Types())...),
+		"origin":   append([]string{""}, words(origin.Origins())...),
+		"proof":    append([]string{""}, words(origin.Proofs())...),
 		"evidence": append([]string{""}, words(classify.Rungs())...),
 	} {
 		if got := s.Properties[name].Enum; !slices.Equal(got, want) {

@@ -66,17 +66,6 @@ series:
 	return sum
 }
 
-// Has reports whether a metric has a series at all.
-func (m Metrics) Has(name string) bool {
-	for key := range m {
-		metric, _, _ := strings.Cut(key, "{")
-		if metric == "bounce_milter_"+name {
-			return true
-		}
-	}
-	return false
-}
-
 // Since returns the increase of every series over an earlier reading.
 func (m Metrics) Since(old Metrics) Metrics {
 	out := Metrics{}

@@ -158,15 +158,6 @@ func (p *Process) Resident() (int64, error) {
 	return resident * int64(os.Getpagesize()), nil
 }
 
-// OpenFiles returns how many file descriptors the process has open.
-func (p *Process) OpenFiles() (int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Pid()))
-	if err != nil {
-		return 0, fmt.Errorf("counting the files of %s: %w", p.Name, err)
-	}
-	return len(entries), nil
-}
-
 // CPU returns the processor time, user and system, that the process has used.
 func (p *Process) CPU() (time.Duration, error) { return cpuOf(p.Pid()) }
 

@@ -97,7 +97,7 @@ func TestExamine(t *testing.T) {
 			if len(r.Each) != len(tt.res.Recipients) || len(r.Events()) != max(1, len(r.Each)) {
 				t.Errorf("%d findings, %d events", len(r.Each), len(r.Events()))
 			}
-			if msg := r.Action(tt.res); msg.Bound != tt.bound || msg.Origin != string(r.Message.Origin) || len(msg.Origins) != len(r.Each) {
+			if msg := r.Action(tt.res); msg.Bound != tt.bound || msg.Origin != r.Message.Origin || len(msg.Origins) != len(r.Each) {
 				t.Errorf("actions go by %+v", msg)
 			}
 		})

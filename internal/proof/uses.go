@@ -32,9 +32,9 @@ func (r *Report) Action(res *classify.Result) action.Message {
 	if r == nil {
 		return msg
 	}
-	msg.Origin, msg.Bound = string(r.Message.Origin), r.Bound
+	msg.Origin, msg.Bound = r.Message.Origin, r.Bound
 	for i := range res.Recipients {
-		msg.Origins = append(msg.Origins, string(r.Each[i].Origin))
+		msg.Origins = append(msg.Origins, r.Each[i].Origin)
 	}
 	return msg
 }
