@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/internal/follow"
 	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
@@ -53,6 +55,28 @@ func (c *Config) Warnings() toml.Problems {
 			warn(c.File, "metrics.state_file", "%s %v", c.StateFile, err)
 		}
 	}
+	if file := c.Follow.StateFile; file != "" {
+		if err := follow.CheckFile(file, c.uid()); err != nil {
+			warn(c.File, "follow.state_file", "%s %v", file, err)
+		} else if filepath.Clean(file) == filepath.Clean(c.StateFile) {
+			warn(c.File, "follow.state_file", "%s is metrics.state_file too, and each leaves the other's file alone: name another file", file)
+		}
+	}
+	if path := c.Follow.Path; path != "journal" && path != "-" && !filepath.IsAbs(path) {
+		warn(c.File, "follow.path", "%q depends on the folder in which follow is started: write the path from the root", path)
+	}
+	if s := c.Follow.Listen; s != (milter.Socket{}) && s.Network != "systemd" {
+		if s == c.Milter.Metrics {
+			warn(c.File, "follow.listen", "%q is metrics.listen too, so whichever of daemon and follow starts last finds it taken: name another socket", s)
+		} else if slices.Contains(c.Milter.Listen, s) {
+			warn(c.File, "follow.listen", "%q is in listen too, so whichever of daemon and follow starts last finds it taken: name another socket", s)
+		}
+	}
+	for i, pattern := range c.Milter.VERP {
+		if strings.Contains(pattern, "{mac}") && c.Milter.Origin.KeyFile == "" {
+			warn(c.File, itemKey("verp.patterns", i), `{mac} proves nothing without a key: make keys with "bounce-milter ticket keygen --append FILE", and name the file in origin.key_file`)
+		}
+	}
 	socket := func(key string, s milter.Socket) {
 		if everywhere(s) {
 			warn(c.File, key, "%q is every address of this host, and whoever reaches it is served: name one address, or let a firewall keep others out", s)
@@ -69,6 +93,7 @@ func (c *Config) Warnings() toml.Problems {
 		socket(itemKey("listen", i), s)
 	}
 	socket("metrics.listen", c.Milter.Metrics)
+	socket("follow.listen", c.Follow.Listen)
 	if dir := c.Events.Spool; dir != "" && len(c.Events.Sinks) > 0 {
 		if who := writers(dir, false); who != "" {
 			warn(c.File, "events.spool", "%s may write the folder %s and so change records: chmod go-w %[2]s", who, dir)

@@ -280,6 +280,8 @@ func checkPrefix(p string) error {
 	switch {
 	case strings.ContainsFunc(p, outside):
 		return errors.New(`has a character that is not allowed in a header name: use letters, digits and "-"`)
+	case strings.EqualFold(p, "X-"):
+		return errors.New(`could remove a header of somebody else: write a name behind "X-", as in "X-Bounce-"`)
 	case len(p) < 3 || !strings.EqualFold(p[:2], "X-"):
 		return errors.New(`could remove a header that mail needs: begin it with "X-", as in "X-Bounce-"`)
 	case len(p) > 64:

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"fmt"
@@ -8,15 +9,37 @@ import (
 	"os"
 )
 
-// isGzip reports whether a regular file begins as one of gzip (RFC 1952 section 2.3.1).
+// gzipMagic begins a file of gzip (RFC 1952 section 2.3.1).
+var gzipMagic = []byte{0x1f, 0x8b, 8}
+
+// isGzip reports whether a regular file begins as one of gzip.
 func isGzip(f *os.File) bool {
-	at, _ := seekable(f)
+	at, from := seekable(f)
 	if at == nil {
 		return false
 	}
-	var magic [3]byte
-	n, _ := at.ReadAt(magic[:], 0)
-	return n == len(magic) && magic == [3]byte{0x1f, 0x8b, 8}
+	magic := make([]byte, len(gzipMagic))
+	n, _ := at.ReadAt(magic, from)
+	return bytes.Equal(magic[:n], gzipMagic)
+}
+
+// stdin reads standard input, which may be compressed as a file may.
+func (w *walker) stdin(r io.Reader) bool {
+	if f, ok := r.(*os.File); ok && isGzip(f) {
+		return w.compressed(Stdin, f, false)
+	}
+	if at, _ := seekable(r); at != nil {
+		return w.stream(Stdin, r, false) // its messages are read where they stand
+	}
+	br := bufio.NewReader(r)
+	if magic, _ := br.Peek(len(gzipMagic)); !bytes.Equal(magic, gzipMagic) {
+		return w.stream(Stdin, br, false)
+	}
+	zr, err := gzip.NewReader(br)
+	if err != nil {
+		return w.fail(Stdin, fmt.Errorf("decompressing: %w", err))
+	}
+	return w.stream(Stdin, zr, false)
 }
 
 // compressed reads a file of gzip. What its messages take up is counted as it is read from

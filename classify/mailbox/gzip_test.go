@@ -3,6 +3,7 @@ package mailbox
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,39 @@ func TestGzip(t *testing.T) {
 		}
 		if size := src.Size(path); !strings.Contains(tt.want, ":") && octets != size {
 			t.Errorf("%s: the messages take up %d octets of %d", tt.name, octets, size)
+		}
+	}
+}
+
+func TestCompressedStandardInput(t *testing.T) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, "From a@b Fri Nov 27 10:00:00 2026\nSubject: one\n\nx\n\nFrom a@b Fri Nov 27 10:00:01 2026\nSubject: two\n\ny\n")
+	w.Close()
+	path := filepath.Join(t.TempDir(), "box.gz")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, in := range map[string]io.Reader{"a pipe": bytes.NewReader(b.Bytes()), "a file": file} {
+		var got []string
+		for m := range (&Source{Stdin: in}).Messages(Stdin) {
+			if m.Err != nil {
+				t.Errorf("%s: %v", name, m.Err)
+			}
+			got = append(got, m.Name)
+		}
+		if strings.Join(got, " ") != "-#1 -#2" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for m := range (&Source{Stdin: bytes.NewReader(b.Bytes()[:5])}).Messages(Stdin) {
+		if m.Err == nil || m.Err.Error() != "decompressing: unexpected EOF" {
+			t.Errorf("cut: %v", m.Err)
 		}
 	}
 }

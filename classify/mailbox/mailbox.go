@@ -110,7 +110,7 @@ func (w *walker) path(path string) bool {
 		if r == nil {
 			r = os.Stdin
 		}
-		return w.stream(path, r, false)
+		return w.stdin(r)
 	}
 	info, err := os.Stat(path)
 	switch {

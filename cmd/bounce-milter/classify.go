@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,26 @@ type classified struct {
 
 // errNotMessage is the error for a file that holds something else.
 var errNotMessage = errors.New("is no message: its first line is not a header field")
+
+// packed are the programs that unpack what their octets begin; of mail only gzip is read.
+var packed = []struct{ magic, unpack string }{
+	{"\xfd7zXZ\x00", "xz -dc"},
+	{"\x28\xb5\x2f\xfd", "zstd -dc"},
+	{"BZh", "bzip2 -dc"},
+}
+
+// isMessage says why something was not read as a message, if it is none.
+func isMessage(raw []byte, kind dsn.Kind) error {
+	if kind != dsn.KindNone || mailbox.LooksLikeMessage(raw) {
+		return nil
+	}
+	for _, p := range packed {
+		if bytes.HasPrefix(raw, []byte(p.magic)) {
+			return fmt.Errorf("is compressed in a way that only logs may be: unpack it first (%s)", p.unpack)
+		}
+	}
+	return errNotMessage
+}
 
 func runClassify(a *app, paths []string) error {
 	if a.options.events && a.options.format.word == "text" {
@@ -91,10 +112,9 @@ func runClassify(a *app, paths []string) error {
 			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
 		} else {
 			c = classified{File: m.Name, Result: engine.Classify(context.Background(), m.Raw)}
-			if c.Kind == dsn.KindNone && !mailbox.LooksLikeMessage(m.Raw) {
+			if m.Err = isMessage(m.Raw, c.Kind); m.Err != nil {
 				failed = true
-				c.Error = errNotMessage.Error()
-				m.Err = errNotMessage
+				c.Error = m.Err.Error()
 			}
 			if a.options.events || cfg.Milter.WantsRecipients() {
 				// The last server wrote down to whom it delivered the message,

@@ -19,7 +19,7 @@ ends the daemon at once.`,
 			name: "classify", flags: []string{"format", "sum", "events", "as", "every-attempt", "config"}, args: "[PATH...]",
 			does: "show what bounces and mail logs say",
 			more: `A PATH is a message (.eml), an mbox, a Maildir, a mail log, or a folder of these; "-"
-or no PATH is standard input. Files may be compressed with gzip. What cannot be read, or
+or no PATH is standard input. All may be compressed with gzip. What cannot be read, or
 is neither message nor log, is skipped, and the exit code is then 1. Of many messages the
 table ends in sums; --sum prints these alone, and Ctrl-C those so far. With --format json
 each message is one object on one line. With --events each recipient is a record, as the

@@ -127,12 +127,17 @@ func (e *explainer) messages(name string) (ok bool, err error) {
 	src := &mailbox.Source{MaxOctets: e.maxOctets}
 	ok = true
 	for m := range src.Messages(name) {
+		var res classify.Result
+		var all []*classify.Explanation
+		if m.Err == nil {
+			res, all = e.engine.ExplainMessage(context.Background(), m.Raw)
+			m.Err = isMessage(m.Raw, res.Kind)
+		}
 		if m.Err != nil {
 			ok = false
 			e.a.complain(fmt.Errorf("%s: %w", clean(m.Name), m.Err))
 			continue
 		}
-		res, all := e.engine.ExplainMessage(context.Background(), m.Raw)
 		whose := e.owner.of(&res)
 		plan := e.plans.of(&res, whose, res.DeliveredTo)
 		if !e.json {
@@ -260,8 +265,12 @@ func parseQuestion(line []byte) (q question, err error) {
 	return q, nil
 }
 
-// evidence returns what is known about the answer to a question.
+// evidence returns what is known about the answer to a question. As of a status that is
+// none, nothing is known of a code that no server answers.
 func (q *question) evidence() *classify.Evidence {
+	if q.SMTPCode < 200 || q.SMTPCode > 599 {
+		q.SMTPCode = 0
+	}
 	return &classify.Evidence{Reply: q.Reply, Status: reply.ParseStatus(q.Status), SMTPCode: q.SMTPCode,
 		RemoteMTA: q.RemoteMTA, ReportingMTA: q.ReportingMTA}
 }

@@ -11,6 +11,10 @@ import (
 // kept is the form of the state file.
 var kept = statefile.Kind{Name: "follow", Version: 1, Most: 8 << 20, Key: "follow.state_file"}
 
+// CheckFile says why the place cannot be kept at path by the user with a number, -1 if that is
+// not known. The error completes a sentence about the file.
+func CheckFile(path string, uid int) error { return kept.Check(path, uid) }
+
 // state is what is kept over a restart: the place in the log together with the counts up
 // to it, so that each line is counted once.
 type state struct {

@@ -64,7 +64,10 @@ func (k Kind) Read(path string) ([]byte, error) {
 func (k Kind) Check(path string, uid int) error {
 	info, err := os.Lstat(path)
 	if err == nil {
-		return k.check(info, uid)
+		if err = k.check(info, uid); err == nil {
+			err = k.checkBeginning(path)
+		}
+		return err
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("is in a folder that cannot be looked at (%w): make it, and give it to the daemon's user", reasonOf(err))
@@ -149,14 +152,29 @@ func (k Kind) Write(path string, body []byte) error {
 	return nil
 }
 
-// isOurs reports whether a file was written by this program, or is empty.
+// isOurs says why a file was not written by this program, unless it is empty.
 func (k Kind) isOurs(path string) error {
-	magic := k.magic()
 	f, err := os.Open(path)
 	if err != nil {
 		return k.unwritten(err)
 	}
 	defer f.Close()
+	return k.begins(f)
+}
+
+// checkBeginning is isOurs for whoever may not be allowed to read the file.
+func (k Kind) checkBeginning(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil // the daemon will see
+	}
+	defer f.Close()
+	return k.begins(f)
+}
+
+// begins says why a file does not begin as those of this kind do.
+func (k Kind) begins(f io.Reader) error {
+	magic := k.magic()
 	head := make([]byte, len(magic))
 	n, _ := io.ReadFull(f, head)
 	if !strings.HasPrefix(magic, string(head[:n])) {

@@ -59,6 +59,9 @@ func TestNotTrusted(t *testing.T) {
 		if _, err := kind.Read(path); err == nil || !strings.Contains(err.Error(), tt.read) {
 			t.Errorf("%s: read: %v, want %q", tt.name, err, tt.read)
 		}
+		if err := kind.Check(path, os.Geteuid()); (err == nil) != tt.writes {
+			t.Errorf("%s: checked: %v", tt.name, err)
+		}
 		if err := kind.Write(path, []byte("new")); (err == nil) != tt.writes {
 			t.Errorf("%s: written: %v", tt.name, err)
 		}
