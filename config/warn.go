@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bounce-milter/bounce-milter/internal/follow"
 	"github.com/bounce-milter/bounce-milter/internal/page"
+	"github.com/bounce-milter/bounce-milter/internal/statefile"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
@@ -56,7 +56,7 @@ func (c *Config) Warnings() toml.Problems {
 		}
 	}
 	if file := c.Follow.StateFile; file != "" {
-		if err := follow.CheckFile(file, c.uid()); err != nil {
+		if err := statefile.Follow.Check(file, c.uid()); err != nil {
 			warn(c.File, "follow.state_file", "%s %v", file, err)
 		} else if filepath.Clean(file) == filepath.Clean(c.StateFile) {
 			warn(c.File, "follow.state_file", "%s is metrics.state_file too, and each leaves the other's file alone: name another file", file)

@@ -8,13 +8,6 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/statefile"
 )
 
-// kept is the form of the state file.
-var kept = statefile.Kind{Name: "follow", Version: 1, Most: 8 << 20, Key: "follow.state_file"}
-
-// CheckFile says why the place cannot be kept at path by the user with a number, -1 if that is
-// not known. The error completes a sentence about the file.
-func CheckFile(path string, uid int) error { return kept.Check(path, uid) }
-
 // state is what is kept over a restart: the place in the log together with the counts up
 // to it, so that each line is counted once.
 type state struct {
@@ -27,7 +20,7 @@ type state struct {
 // readState reads a state. Without a file it returns nil. The error completes a sentence
 // about the file.
 func readState(path, source string) (*state, error) {
-	data, err := kept.Read(path)
+	data, err := statefile.Follow.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -50,5 +43,5 @@ func (s *state) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return kept.Write(path, data)
+	return statefile.Follow.Write(path, data)
 }

@@ -25,6 +25,10 @@ type Kind struct {
 	Key     string // of the configuration, for messages
 }
 
+// Follow is the kind of the file in which follow keeps its place. It stands here so that the
+// configuration can be checked without the reader of logs.
+var Follow = Kind{Name: "follow", Version: 1, Most: 8 << 20, Key: "follow.state_file"}
+
 func (k Kind) magic() string { return "bounce-milter " + k.Name + "\n" }
 
 func (k Kind) foreign() error {
