@@ -166,13 +166,7 @@ type words struct {
 
 func (v words) wants() string { return "a list of strings, as in [" + toml.Quote(v.example) + "]" }
 
-func (v words) text() string {
-	list := make([]string, len(*v.p))
-	for i, w := range *v.p {
-		list[i] = toml.Quote(w)
-	}
-	return "[" + strings.Join(list, ", ") + "]"
-}
+func (v words) text() string { return toml.QuoteList(*v.p) }
 
 func (v words) set(in toml.Value, bad report) {
 	if list, ok := takeList(in, v, bad); ok {

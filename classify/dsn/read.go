@@ -5,11 +5,11 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
 	"github.com/bounce-milter/bounce-milter/internal/address"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -210,24 +210,13 @@ func (r *reading) returnedHeader(fields header) {
 	r.back = h
 	for _, name := range r.noted {
 		if v := h.Get(name); v != "" {
-			r.rep.Returned.Fields = append(r.rep.Returned.Fields, Field{name, v[:cutAt(v, maxNotedOctets)]})
+			r.rep.Returned.Fields = append(r.rep.Returned.Fields, Field{name, lines.Cut(v, maxNotedOctets)})
 		}
 	}
 }
 
 // maxNotedOctets bounds each of the fields that are noted.
 const maxNotedOctets = 1000
-
-// cutAt returns where to cut a text to so many octets, at the beginning of a character.
-func cutAt(s string, limit int) int {
-	if len(s) <= limit {
-		return len(s)
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return limit
-}
 
 // deliveredTo returns the addresses to which the message was delivered.
 func (r *reading) deliveredTo() []string {

@@ -85,7 +85,7 @@ func CheckFiles(files ...File) error {
 			if file := spoils(files, r, e); file != "" {
 				problems = append(problems, toml.Problem{File: file, Message: fmt.Sprintf(
 					"an example of the built-in format %q is read as %s because of this file, and as %s without it: make phrases longer, or weights smaller",
-					e.Format, quoteList(r.read(e)), quoteList(Reader{}.read(e)))})
+					e.Format, toml.QuoteList(r.read(e)), toml.QuoteList(Reader{}.read(e)))})
 			}
 		} else if wrong := r.check(e); wrong != "" {
 			problems = append(problems, toml.Problem{File: e.File, Line: e.Line, Message: fmt.Sprintf("format %q: %s", e.Format, wrong)})
@@ -120,14 +120,6 @@ func (r Reader) read(e *notice.Example) []string {
 	return list
 }
 
-func quoteList(list []string) string {
-	quoted := make([]string, len(list))
-	for i, s := range list {
-		quoted[i] = toml.Quote(s)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
 // check says what is wrong with an example, "" if nothing is.
 func (r Reader) check(e *notice.Example) string {
 	h, _ := readHeader(nil, normalize(e.Message), DefaultLimits(), false)
@@ -143,7 +135,7 @@ func (r Reader) check(e *notice.Example) string {
 		kind := string(r.Read(context.Background(), e.Message, Limits{}).Kind)
 		return "its example is not read as a bounce: " + cmp.Or(r.lacks(e.Message), "its kind is "+kind)
 	}
-	return "its example is read differently: write want = " + quoteList(got) + " if that is right"
+	return "its example is read differently: write want = " + toml.QuoteList(got) + " if that is right"
 }
 
 // lets reports whether the daemon would read a message with such a header.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/internal/address"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // notification reads the JSON with which Amazon SES reports bounces through SNS. It
@@ -93,7 +94,7 @@ func (r *reading) sent(n *sesNotification) {
 		for _, h := range n.Mail.Headers {
 			if strings.EqualFold(h.Name, name) {
 				v := withoutControls(h.Value, false)
-				r.rep.Returned.Fields = append(r.rep.Returned.Fields, Field{name, v[:cutAt(v, maxNotedOctets)]})
+				r.rep.Returned.Fields = append(r.rep.Returned.Fields, Field{name, lines.Cut(v, maxNotedOctets)})
 				break
 			}
 		}

@@ -3,9 +3,9 @@ package maillog
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // Bounds on one line, in octets. Longer lines and strings are cut.
@@ -102,25 +102,14 @@ func value(s string) string { return clean(s, maxValue) }
 // clean cuts a string to so many octets, and replaces control characters and what is not
 // UTF-8.
 func clean(s string, limit int) string {
-	s = cut(s, limit)
+	s = lines.Cut(s, limit)
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c >= 0x7f {
 			// A replacement is longer than the octet that it stands for.
-			return cut(printable(s), limit)
+			return lines.Cut(printable(s), limit)
 		}
 	}
 	return s
-}
-
-// cut returns at most limit octets of s, and no half of a character.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
 }
 
 func printable(s string) string {

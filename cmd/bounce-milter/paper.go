@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // paper prints to standard output, wrapped to a width.
@@ -17,7 +19,7 @@ func (p paper) print(line string) { fmt.Fprintln(p.a.out, strings.TrimRight(line
 // quote prints a stranger's words line by line, up to longestReply and mostLines.
 func (p paper) quote(s string) {
 	if len(s) > longestReply {
-		s = strings.ToValidUTF8(s[:longestReply], "") + " …"
+		s = lines.Cut(s, longestReply) + " …"
 	}
 	n := 0
 	for text := range strings.Lines(s) {

@@ -4,10 +4,10 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // Envelope is what is known about a message in addition to what it reports.
@@ -89,7 +89,7 @@ func Build(res *classify.Result, env Envelope) []Record {
 			*s = clean(*s)
 		}
 		if left -= shared + len(r.Diagnostic); left < 0 {
-			r.Diagnostic = cut(r.Diagnostic, maxInShort)
+			r.Diagnostic = lines.Cut(r.Diagnostic, maxInShort)
 			r.EnvelopeTo = r.EnvelopeTo[:min(len(r.EnvelopeTo), 1)]
 			r.Returned.Headers = nil
 		}
@@ -112,18 +112,7 @@ func returned(res *classify.Result) Returned {
 }
 
 // clean shortens a value and removes what does not belong in a line of text.
-func clean(s string) string { return printable(cut(s, maxValue)) }
-
-// cut shortens a string to at most limit octets, without cutting a character in two.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
-}
+func clean(s string) string { return printable(lines.Cut(s, maxValue)) }
 
 // printable removes control characters, including those from U+0080 to U+009F, Unicode's
 // line and paragraph separators, and what reverses the direction of the text around it,

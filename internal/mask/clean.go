@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/internal/fold"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // Clean returns what a stranger wrote as one line that can be shown anywhere: at most max
@@ -14,11 +15,7 @@ import (
 func Clean(s string, max int) string {
 	cut := len(s) > 4*max // what is dropped is bounded too
 	if cut {
-		end := 4 * max
-		for end > 4*max-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-			end--
-		}
-		s = s[:end]
+		s = lines.Cut(s, 4*max)
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); {

@@ -3,10 +3,12 @@ package propose
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/bounce-milter/bounce-milter/internal/mask"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
@@ -38,7 +40,7 @@ func Phrases(understood []string) []string {
 		}
 		at = p.To
 	}
-	longestFirst(list)
+	slices.SortStableFunc(list, func(a, b string) int { return len(b) - len(a) })
 	return list
 }
 
@@ -85,20 +87,10 @@ func fit(s string) string {
 	if len(s) <= maxPhrase {
 		return s
 	}
-	cut := strings.LastIndexByte(s[:maxPhrase], ' ')
-	if cut < 0 { // a language without spaces
-		for cut = maxPhrase; !utf8.RuneStart(s[cut]); cut-- {
-		}
+	if cut := strings.LastIndexByte(s[:maxPhrase], ' '); cut >= 0 {
+		return trim(s[:cut])
 	}
-	return trim(s[:cut])
-}
-
-func longestFirst(list []string) {
-	for i := 1; i < len(list); i++ {
-		for j := i; j > 0 && len(list[j]) > len(list[j-1]); j-- {
-			list[j], list[j-1] = list[j-1], list[j]
-		}
-	}
+	return trim(lines.Cut(s, maxPhrase)) // a language without spaces
 }
 
 // ID makes the id of a rule from its phrase.

@@ -26,11 +26,11 @@ func Quote(s string) string {
 	return b.String()
 }
 
-// QuoteList writes a list of basic strings.
-func QuoteList[T fmt.Stringer](items []T) string {
+// QuoteList writes a list of basic strings, of strings or of what package fmt prints as one.
+func QuoteList[T any](items []T) string {
 	list := make([]string, len(items))
 	for i, item := range items {
-		list[i] = Quote(item.String())
+		list[i] = Quote(fmt.Sprint(item))
 	}
 	return "[" + strings.Join(list, ", ") + "]"
 }

@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/internal/event"
+	"github.com/bounce-milter/bounce-milter/internal/lines"
 )
 
 // maxExcerpt is how many octets of a receiver's words an error quotes.
@@ -148,11 +148,7 @@ func clean(text string) string {
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > maxExcerpt {
-		cut := maxExcerpt
-		for !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut] + "…"
+		text = lines.Cut(text, maxExcerpt) + "…"
 	}
 	return text
 }
