@@ -58,7 +58,7 @@ func (l *Lab) StartAmavis(name, next string) (*Amavis, error) {
 	}
 	return a, Until("amavis to greet", func() (bool, error) {
 		if a.Exited() {
-			return false, fmt.Errorf("it ended: %s", a.Log())
+			return false, Never(fmt.Errorf("it ended: %s", a.Log()))
 		}
 		c, err := DialSMTP(a.Addr)
 		if err != nil {

@@ -86,7 +86,7 @@ func (d *Daemon) Restart() error {
 	d.Process = p
 	err = Until("bounce-milter to serve", func() (bool, error) {
 		if d.Exited() {
-			return false, fmt.Errorf("it ended: %s", d.Log())
+			return false, Never(fmt.Errorf("it ended: %s", d.Log()))
 		}
 		if !up(d.Metrics) {
 			return false, nil

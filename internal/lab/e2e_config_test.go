@@ -85,8 +85,8 @@ func TestPostfixRecipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	postfix, err := l.StartPostfix("pf", PostfixConfig{
-		Services:   []Service{{Name: "smtp", Milters: "{ " + spec + ", default_action=accept, command_timeout=3s }"}},
-		OwnBounces: "{ " + spec + ", default_action=accept, command_timeout=3s }",
+		Services:   []Service{{Name: "smtp", Milters: "{ " + spec + ", default_action=accept }"}},
+		OwnBounces: "{ " + spec + ", default_action=accept }",
 		Remote:     remote.Addr,
 		Main: "milter_header_checks = regexp:" + recipes + "/bounce_routing.regexp\n" +
 			"header_checks = regexp:" + recipes + "/strip_bounce_headers.regexp\nnested_header_checks =\n",

@@ -130,7 +130,7 @@ func traced(t *testing.T, p *lab.Prometheus) {
 		ids, err := p.Exemplars(`bounce_milter_bounces_total`, "queue_id")
 		for _, id := range ids {
 			if !strings.HasPrefix(id, "4B") {
-				return false, fmt.Errorf("there is no message %q", id)
+				return false, lab.Never(fmt.Errorf("there is no message %q", id))
 			}
 		}
 		return len(ids) > 0, err
@@ -198,15 +198,18 @@ func healthy(t *testing.T, p *lab.Prometheus) {
 	t.Helper()
 	err := lab.Until("each rule to be computed", func() (bool, error) {
 		rules, err := p.Rules()
-		if err != nil || len(rules) < 40 {
-			return false, fmt.Errorf("there are %d rules: %v", len(rules), err)
+		if err != nil {
+			return false, err
+		}
+		if len(rules) < 40 {
+			return false, lab.Never(fmt.Errorf("there are %d rules", len(rules)))
 		}
 		for _, r := range rules {
 			if r.Health == "unknown" {
 				return false, nil
 			}
 			if r.Health != "ok" {
-				return false, fmt.Errorf("%s: %s", r.Name, r.LastError)
+				return false, lab.Never(fmt.Errorf("%s: %s", r.Name, r.LastError))
 			}
 		}
 		return true, nil

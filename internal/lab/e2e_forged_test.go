@@ -114,7 +114,7 @@ func newKept(t *testing.T) *world {
 	if w.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen}, Top: "forged_headers = \"keep\"\n"}); err != nil {
 		t.Fatal(err)
 	}
-	milter := "{ " + listen + ", default_action=accept, command_timeout=3s }"
+	milter := "{ " + listen + ", default_action=accept }"
 	w.postfix, err = l.StartPostfix("pf", PostfixConfig{
 		Services: []Service{{Name: "tcp", Milters: milter}}, OwnBounces: milter, Main: recipe(t),
 	})

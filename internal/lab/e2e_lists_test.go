@@ -119,7 +119,7 @@ func newShielded(t *testing.T, l *Lab, port int, tables []string, transports, ma
 	}
 	listen := "inet:" + Loopback(ports[0])
 	s.daemon = DaemonConfig{Bin: bin, Listen: []string{listen}}
-	milter := "{ " + listen + ", default_action=accept, command_timeout=3s }"
+	milter := "{ " + listen + ", default_action=accept }"
 	aliases := "inline:{boss@lab.test=user0@lab.test}"
 	table := rewritten(t, l, "shield.regexp", `127\.0\.0\.1\]:10027`, "127.0.0.1]:"+fmt.Sprint(ports[1]))
 	host, remotePort, err := net.SplitHostPort(remote.Addr)
@@ -186,13 +186,7 @@ func (s *shielded) diverted(t *testing.T, want ...string) {
 		t.Error(err)
 	}
 	// Nothing comes back from the other owner, whose server refuses it.
-	err := Until("Postfix to deliver everything", func() (bool, error) {
-		n, err := s.postfix.QueueLength()
-		return n == 0, err
-	})
-	if err != nil {
-		t.Error(err)
-	}
+	queued(t, s.postfix, 0)
 	if _, err := read(); err != nil {
 		t.Error(err)
 	}

@@ -448,7 +448,7 @@ func TestOriginUnderSendmail(t *testing.T) {
 	must(err)
 	showOnFailure(t, "relay", relay.Log)
 	filter := func(name, socket string) string {
-		return fmt.Sprintf("INPUT_MAIL_FILTER(`%s', `S=%s, F=, T=C:20s;S:20s;R:20s;E:30s')dnl\n", name, socket)
+		return fmt.Sprintf("INPUT_MAIL_FILTER(`%s', `S=%s, F=, T=C:60s;S:60s;R:60s;E:60s')dnl\n", name, socket)
 	}
 	ours, signer := filter("bounce-milter", listen), filter("opendkim", "inet:"+port(dkim.Addr)+"@127.0.0.1")
 	for name, filters := range map[string]string{"behind": ours + signer, "before": signer + ours} {

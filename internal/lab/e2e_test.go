@@ -209,7 +209,7 @@ func count(by float64, name string, labels ...string) expectation {
 func counted(t *testing.T, d *Daemon, before Metrics, want ...expectation) {
 	t.Helper()
 	var wrong []string
-	err := UntilIn(Patience/4, "the counters", func() (bool, error) {
+	err := Until("the counters", func() (bool, error) {
 		now, err := d.Scrape()
 		if err != nil {
 			return false, err

@@ -13,12 +13,9 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -129,37 +126,10 @@ func (l *Lab) mkdir(mode os.FileMode, uid, gid int, elem ...string) (string, err
 	return dir, nil
 }
 
-// FreePorts returns n loopback TCP ports that nobody listens on. They lie below
-// the range that the kernel hands out to outgoing connections, so none of the
-// connections that the lab itself opens can take one before its server does.
-func FreePorts(n int) ([]int, error) {
-	var ports []int
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
-	for try := 0; len(ports) < n; try++ {
-		if try > 1000 {
-			return nil, errors.New("finding free ports: none in a thousand tries")
-		}
-		port := 20000 + rand.IntN(12000)
-		ln, err := net.Listen("tcp", Loopback(port))
-		if err != nil {
-			continue
-		}
-		held = append(held, ln)
-		ports = append(ports, port)
-	}
-	return ports, nil
-}
-
-// Loopback returns the address of a port on 127.0.0.1.
-func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// Until polls cond until it holds, fails, or Patience is over. what completes
-// the sentence "waiting for …".
+// Until polls cond until it holds or Patience is over. What cond cannot find out yet, such as
+// what a file holds that does not exist, is a reason to ask again: the last error is told at
+// the end. An error made by [Never] ends the wait at once. what completes the sentence
+// "waiting for …".
 func Until(what string, cond func() (bool, error)) error {
 	return UntilIn(Patience, what, cond)
 }
@@ -170,13 +140,16 @@ func UntilIn(limit time.Duration, what string, cond func() (bool, error)) error 
 	pause := 2 * time.Millisecond
 	for {
 		ok, err := cond()
-		if err != nil {
+		var no never
+		switch {
+		case errors.As(err, &no):
 			return fmt.Errorf("waiting for %s: %w", what, err)
-		}
-		if ok {
+		case ok && err == nil:
 			return nil
-		}
-		if time.Now().After(deadline) {
+		case time.Now().Before(deadline):
+		case err != nil:
+			return fmt.Errorf("waiting for %s: not within %v: %w", what, limit, err)
+		default:
 			return fmt.Errorf("waiting for %s: not within %v", what, limit)
 		}
 		time.Sleep(pause)
@@ -185,6 +158,15 @@ func UntilIn(limit time.Duration, what string, cond func() (bool, error)) error 
 		}
 	}
 }
+
+// never is the error of a condition that will not hold any more.
+type never struct{ error }
+
+func (n never) Unwrap() error { return n.error }
+
+// Never says to Until that a condition will not hold any more, and why: that a process has
+// ended, for example.
+func Never(err error) error { return never{err} }
 
 // ModuleRoot returns the folder of this module's go.mod.
 func ModuleRoot() (string, error) {

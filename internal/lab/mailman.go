@@ -155,7 +155,7 @@ func (m *Mailman) Start(l *Lab) error {
 	l.Defer(func() { m.proc.Stop() })
 	return Until("Mailman's LMTP server", func() (bool, error) {
 		if m.proc.Exited() {
-			return false, fmt.Errorf("it ended: %s", m.Log())
+			return false, Never(fmt.Errorf("it ended: %s", m.Log()))
 		}
 		conn, err := net.Dial("tcp", m.LMTP)
 		if err != nil {

@@ -114,7 +114,7 @@ func (l *Lab) SetUpPostfix(name string, cfg PostfixConfig) (*Postfix, error) {
 func (p *Postfix) await(service string) error {
 	return Until("Postfix's service "+service, func() (bool, error) {
 		if p.proc.Exited() {
-			return false, fmt.Errorf("it ended: %s", p.proc.Log())
+			return false, Never(fmt.Errorf("it ended: %s", p.proc.Log()))
 		}
 		c, err := DialSMTP(p.Addr(service))
 		if err != nil {
@@ -374,9 +374,9 @@ virtual_mailbox_maps = texthash:%[1]s/etc/boxes
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 milter_default_action = accept
-milter_connect_timeout = 20s
-milter_command_timeout = 20s
-milter_content_timeout = 30s
+milter_connect_timeout = 60s
+milter_command_timeout = 60s
+milter_content_timeout = 60s
 in_flow_delay = 0
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0

@@ -88,7 +88,7 @@ func (p *Process) Exited() bool {
 func (p *Process) UntilItListens(network, addr string) error {
 	return Until(p.Name+" to listen", func() (bool, error) {
 		if p.Exited() {
-			return false, fmt.Errorf("it ended: %s", p.Log())
+			return false, Never(fmt.Errorf("it ended: %s", p.Log()))
 		}
 		c, err := net.Dial(network, addr)
 		if err != nil {

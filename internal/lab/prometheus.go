@@ -49,7 +49,7 @@ func (l *Lab) StartPrometheus(name, config string, files map[string]string) (*Pr
 	}
 	return p, Until("Prometheus to be ready", func() (bool, error) {
 		if p.Exited() {
-			return false, fmt.Errorf("it ended: %s", p.Log())
+			return false, Never(fmt.Errorf("it ended: %s", p.Log()))
 		}
 		resp, err := http.Get("http://" + p.Addr + "/-/ready")
 		if err != nil {

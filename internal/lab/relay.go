@@ -68,7 +68,7 @@ func (l *Lab) startRelay(name, dir, addr string, env []string, command ...string
 	}
 	return r, Until(name+" to greet", func() (bool, error) {
 		if r.Exited() {
-			return false, fmt.Errorf("it ended: %s", r.Log())
+			return false, Never(fmt.Errorf("it ended: %s", r.Log()))
 		}
 		c, err := DialSMTP(r.Addr)
 		if err != nil {

@@ -87,7 +87,7 @@ func (l *Lab) StartSendmail(name string, cfg SendmailConfig) (*Sendmail, error) 
 	l.Defer(s.Stop)
 	return s, Until("Sendmail to greet", func() (bool, error) {
 		if s.proc.Exited() {
-			return false, fmt.Errorf("it ended: %s", s.proc.Log())
+			return false, Never(fmt.Errorf("it ended: %s", s.proc.Log()))
 		}
 		c, err := DialSMTP(s.Addr)
 		if err != nil {
@@ -143,7 +143,7 @@ func (s *Sendmail) write(l *Lab, name, tree string, port int, milter string, cfg
 	}
 	filter := ""
 	if milter != "" {
-		filter = fmt.Sprintf("INPUT_MAIL_FILTER(`lab', `S=%s, F=, T=C:20s;S:20s;R:20s;E:30s')dnl\n", milter)
+		filter = fmt.Sprintf("INPUT_MAIL_FILTER(`lab', `S=%s, F=, T=C:60s;S:60s;R:60s;E:60s')dnl\n", milter)
 	}
 	cf := filepath.Join(tree, "usr/share/sendmail/cf")
 	mc := strings.NewReplacer("@CF@", cf, "@D@", s.Dir, "@PORT@", fmt.Sprint(port), "@HOST@", host,

@@ -188,7 +188,7 @@ func (s *Sympa) Rate(l *Lab, done func() (bool, error)) error {
 	}
 	err = Until("Sympa to rate members", func() (bool, error) {
 		if p.Exited() {
-			return false, fmt.Errorf("it ended: %s", p.Log())
+			return false, Never(fmt.Errorf("it ended: %s", p.Log()))
 		}
 		return done()
 	})

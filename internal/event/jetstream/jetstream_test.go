@@ -237,7 +237,7 @@ func resend(t testing.TB, s event.Sink, batch []event.Item) {
 		sent, err := s.Send(t.Context(), batch)
 		last = err
 		if len(sent.Refused) > 0 {
-			return false, fmt.Errorf("refused: %v", sent.Why)
+			return false, lab.Never(fmt.Errorf("refused: %v", sent.Why))
 		}
 		batch = batch[sent.Done:]
 		return len(batch) == 0, nil

@@ -208,7 +208,8 @@ func (r *run) reload(n int) error {
 func (r *run) settle() (wrong []string) {
 	var m lab.Metrics
 	var c *check
-	err := lab.Until("every record to be at every sink", func() (ok bool, err error) {
+	const patience = 5 * lab.Patience // for a sink that has failed for long is tried once a minute
+	err := lab.UntilIn(patience, "every record to be at every sink", func() (ok bool, err error) {
 		if m, err = r.daemon.Scrape(); err != nil || m.Sum("events_pending") > 0 {
 			return false, err
 		}

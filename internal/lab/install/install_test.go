@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
@@ -197,7 +196,7 @@ func (m *machine) tagged(c *lab.SMTP, when string) {
 		m.t.Fatalf("%s: %v\n%s", when, err, m.run("journalctl", "-q", "-n", "50"))
 	}
 	var got string
-	err := lab.UntilIn(time.Minute, "the bounce "+when, func() (bool, error) {
+	err := lab.Until("the bounce "+when, func() (bool, error) {
 		for _, box := range []string{"/var/mail/root", "/var/mail/nobody", "/var/mail/mail"} {
 			for message := range strings.SplitSeq(m.read(box), "\nFrom ") {
 				if strings.Contains(message, "<"+id+"@") {

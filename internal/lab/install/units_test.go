@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
@@ -85,12 +84,12 @@ func TestUnits(t *testing.T) {
 	}
 
 	// The watchdog ends a daemon that hangs.
-	m.write("/etc/systemd/system/bounce-milter.service.d/watchdog.conf", "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+	m.write("/etc/systemd/system/bounce-milter.service.d/watchdog.conf", "[Service]\nWatchdogSec=6s\nTimeoutAbortSec=1s\n")
 	m.run("systemctl", "daemon-reload")
 	m.run("systemctl", "restart", "bounce-milter")
 	pid = m.property("MainPID")
 	m.run("kill", "-STOP", pid)
-	if err := lab.UntilIn(time.Minute, "the watchdog", func() (bool, error) {
+	if err := lab.Until("the watchdog", func() (bool, error) {
 		now := m.property("MainPID")
 		return now != pid && now != "0" && m.property("ActiveState") == "active", nil
 	}); err != nil {
