@@ -186,7 +186,7 @@ func classifyEvents(a *app) func(classified) error {
 			if err != nil {
 				return err
 			}
-			if _, err := (oneLine{a.out}).Write(append(line, '\n')); err != nil {
+			if _, err := (plainJSON{a.out}).Write(append(line, '\n')); err != nil {
 				return err
 			}
 		}

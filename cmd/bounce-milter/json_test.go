@@ -16,14 +16,15 @@ func TestJSONIsOneLine(t *testing.T) {
 	for r := rune(0); r < 0xA0; r++ {
 		in += string(r)
 	}
-	in += "\u2028\u2029 end\u0085"
+	const hidden = "\u2028\u2029\u200b\u202e\u2066\ufeff\U000e0041"
+	in += hidden + " end\u0085"
 	var out bytes.Buffer
 	w := bufio.NewWriter(&out)
 	if err := errors.Join(newEncoder(&app{out: w}).Encode(map[string]string{"k": in}), w.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	line, ok := strings.CutSuffix(out.String(), "\n")
-	if !ok || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 || r == 0x2028 || r == 0x2029 }) {
+	if !ok || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 || strings.ContainsRune(hidden, r) }) {
 		t.Errorf("%q", line)
 	}
 	var back map[string]string

@@ -349,7 +349,7 @@ func (r *logReader) events() func(string, *maillog.Story) error {
 			if err != nil {
 				return err
 			}
-			if _, err := (oneLine{r.a.out}).Write(append(line, '\n')); err != nil {
+			if _, err := (plainJSON{r.a.out}).Write(append(line, '\n')); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -46,16 +47,20 @@ func width(f *os.File) int {
 }
 
 // clean makes a stranger's text harmless on a terminal. Control characters, which could
-// colour or retitle it, and characters that change the direction of text become "·".
+// colour or retitle it, characters that change the direction of text, and others that
+// cannot be seen become "·".
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < ' ', r >= 0x7f && r < 0xa0, r == utf8.RuneError,
-			r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
+		case r == utf8.RuneError, invisible(r):
 			return '·'
 		}
 		return r
 	}, s)
 }
+
+// invisible reports whether a character is neither printed nor a space: a control or
+// format character, a separator of lines, a tag, or one of private use.
+func invisible(r rune) bool { return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) }
