@@ -102,6 +102,9 @@ func (e *Entry) readDelivery(s string) bool {
 		key, v, _ := strings.Cut(f, "=")
 		switch key {
 		case "H":
+			if e.Relay != "" { // in the words of a server, or the name in its certificate
+				continue
+			}
 			e.Relay = strings.Trim(v, "()")
 			if strings.HasPrefix(s, "(") { // the name that it gave in its greeting
 				_, s, _ = strings.Cut(s, " ")
@@ -155,7 +158,7 @@ func (e *Entry) readEximRecipient(s string) (rest string, ended bool) {
 	case s == "":
 		return "", true
 	case s[0] == '"':
-		if end = strings.Index(s, `"@`); end > 0 {
+		if end = quoteEnd(s); end > 0 {
 			end += strings.IndexByte(s[end:]+" ", ' ')
 		}
 	case s[0] == '|' || s[0] == '/' || s[0] == ':': // a command or a path may have spaces
@@ -199,6 +202,20 @@ func (e *Entry) readEximRecipient(s string) (rest string, ended bool) {
 	return rest, ended
 }
 
+// quoteEnd returns the index of the quotation mark that ends a quoted-string at the beginning
+// of s, -1 if none does.
+func quoteEnd(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return -1
+}
+
 // cutEximField cuts the next field off. If the line tells a failure, one that ends with a
 // colon is the last, and the reason follows.
 func cutEximField(s string, failed bool) (f, rest string, ended bool) {
@@ -238,7 +255,7 @@ func eximReply(s string) string {
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '<': // the address in the command
-			if n := bracketEnd(s[i:]); n > 0 {
+			if n := bracketEnd(s[i:min(len(s), i+maxValue)]); n > 0 {
 				i += n
 			}
 		case ':':

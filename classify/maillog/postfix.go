@@ -20,7 +20,7 @@ func appendPostfix(dst []Entry, l *logLine) []Entry {
 	e := Entry{Format: Postfix, QueueID: id}
 	switch {
 	case strings.HasPrefix(s, "to=<"):
-		if !e.readAttempt(s) {
+		if !e.readAttempt(s) || isQuotation(e.Words) {
 			return dst
 		}
 	case strings.HasPrefix(s, "from=<"):
@@ -74,6 +74,17 @@ func (e *Entry) readAttempt(s string) bool {
 		s = rest
 	}
 	return false
+}
+
+// isQuotation reports whether the words of an attempt go on with the fields of another.
+//
+// QUIRK: Postfix before 3.5 writes an address without the quotation marks that it needs.
+// So "u@x>, relay=y, status=bounced (no such user)"@z, which is an address (RFC 5321 section
+// 4.1.2), looks like an attempt for u@x. A line that can be read in two ways is believed in
+// neither.
+func isQuotation(words string) bool {
+	_, after, ok := strings.Cut(words, ">, relay=")
+	return ok && strings.Contains(after, ", status=")
 }
 
 // setStatus sets what the status field says: its word, and the words in brackets.
@@ -212,6 +223,9 @@ func gaveUp(s string) string {
 	_, _, rest, ok := cutField(s)
 	said, found := strings.CutPrefix(rest, "status=")
 	if word, _ := cutStatus(said); !ok || !found || word != "expired" && word != "force-expired" {
+		return ""
+	}
+	if strings.Contains(said, ">, size=") { // a sender without quotation marks, see isQuotation
 		return ""
 	}
 	return said
