@@ -249,12 +249,19 @@ func eximHost(s string) (host, addr string) {
 	return host, addr
 }
 
+// maxBrackets is how many addresses are skipped in the words before a reply.
+const maxBrackets = 8
+
 // eximReply finds the remote server's answer in a reason: it follows the colon behind the
 // command that was refused.
 func eximReply(s string) string {
+	brackets := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '<': // the address in the command
+			if brackets++; brackets > maxBrackets {
+				continue
+			}
 			if n := bracketEnd(s[i:min(len(s), i+maxValue)]); n > 0 {
 				i += n
 			}
