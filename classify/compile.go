@@ -352,7 +352,7 @@ func markerWords(wrappers []rules.Wrapper) []string {
 	var words []string
 	for _, w := range wrappers {
 		for _, m := range w.Marker {
-			if m = strings.Trim(m, " ([:>-'\""); m != "" {
+			if m = strings.Trim(m, " ([:>-'\""); strings.IndexByte(m, ' ') >= 0 {
 				words = append(words, m)
 			}
 		}

@@ -8,7 +8,8 @@ import (
 )
 
 // unwrap records that a quoted reply may begin at norm[at:], after the marker
-// norm[from:at]. The last one that says something is the innermost.
+// norm[from:at]. The last one that says something is the innermost; a note behind it
+// quotes nothing.
 func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	b := t.norm
 	if w.Skip != "" {
@@ -21,7 +22,7 @@ func (t *text) unwrap(w *rules.Wrapper, from, at int) {
 	for end := at + maxQuotes; at < len(b) && at < end && (b[at] == ' ' || b[at] == '\'' || b[at] == '"'); {
 		at++
 	}
-	if at <= t.inner || w.Code && !startsWithCode(b[at:]) || !t.hasLetters(at) {
+	if at <= t.inner || at < len(b) && t.marks[at]&markTail != 0 || w.Code && !startsWithCode(b[at:]) || !t.hasLetters(at) {
 		return
 	}
 	for i := from; i < at && i < from+maxMarker; i++ {

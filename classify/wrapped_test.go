@@ -20,6 +20,11 @@ func TestWrapped(t *testing.T) {
 		{"qmail", "192.0.2.9 does not like recipient. Remote host said: ", " Giving up on 192.0.2.9."},
 		{"Barracuda", "550 permanent failure for one or more recipients (u@example.com:", ")"},
 		{"Sendmail", "... while talking to mx.example.net.: >>> RCPT To:<u@example.com> <<< ", ""},
+		{".NET", "Mailbox unavailable. The server response was: ", ""},
+		{"PHPMailer", "SMTP Error: data not accepted.SMTP server error: DATA END command failed Detail: ", ". SMTP code: 550"},
+		{"Nodemailer", "Error: Can't send mail - all recipients were rejected: ", ""},
+		{"msmtp", "msmtp: recipient address u@example.com not accepted by the server msmtp: server message: ", " msmtp: could not send mail"},
+		{"Exim's log", "R=dnslookup T=remote_smtp H=mx.example.net [192.0.2.9]: SMTP error from remote mail server after end of data: ", ""},
 		{"Amazon", "5.1.0 - Unknown address error ", " (delivery attempts: 0)"},
 	}
 	e := builtIn(t)
