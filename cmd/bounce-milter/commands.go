@@ -118,9 +118,9 @@ the defaults.`,
 			name: "health", flags: []string{"config"},
 			does: "ask the running daemon whether it serves mail",
 			more: `It asks the page of metrics.listen for /-/ready, which says whether every socket can be
-reached. Where there is no such page, or one with a password, it begins a session at each
-milter socket, as a mail server does. The exit code is 1 if the daemon does not answer
-well within four seconds. For health checks of containers.`,
+reached. Where there is no such page, or one with a password or of another program, it
+begins a session at each milter socket, as a mail server does. The exit code is 1 if the
+daemon does not answer well within four seconds. For health checks of containers.`,
 			run: runHealth,
 		},
 		{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -29,10 +30,16 @@ func runHealth(a *app, _ []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), healthPatience)
 	defer cancel()
 	m := cfg.Milter
+	var noPage error
 	if m.Metrics != (milter.Socket{}) && m.Metrics.Network != milter.Systemd && m.Web.ConfigFile == "" {
-		return askPage(ctx, a.out, m.Metrics)
+		answer, err := askPage(ctx, m.Metrics)
+		if err == nil {
+			return answer.show(a.out, m.Metrics)
+		}
+		noPage = fmt.Errorf("asking the daemon at %s: %w", m.Metrics, err)
 	}
-	// There is no page, or it is not for everybody: be a mail server instead.
+	// There is no page, it is not for everybody, or somebody else has its socket, while mail
+	// may be served: be a mail server instead.
 	asked := false
 	for _, socket := range m.Listen {
 		if socket.Network == milter.Systemd {
@@ -40,18 +47,37 @@ func runHealth(a *app, _ []string) error {
 		}
 		asked = true
 		if err := askMilter(ctx, socket); err != nil {
-			return fmt.Errorf("asking the milter at %s: %w", socket, err)
+			return cmp.Or(noPage, fmt.Errorf("asking the milter at %s: %w", socket, err))
 		}
 	}
-	if !asked {
+	switch {
+	case noPage != nil && !asked:
+		return noPage
+	case noPage != nil:
+		a.complain(fmt.Errorf("%w; but the milter sockets answer", noPage))
+	case !asked:
 		return errors.New("asking the daemon: its sockets are systemd's: see systemctl status bounce-milter")
 	}
 	fmt.Fprintln(a.out, "ready")
 	return nil
 }
 
-// askPage asks for /-/ready and prints the answer.
-func askPage(ctx context.Context, out io.Writer, socket milter.Socket) error {
+// pageAnswer is what /-/ready says.
+type pageAnswer struct {
+	ready bool
+	said  string
+}
+
+func (p *pageAnswer) show(out io.Writer, socket milter.Socket) error {
+	if !p.ready {
+		return fmt.Errorf("the daemon at %s: %s", socket, strings.ReplaceAll(p.said, "\n", "; "))
+	}
+	fmt.Fprintln(out, p.said)
+	return nil
+}
+
+// askPage asks for /-/ready. The error says why there is no answer of ours.
+func askPage(ctx context.Context, socket milter.Socket) (*pageAnswer, error) {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -60,23 +86,24 @@ func askPage(ctx context.Context, out io.Writer, socket milter.Socket) error {
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/-/ready", nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking the daemon at %s: %w", socket, errors.Unwrap(err))
+		return nil, errors.Unwrap(err) // the address is ours
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return fmt.Errorf("asking the daemon at %s: %w", socket, err)
+		return nil, err
 	}
 	said := strings.TrimSpace(string(body))
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the daemon at %s: %s", socket, strings.ReplaceAll(said, "\n", "; "))
+	p := &pageAnswer{ready: resp.StatusCode == http.StatusOK, said: said}
+	first, _, _ := strings.Cut(said, "\n")
+	if want := map[bool]string{true: "ready", false: "not ready"}[p.ready]; first != want {
+		return nil, fmt.Errorf("another program answers there, with status %d", resp.StatusCode)
 	}
-	fmt.Fprintln(out, said)
-	return nil
+	return p, nil
 }
 
 // askMilter begins a session of the milter protocol, as a mail server does, and ends it.

@@ -14,7 +14,7 @@ import (
 const saveEvery = 5 * time.Minute
 
 // kept is the form of the state file.
-var kept = statefile.Kind{Name: "page", Version: 1, Most: 4 * MaxMemory, Key: "state_file"}
+var kept = statefile.Kind{Name: "page", Version: 1, Most: 4 * MaxMemory, Key: "metrics.state_file"}
 
 // stateFile is where the state is kept, guarded by the Board's mu.
 type stateFile struct {

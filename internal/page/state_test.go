@@ -140,7 +140,7 @@ func TestBadStateFile(t *testing.T) {
 		{name: "something else", data: []byte("root:x:0:0"), want: "is no state file of this program, and is left alone: name another file"},
 		{name: "for all to write", data: good, mode: 0o666, want: "others may write (mode 0666): take that from them (chmod 600)"},
 		{name: "of another user", data: good, owner: 4711, asRoot: true, want: "belongs to user 4711, while the daemon runs as user 0: give it to that user (chown)"},
-		{name: "a folder", make: func(p string) error { return os.Mkdir(p, 0o700) }, want: "is not a file: name a file in state_file"},
+		{name: "a folder", make: func(p string) error { return os.Mkdir(p, 0o700) }, want: "is not a file: name a file in metrics.state_file"},
 		{name: "a link", make: func(p string) error { return os.Symlink("/etc/passwd", p) }, want: "is a symbolic link: name the file itself"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -127,6 +127,7 @@ func (f *configFile) explain(refused bool) {
 			*file.data = data
 		}
 	}
+	f.explainUsers()
 	if !refused {
 		return
 	}
@@ -141,17 +142,25 @@ func (f *configFile) explain(refused bool) {
 			f.add(keyNode, table+"key_file", "%s is no private key of the certificate %s: name the key that it was made with", keyPath, certPath)
 		}
 	}
+}
+
+// explainUsers finds passwords that stand there as they are, or in another form.
+func (f *configFile) explainUsers() {
 	users := f.at("basic_auth_users")
 	if users == nil || users.Kind != yaml.MappingNode {
 		return
 	}
 	for i := 0; i+1 < len(users.Content); i += 2 {
 		name, hash := users.Content[i], users.Content[i+1]
-		if _, err := bcrypt.Cost([]byte(hash.Value)); err != nil {
+		// What stands behind the hash bcrypt.Cost does not see, but no password fits it.
+		if _, err := bcrypt.Cost([]byte(hash.Value)); err != nil || len(hash.Value) != bcryptOctets {
 			f.add(hash, "basic_auth_users."+name.Value, "is no bcrypt hash of a password: make one with htpasswd -nB, or mkpasswd -m bcrypt")
 		}
 	}
 }
+
+// bcryptOctets is the length of a bcrypt hash.
+const bcryptOctets = 60
 
 // at returns the value of a key, nil if there is none.
 func (f *configFile) at(keys ...string) *yaml.Node {

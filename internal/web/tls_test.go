@@ -300,6 +300,8 @@ func TestCheck(t *testing.T) {
 			"web.yml:4: tls_server_config.client_ca_file: the file DIR/empty.pem contains no certificate: write it in PEM, beginning with -----BEGIN CERTIFICATE-----"},
 		{"a password as it is", "basic_auth_users:\n  a: $2y$05$abcdefghijklmnopqrstuuKJ3gDT8VpUlD2KAGm.T0sLw0KO1DUVa\n  prometheus: secret\n",
 			"web.yml:3: basic_auth_users.prometheus: is no bcrypt hash of a password: make one with htpasswd -nB, or mkpasswd -m bcrypt"},
+		{"a hash with something behind it", "basic_auth_users:\n  a: $2y$05$abcdefghijklmnopqrstuuKJ3gDT8VpUlD2KAGm.T0sLw0KO1DUVabc\n",
+			"web.yml:2: basic_auth_users.a: is no bcrypt hash of a password: make one with htpasswd -nB, or mkpasswd -m bcrypt"},
 		{"an unknown key", "basic_auth_users: {}\nbasic_auth_user:\n  u: x\n",
 			`web.yml:2: unknown key "basic_auth_user": see the manual of exporter-toolkit, web-configuration.md`},
 		{"no YAML", "basic_auth_users: {\n", "web.yml:1: did not find expected node content"},
