@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
+	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/event"
 	"github.com/bounce-milter/bounce-milter/internal/proof"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
@@ -74,91 +76,114 @@ func runClassify(a *app, paths []string) error {
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(interrupted, stop)
-	logs, paths, stdin := a.sortLogs(paths)
-	failed := false
+	logs, mails, stdin := a.sortLogs(paths)
+	good := true
 	if len(logs) > 0 {
-		good, err := a.logs(interrupted, engine, logs, stdin)
-		if failed = !good; err != nil {
+		if good, err = a.logs(interrupted, engine, logs, stdin); err != nil {
 			return err
 		}
-		if len(paths) == 0 || interrupted.Err() != nil {
-			return ended(interrupted, a, failed)
-		}
 	}
-	patterns, _ := verp.Compile(cfg.Milter.VERP) // they were checked with the file
-	src := &mailbox.Source{Stdin: stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
-	plans, owner := newPlans(cfg), newOwner(a, cfg)
-	var bar *progress
-	if isTerminal(a.stderr) {
-		bar = newProgress(a.stderr, width(a.stderr), src.Size(paths...))
+	if len(mails) > 0 && interrupted.Err() == nil {
+		ok, err := newClassifier(a, cfg, engine).mail(interrupted, mails, stdin)
+		if err != nil {
+			return err
+		}
+		good = good && ok
 	}
-	show := classifyJSON(a)
-	var table *classifyTable
-	if a.options.events {
-		show = classifyEvents(a)
-	} else if !a.options.json() {
-		table = newClassifyTable(a, paths, owner != nil, plans != nil)
-		show = table.row
-	}
-	// If bar and table share a terminal, the bar is cleared before each row.
-	shared := bar != nil && isTerminal(a.stdout) && !a.options.sum
-	for m := range src.Messages(paths...) {
-		if interrupted.Err() != nil {
-			break
-		}
-		var c classified
-		if m.Err != nil {
-			failed = true
-			c = classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}, Error: m.Err.Error()}
-		} else {
-			c = classified{File: m.Name, Result: engine.Classify(context.Background(), m.Raw)}
-			if m.Err = isMessage(m.Raw, c.Kind); m.Err != nil {
-				failed = true
-				c.Error = m.Err.Error()
-			}
-			if a.options.events || cfg.Milter.WantsRecipients() {
-				// The last server wrote down to whom it delivered the message,
-				// or the reporting one to whom it was sent.
-				c.sent = patterns.Attribute(&c.Result, append(c.DeliveredTo, c.Sender)...)
-				c.VERP = c.sent.Address
-			}
-			c.whose = owner.of(&c.Result)
-			c.plan = plans.of(&c.Result, c.whose, c.DeliveredTo)
-			c.ActionTaken = c.plan.taken()
-		}
-		if c.Recipients == nil {
-			c.Recipients = []classify.Recipient{}
-		}
-		if shared || m.Err != nil {
-			bar.clear()
-		}
-		if m.Err != nil && a.options.events {
-			a.complain(fmt.Errorf("%s: %w", m.Name, m.Err)) // no record is about it
-		} else if err := show(c); err != nil {
-			return fmt.Errorf("writing standard output: %w", err)
-		}
-		if shared {
-			a.out.Flush()
-		}
-		bar.add(m.Octets)
-	}
-	bar.clear()
-	if table != nil {
-		table.summary(a.options.sum || interrupted.Err() != nil)
-	}
-	return ended(interrupted, a, failed)
-}
-
-// ended returns how the command ends.
-func ended(interrupted context.Context, a *app, failed bool) error {
 	if interrupted.Err() != nil {
 		a.complain(errors.New("classify: interrupted: the rest was not read"))
 		return errSaid
 	}
-	if failed {
+	if !good {
 		return errSaid
 	}
 	return nil
+}
+
+// classifier classifies mail.
+type classifier struct {
+	a        *app
+	cfg      *config.Config
+	engine   *classify.Engine
+	patterns *verp.Patterns
+	owner    *owner
+	plans    *plans
+}
+
+func newClassifier(a *app, cfg *config.Config, engine *classify.Engine) *classifier {
+	patterns, _ := verp.Compile(cfg.Milter.VERP) // they were checked with the file
+	return &classifier{a: a, cfg: cfg, engine: engine, patterns: patterns, owner: newOwner(a, cfg), plans: newPlans(cfg)}
+}
+
+// mail shows the messages at the paths, until it is interrupted, and reports whether all of
+// them could be read.
+func (c *classifier) mail(interrupted context.Context, paths []string, stdin io.Reader) (good bool, err error) {
+	src := mailboxes(c.cfg, stdin)
+	bar := c.a.progress("classify", "messages", src.Size(paths...))
+	var table *classifyTable
+	var show func(classified) error
+	switch {
+	case c.a.options.events:
+		show = classifyEvents(c.a)
+	case c.a.options.json():
+		show = classifyJSON(c.a)
+	default:
+		table = newClassifyTable(c.a, paths, c.owner != nil, c.plans != nil)
+		show = table.message
+	}
+	// If bar and table share a terminal, the bar is cleared before each row.
+	shared := bar != nil && isTerminal(c.a.stdout) && !c.a.options.sum
+	good = true
+	for m := range src.Messages(paths...) {
+		if interrupted.Err() != nil {
+			break
+		}
+		said, err := c.message(m)
+		if shared || err != nil {
+			bar.clear()
+		}
+		good = good && err == nil
+		if err != nil && c.a.options.events {
+			c.a.complain(fmt.Errorf("%s: %w", m.Name, err)) // no record is about it
+		} else if err := show(said); err != nil {
+			return false, fmt.Errorf("writing standard output: %w", err)
+		}
+		if shared {
+			c.a.out.Flush()
+		}
+		bar.add(m.Octets, 1)
+	}
+	bar.clear()
+	if table != nil {
+		table.summary(c.a.options.sum || interrupted.Err() != nil)
+	}
+	return good, nil
+}
+
+// message classifies a message. The error says why it could not be read, as the result does.
+func (c *classifier) message(m mailbox.Message) (classified, error) {
+	said := classified{File: m.Name, Result: classify.Result{Kind: dsn.KindNone}}
+	err := m.Err
+	if err == nil {
+		said.Result = c.engine.Classify(context.Background(), m.Raw)
+		err = isMessage(m.Raw, said.Kind)
+		if c.a.options.events || c.cfg.Milter.WantsRecipients() {
+			// The last server wrote down to whom it delivered the message,
+			// or the reporting one to whom it was sent.
+			said.sent = c.patterns.Attribute(&said.Result, append(said.DeliveredTo, said.Sender)...)
+			said.VERP = said.sent.Address
+		}
+		said.whose = c.owner.of(&said.Result)
+		said.plan = c.plans.of(&said.Result, said.whose, said.DeliveredTo)
+		said.ActionTaken = said.plan.taken()
+	}
+	if err != nil {
+		said.Error = err.Error()
+	}
+	if said.Recipients == nil {
+		said.Recipients = []classify.Recipient{}
+	}
+	return said, err
 }
 
 func classifyJSON(a *app) func(classified) error {
@@ -173,23 +198,9 @@ func classifyJSON(a *app) func(classified) error {
 
 // classifyEvents prints the records of what messages report.
 func classifyEvents(a *app) func(classified) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
+	here := hostname()
 	return func(c classified) error {
-		env := event.Envelope{Time: time.Now(), Source: event.SourceClassify, Host: host, To: c.DeliveredTo,
-			VERP: c.sent.Address, Token: c.sent.Token,
-			Origins: c.whose.Events()}
-		for _, r := range event.Build(&c.Result, env) {
-			line, err := r.JSON()
-			if err != nil {
-				return err
-			}
-			if _, err := (plainJSON{a.out}).Write(append(line, '\n')); err != nil {
-				return err
-			}
-		}
-		return nil
+		return a.printRecords(&c.Result, event.Envelope{Time: time.Now(), Source: event.SourceClassify, Host: here, To: c.DeliveredTo,
+			VERP: c.sent.Address, Token: c.sent.Token, Origins: c.whose.Events()})
 	}
 }

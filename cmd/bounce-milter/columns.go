@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -104,6 +105,41 @@ func (l layout) line(cells []string, whole bool, paint func(i int, cell string) 
 		b.WriteString(paint(i, pad(cell, c.width)))
 	}
 	return strings.TrimRight(b.String(), " ")
+}
+
+// table prints rows in columns that fit the window.
+type table struct {
+	a     *app
+	style style
+	whole bool   // nobody sees a window: nothing is shortened
+	shape layout // nil until the first row
+}
+
+func newTable(a *app) table {
+	return table{a: a, style: newStyle(a.stdout), whole: !isTerminal(a.stdout)}
+}
+
+// row prints a row, its first two cells in a colour. The first row gets the headings of the
+// columns above it.
+func (t *table) row(columns func() []column, cells []string, colour string) error {
+	if t.shape == nil {
+		window := 0
+		if !t.whole {
+			window = width(t.a.stdout)
+		}
+		t.shape = fit(columns(), window)
+		heads := t.shape.line(t.shape.heads(), true, func(_ int, cell string) string { return t.style.paint(dim, cell) })
+		if _, err := fmt.Fprintln(t.a.out, heads); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(t.a.out, t.shape.line(cells, t.whole, func(i int, cell string) string {
+		if i < 2 {
+			return t.style.paint(colour, cell)
+		}
+		return cell
+	}))
+	return err
 }
 
 // shorten cuts text to n columns, and puts an ellipsis where something is missing. Of an

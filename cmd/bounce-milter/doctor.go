@@ -48,13 +48,12 @@ func builtAt() time.Time {
 // findings prints what doctor found. Commands are not wrapped, so that they can be
 // copied.
 func (a *app) findings(list []doctor.Finding) {
-	s := newStyle(a.stdout)
-	p := paper{a: a, style: s, columns: min(100, width(a.stdout))}
+	p := newPaper(a)
 	colours := map[doctor.State]string{doctor.Good: green, doctor.Warning: yellow, doctor.Wrong: red}
 	count := map[doctor.State]int{}
 	for _, f := range list {
 		count[f.State]++
-		p.hang(s.paint(colours[f.State], pad(string(f.State), 8))+" ", 9, f.Check+": "+f.Says)
+		p.hang(p.style.paint(colours[f.State], pad(string(f.State), 8))+" ", 9, f.Check+": "+f.Says)
 		for _, h := range f.Headers {
 			p.hang("           ", 11, h)
 		}

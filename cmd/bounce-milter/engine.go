@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/action"
 	"github.com/bounce-milter/bounce-milter/internal/page"
@@ -51,6 +53,12 @@ func newEngine(cfg *config.Config, records bool) (*classify.Engine, error) {
 		}
 	}
 	return engine, nil
+}
+
+// mailboxes returns a source of messages, of each of which it keeps what the daemon reads and
+// the next octet, by which the reader knows that it is longer.
+func mailboxes(cfg *config.Config, stdin io.Reader) *mailbox.Source {
+	return &mailbox.Source{Stdin: stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 }
 
 // milterRules wraps an engine for the daemon, with every value that its verdicts can

@@ -42,7 +42,7 @@ func runExplain(a *app, args []string) error {
 		return err
 	}
 	e := explainer{a: a, engine: engine, json: a.options.json(), remote: a.options.remoteMTA, plans: newPlans(cfg), owner: newOwner(a, cfg),
-		maxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
+		mail: mailboxes(cfg, a.stdin)}
 	if len(args) == 1 && args[0] == "-" {
 		a.hint("replies, one per line,")
 		return e.lines(a.stdin)
@@ -58,9 +58,9 @@ type explainer struct {
 	remote string // remote MTA if a question names none
 	count  int
 
-	plans     *plans
-	owner     *owner
-	maxOctets int // kept of one message
+	plans *plans
+	owner *owner
+	mail  *mailbox.Source
 }
 
 // arguments explains each argument: a reply, or the message in a file of that name.
@@ -124,9 +124,8 @@ func kindOf(arg string) named {
 // messages explains each recipient in a file, which may be an mbox, and reports
 // whether the whole file could be read.
 func (e *explainer) messages(name string) (ok bool, err error) {
-	src := &mailbox.Source{MaxOctets: e.maxOctets}
 	ok = true
-	for m := range src.Messages(name) {
+	for m := range e.mail.Messages(name) {
 		var res classify.Result
 		var all []*classify.Explanation
 		if m.Err == nil {
@@ -158,7 +157,7 @@ func (e *explainer) messages(name string) (ok bool, err error) {
 
 // message prints the explanations of a message.
 func (e *explainer) message(name string, res classify.Result, all []*classify.Explanation, whose *proof.Report) {
-	p := paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}
+	p := newPaper(e.a)
 	if len(all) == 0 {
 		e.rule()
 		p.print(clean(fmt.Sprintf("%s: %s", name, nothingSaid(res.Kind))))
@@ -315,6 +314,7 @@ type explained struct {
 // plan prints what would be done with the message.
 func (e *explainer) plan(p *plan) {
 	if p != nil {
-		p.text(&paper{a: e.a, style: newStyle(e.a.stdout), columns: min(100, width(e.a.stdout))}, e.plans.cfg)
+		out := newPaper(e.a)
+		p.text(&out, e.plans.cfg)
 	}
 }

@@ -17,7 +17,7 @@ const (
 // explainText prints everything about a verdict: what was judged, the verdict, the
 // ladder, the rules, the other candidates, why, and what to do.
 func explainText(a *app, x *classify.Explanation) {
-	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+	p := newPaper(a)
 	r := x.Recipient
 	p.quote(r.Diagnostic)
 	if x.Notice != "" && x.Notice != r.Diagnostic {

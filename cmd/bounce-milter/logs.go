@@ -1,22 +1,16 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
-	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/classify/maillog"
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
@@ -39,126 +33,6 @@ type logged struct {
 	RelayAddress string         `json:"relay_address"`
 	DelayReason  string         `json:"delay_reason"` // why a message that was sent had to wait
 	Error        string         `json:"error"`
-}
-
-// sortLogs tells logs from mail. A folder that has logs in it is taken apart; all others
-// stay whole. Standard input is handed on as the last result, because it was looked at.
-func (a *app) sortLogs(paths []string) (logs, mails []string, stdin io.Reader) {
-	stdin = a.stdin
-	switch as := a.options.as.word; as {
-	case "":
-	case "mail":
-		return nil, paths, stdin
-	default:
-		return expandFolders(paths), nil, stdin
-	}
-	for _, path := range paths {
-		switch info, err := os.Stat(path); {
-		case path == mailbox.Stdin:
-			var isLog bool
-			if isLog, stdin = lookAtStdin(stdin); isLog {
-				logs = append(logs, path)
-				continue
-			}
-			mails = append(mails, path)
-		case err == nil && info.IsDir():
-			l, m := sortFolder(path)
-			if logs = append(logs, l...); len(l) == 0 {
-				m = []string{path}
-			}
-			mails = append(mails, m...)
-		case looksLog(path):
-			logs = append(logs, path)
-		default:
-			mails = append(mails, path)
-		}
-	}
-	return logs, mails, stdin
-}
-
-// sortFolder returns the logs in a folder, and what else is in it. Hidden files are left
-// out, as are pipes and devices; a Maildir has no logs.
-func sortFolder(path string) (logs, mails []string) {
-	entries, _ := os.ReadDir(path) // who reads the mail says what is wrong
-	for _, e := range entries {
-		if e.IsDir() && (e.Name() == "cur" || e.Name() == "new") {
-			return nil, []string{path}
-		}
-	}
-	for _, e := range entries {
-		name := filepath.Join(path, e.Name())
-		switch {
-		case strings.HasPrefix(e.Name(), "."):
-		case e.IsDir():
-			l, m := sortFolder(name)
-			if logs = append(logs, l...); len(l) == 0 {
-				m = []string{name}
-			}
-			mails = append(mails, m...)
-		case isRegular(name) && looksLog(name):
-			logs = append(logs, name)
-		default:
-			mails = append(mails, name)
-		}
-	}
-	return logs, mails
-}
-
-// expandFolders returns the files in folders, in place of the folders.
-func expandFolders(paths []string) (files []string) {
-	for _, path := range paths {
-		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			files = append(files, path)
-			continue
-		}
-		filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				files = append(files, name) // the reader says what is wrong
-			case name != path && strings.HasPrefix(e.Name(), "."):
-				if e.IsDir() {
-					return fs.SkipDir
-				}
-			case !e.IsDir() && isRegular(name):
-				files = append(files, name)
-			}
-			return nil
-		})
-	}
-	return files
-}
-
-func isRegular(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
-}
-
-// looksLog reports whether a file is a log. Who reads it as mail says what is wrong.
-func looksLog(path string) bool {
-	if !isRegular(path) {
-		return false
-	}
-	is, err := maillog.Look(path)
-	return is && err == nil
-}
-
-// lookAtStdin looks at the beginning of standard input, and returns a reader that begins
-// there again.
-func lookAtStdin(r io.Reader) (bool, io.Reader) {
-	if f, ok := r.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			at, err := f.Seek(0, io.SeekCurrent)
-			if err == nil {
-				is, err := maillog.LookAt(io.NewSectionReader(f, at, info.Size()))
-				return is && err == nil, f
-			}
-		}
-	}
-	br := bufio.NewReaderSize(r, 64<<10)
-	br.Peek(1)
-	head, _ := br.Peek(min(br.Buffered(), 32<<10))
-	is, err := maillog.LookAt(bytes.NewReader(head))
-	return is && err == nil, br
 }
 
 // logReader reads logs, and shows what is in them.
@@ -191,10 +65,7 @@ func (a *app) logs(ctx context.Context, engine *classify.Engine, paths []string,
 	if src.Format == "journal" {
 		src.Format = ""
 	}
-	if isTerminal(a.stderr) {
-		r.bar = newProgress(a.stderr, width(a.stderr), totalSize(paths))
-		r.bar.unit = "lines"
-	}
+	r.bar = a.progress("classify", "lines", totalSize(paths))
 	switch {
 	case a.options.events:
 		r.show = r.events()
@@ -264,7 +135,7 @@ func (r *logReader) read(ctx context.Context, src *maillog.Source, paths []strin
 		if shared {
 			r.a.out.Flush()
 		}
-		r.bar.addMany(b.Octets, b.Lines)
+		r.bar.add(b.Octets, b.Lines)
 	}
 	return ok
 }
@@ -328,32 +199,16 @@ func stampText(t time.Time) string {
 
 // events prints the records of failures.
 func (r *logReader) events() func(string, *maillog.Story) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
+	here := hostname()
 	return func(_ string, s *maillog.Story) error {
 		if !s.Result.Failed() {
 			return nil
 		}
-		env := event.Envelope{Time: s.Time, Source: event.SourceClassify, Host: s.Host, QueueID: s.QueueID}
-		if env.Host == "" {
-			env.Host = host
-		}
+		env := event.Envelope{Time: s.Time, Source: event.SourceClassify, Host: cmp.Or(s.Host, here), QueueID: s.QueueID}
 		if env.Time.IsZero() {
 			env.Time = time.Now()
 		}
-		res := classify.Result{Kind: maillog.Kind, Recipients: []classify.Recipient{s.Verdict}}
-		for _, rec := range event.Build(&res, env) {
-			line, err := rec.JSON()
-			if err != nil {
-				return err
-			}
-			if _, err := (plainJSON{r.a.out}).Write(append(line, '\n')); err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.a.printRecords(&classify.Result{Kind: maillog.Kind, Recipients: []classify.Recipient{s.Verdict}}, env)
 	}
 }
 
@@ -374,32 +229,13 @@ func storyColumns() []column {
 
 // row prints stories as rows of a table.
 func (r *logReader) row() func(string, *maillog.Story) error {
-	paint, whole := newStyle(r.a.stdout), !isTerminal(r.a.stdout)
-	var shape layout
+	t := newTable(r.a)
 	return func(_ string, s *maillog.Story) error {
-		if shape == nil {
-			window := 0
-			if !whole {
-				window = width(r.a.stdout)
-			}
-			shape = fit(storyColumns(), window)
-			heads := shape.line(shape.heads(), true, func(_ int, cell string) string { return paint.paint(dim, cell) })
-			if _, err := fmt.Fprintln(r.a.out, heads); err != nil {
-				return err
-			}
-		}
 		v, when := s.Verdict, ""
 		if !s.Time.IsZero() {
 			when = s.Time.Format("2006-01-02 15:04")
 		}
-		cells := []string{string(v.Category), string(v.Type), cmp.Or(v.Reason, s.Before.Reason), string(v.Action),
-			codes(v.SMTPCode, v.Status), clean(v.Address), fmt.Sprint(s.Attempts), when, clean(s.QueueID)}
-		_, err := fmt.Fprintln(r.a.out, shape.line(cells, whole, func(i int, cell string) string {
-			if i < 2 {
-				return paint.paint(typeColour[v.Type], cell)
-			}
-			return cell
-		}))
-		return err
+		return t.row(storyColumns, []string{string(v.Category), string(v.Type), cmp.Or(v.Reason, s.Before.Reason), string(v.Action),
+			codes(v.SMTPCode, v.Status), clean(v.Address), fmt.Sprint(s.Attempts), when, clean(s.QueueID)}, typeColour[v.Type])
 	}
 }

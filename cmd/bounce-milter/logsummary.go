@@ -289,7 +289,7 @@ func (s *logSummary) reasons(out io.Writer) {
 		named[key] = why{f.reason, f.category}
 		of[key][f.typ] += n.sum()
 	}
-	p := paper{a: s.a, style: s.style, columns: min(100, width(s.a.stdout))}
+	p := newPaper(s.a)
 	for _, key := range most(sums, topReasons, func(n int) int { return n }) {
 		r, _ := s.engine.Reason(named[key].reason)
 		typ := most(of[key], 1, func(n int) int { return n })[0]

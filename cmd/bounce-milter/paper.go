@@ -14,6 +14,11 @@ type paper struct {
 	columns int
 }
 
+// newPaper is standard output, in lines that are easy to read.
+func newPaper(a *app) paper {
+	return paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+}
+
 func (p paper) print(line string) { fmt.Fprintln(p.a.out, strings.TrimRight(line, " ")) }
 
 // quote prints a stranger's words line by line, up to longestReply and mostLines.

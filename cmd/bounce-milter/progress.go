@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -11,16 +10,17 @@ import (
 // progress shows on a terminal how far a long run is. A nil progress shows
 // nothing.
 type progress struct {
-	w        io.Writer
-	columns  int
-	total    int64 // octets, 0 if unknown
-	done     int64
-	messages int
-	unit     string // what is counted, "messages" if ""
-	start    time.Time
-	shown    time.Time
-	visible  bool
-	now      func() time.Time
+	w       io.Writer
+	columns int
+	command string
+	unit    string // what is counted
+	total   int64  // octets, 0 if unknown
+	done    int64
+	counted int
+	start   time.Time
+	shown   time.Time
+	visible bool
+	now     func() time.Time
 }
 
 // A short run shows no bar; that of a long run is redrawn a few times a second.
@@ -29,22 +29,28 @@ const (
 	progressEvery = 100 * time.Millisecond
 )
 
-func newProgress(w io.Writer, columns int, total int64) *progress {
-	p := &progress{w: w, columns: columns, total: total, now: time.Now}
+// progress returns the bar of a command that counts units and reads so many octets in all, nil
+// if nobody sees it.
+func (a *app) progress(command, unit string, total int64) *progress {
+	if !isTerminal(a.stderr) {
+		return nil
+	}
+	return newProgress(a.stderr, width(a.stderr), command, unit, total)
+}
+
+func newProgress(w io.Writer, columns int, command, unit string, total int64) *progress {
+	p := &progress{w: w, columns: columns, command: command, unit: unit, total: total, now: time.Now}
 	p.start = p.now()
 	return p
 }
 
-// add counts a message of so many octets.
-func (p *progress) add(octets int64) { p.addMany(octets, 1) }
-
-// addMany counts n messages, or lines, of so many octets together.
-func (p *progress) addMany(octets int64, n int) {
+// add counts n units of so many octets together.
+func (p *progress) add(octets int64, n int) {
 	if p == nil {
 		return
 	}
 	p.done += octets
-	p.messages += n
+	p.counted += n
 	now := p.now()
 	if now.Sub(p.start) < progressAfter || now.Sub(p.shown) < progressEvery {
 		return
@@ -56,19 +62,19 @@ func (p *progress) addMany(octets int64, n int) {
 // line draws the bar: "classify ██████▌    41 %  1,204 messages  3 s left".
 func (p *progress) line(now time.Time) string {
 	elapsed := now.Sub(p.start)
-	tail := grouped(p.messages) + " " + cmp.Or(p.unit, "messages")
+	tail := grouped(p.counted) + " " + p.unit
 	if p.total <= 0 {
-		return "classify  " + tail
+		return p.command + "  " + tail
 	}
 	share := min(1, float64(p.done)/float64(p.total))
 	if share > 0 {
 		left := time.Duration(float64(elapsed) * (1 - share) / share)
 		tail += fmt.Sprintf("  %s left", left.Round(time.Second))
 	}
-	n := max(5, min(40, p.columns-len(tail)-len("classify    100 %  ")-1))
+	n := max(5, min(40, p.columns-len(p.command)-len(tail)-len("    100 %  ")-1))
 	filled := bar(share, n)
 	filled += strings.Repeat(" ", n-len([]rune(filled)))
-	return fmt.Sprintf("classify  %s  %3.0f %%  %s", filled, share*100, tail)
+	return fmt.Sprintf("%s  %s  %3.0f %%  %s", p.command, filled, share*100, tail)
 }
 
 // clear removes the bar, before something else is printed and at the end.

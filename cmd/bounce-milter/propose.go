@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,14 +26,16 @@ const mostProposed = 100
 
 // proposer collects what no rule understood.
 type proposer struct {
-	a      *app
-	engine *classify.Engine
-	groups propose.Groups
+	a        *app
+	engine   *classify.Engine
+	rulesDir string
+	mail     *mailbox.Source
+	bar      *progress
+	groups   propose.Groups
 
 	failures int // replies that were looked at
 	misses   int
 	failed   bool // something could not be read
-	bar      *progress
 }
 
 func runRulesPropose(a *app, paths []string) error {
@@ -46,25 +47,25 @@ func runRulesPropose(a *app, paths []string) error {
 		paths = []string{mailbox.Stdin}
 		a.hint("a log, mail, or replies, one per line,")
 	}
-	p := &proposer{a: a, engine: engine}
 	logs, others, stdin := a.sortLogs(paths)
-	if isTerminal(a.stderr) {
-		p.bar = newProgress(a.stderr, width(a.stderr), totalSize(logs)+(&mailbox.Source{}).Size(others...))
-	}
+	p := &proposer{a: a, engine: engine, rulesDir: cfg.RulesFolder(), mail: mailboxes(cfg, stdin)}
+	p.bar = a.progress("rules propose", "items", totalSize(logs)+p.mail.Size(others...))
 	p.logs(maillog.Order(logs), stdin)
-	most := max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)
 	for _, path := range others {
-		p.path(path, most, stdin)
+		p.path(path, stdin)
 	}
 	p.bar.clear()
 	list := p.groups.List()
-	rules := p.rules(cfg.RulesFolder(), list)
-	if a.options.json() {
-		err = p.json(list, rules)
-	} else {
-		err = p.text(list, rules)
-	}
+	drafter := propose.Drafter{Test: p.test, Words: func(reply string) string {
+		return engine.Explain(&classify.Evidence{Reply: reply}).Words
+	}}
+	rules, err := drafter.Rules(list[:min(len(list), mostProposed)])
 	if err != nil {
+		return err
+	}
+	if !a.options.json() {
+		p.text(list, rules)
+	} else if err := p.json(list, rules); err != nil {
 		return fmt.Errorf("writing standard output: %w", err)
 	}
 	if p.failed {
@@ -85,13 +86,13 @@ func (p *proposer) logs(paths []string, stdin io.Reader) {
 		for i := range b.Attempts {
 			p.attempt(&b.Attempts[i])
 		}
-		p.bar.add(b.Octets)
+		p.bar.add(b.Octets, b.Lines)
 	}
 }
 
 // path reads mail, or a file of replies: its first octets tell which. Only mail is read from
 // folders and compressed files.
-func (p *proposer) path(path string, most int, stdin io.Reader) {
+func (p *proposer) path(path string, stdin io.Reader) {
 	var in io.Reader
 	if path == mailbox.Stdin {
 		in = stdin
@@ -112,14 +113,15 @@ func (p *proposer) path(path string, most int, stdin io.Reader) {
 		}
 		stdin = br
 	}
-	src := &mailbox.Source{Stdin: stdin, MaxOctets: most}
+	src := *p.mail
+	src.Stdin = stdin
 	for m := range src.Messages(path) {
 		if m.Err != nil {
 			p.fail(m.Name, m.Err)
 			continue
 		}
 		p.message(m.Raw)
-		p.bar.add(m.Octets)
+		p.bar.add(m.Octets, 1)
 	}
 }
 
@@ -211,7 +213,7 @@ func (p *proposer) replies(path string, br *bufio.Reader) {
 			p.fail(path, fmt.Errorf("reading: %w", err))
 			return
 		}
-		p.bar.add(int64(len(line)))
+		p.bar.add(int64(len(line)), 1)
 		if len(bytes.TrimSpace(line)) > 0 {
 			q, bad := parseQuestion(line)
 			if bad != nil {
@@ -227,94 +229,25 @@ func (p *proposer) replies(path string, br *bufio.Reader) {
 	}
 }
 
-// rules proposes a rule for each group, "" where there is nothing to go by. Each was tested
-// as rules test does, with a reason in the place of the one that is to be chosen.
-func (p *proposer) rules(dir string, list []*propose.Group) map[*propose.Group]string {
-	list = list[:min(len(list), mostProposed)]
-	phrases := map[*propose.Group][]string{} // that are left to try
-	for _, g := range list {
-		var words []string
-		for _, r := range g.Replies {
-			words = append(words, p.engine.Explain(&classify.Evidence{Reply: r}).Words)
-		}
-		phrases[g] = propose.Phrases(words)
-	}
-	// A phrase by which another rule decides, or that another group has, gives way to
-	// the next one. A few rounds do; what has problems then is not proposed.
-	out := map[*propose.Group]string{}
-	for round := range rounds {
-		text, begins := p.file(list, phrases)
-		bad := map[*propose.Group]bool{}
-		for _, line := range p.test(dir, text) {
-			for ; line > 0 && begins[line] == nil; line-- {
-			}
-			bad[begins[line]] = true
-		}
-		if len(bad) == 0 || round == rounds-1 {
-			for _, g := range begins {
-				if !bad[g] {
-					out[g] = propose.Rule(phrases[g][0], propose.Choose, cmp.Or(g.Hint, "see: bounce-milter rules list"), g.Replies)
-				}
-			}
-			break
-		}
-		for g := range bad {
-			if g != nil {
-				phrases[g] = phrases[g][1:]
-			}
-		}
-	}
-	return out
-}
-
-const (
-	// rounds is how often proposed rules are tested at most.
-	rounds = 4
-	// someReason stands in the place of the reason while a proposed rule is tested.
-	someReason = "content-policy"
-)
-
-// file writes a file of a rule for each group that has a phrase, and says which group begins
-// on which line.
-func (p *proposer) file(list []*propose.Group, phrases map[*propose.Group][]string) (text string, begins map[int]*propose.Group) {
-	var file strings.Builder
-	begins = map[int]*propose.Group{}
-	taken := map[string]bool{}
-	line := 1
-	for _, g := range list {
-		for len(phrases[g]) > 0 && taken[propose.ID(phrases[g][0])] {
-			phrases[g] = phrases[g][1:]
-		}
-		if len(phrases[g]) == 0 {
-			continue
-		}
-		taken[propose.ID(phrases[g][0])] = true
-		begins[line] = g
-		rule := propose.Rule(phrases[g][0], someReason, "", g.Replies)
-		file.WriteString(rule)
-		line += strings.Count(rule, "\n")
-	}
-	return file.String(), begins
-}
-
-// test returns the lines of a file of rules on which there are problems.
-func (p *proposer) test(dir, text string) []int {
+// test returns the lines of a file of rules on which there are problems, as rules test finds
+// them.
+func (p *proposer) test(file string) ([]int, error) {
 	folder, err := os.MkdirTemp("", "bounce-milter")
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("testing the proposed rules: %w", err)
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "proposed.toml")
-	if os.WriteFile(path, []byte(text), 0o600) != nil {
-		return nil
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		return nil, fmt.Errorf("testing the proposed rules: %w", err)
 	}
 	var lines []int
-	for _, problem := range classify.Check(dir, []string{path}) {
+	for _, problem := range classify.Check(p.rulesDir, []string{path}) {
 		if problem.File == path {
 			lines = append(lines, problem.Line)
 		}
 	}
-	return lines
+	return lines, nil
 }
 
 // proposal is a line of JSON.
@@ -343,7 +276,7 @@ func (p *proposer) json(list []*propose.Group, rules map[*propose.Group]string) 
 }
 
 // text prints a file of rules, with what they were made from in comments.
-func (p *proposer) text(list []*propose.Group, rules map[*propose.Group]string) error {
+func (p *proposer) text(list []*propose.Group, rules map[*propose.Group]string) {
 	out := p.a.out
 	fmt.Fprintf(out, "# Of %s no rule understood %s", counted(p.failures, "failure", "failures"), grouped(p.misses))
 	if p.groups.Wordless > 0 {
@@ -354,7 +287,7 @@ func (p *proposer) text(list []*propose.Group, rules map[*propose.Group]string) 
 	}
 	fmt.Fprintln(out, ".")
 	if len(list) == 0 {
-		return nil
+		return
 	}
 	fmt.Fprintf(out, "# Choose a reason for each rule (bounce-milter rules list shows them), put those that you\n# want into a file of rules_dir, and run: bounce-milter rules test\n")
 	for _, g := range list[:min(len(list), mostProposed)] {
@@ -374,7 +307,6 @@ func (p *proposer) text(list []*propose.Group, rules map[*propose.Group]string) 
 	if more := len(list) - mostProposed; more > 0 {
 		fmt.Fprintf(out, "\n# %s more, each of them rarer: --format json has all.\n", counted(more, "group", "groups"))
 	}
-	return nil
 }
 
 func period(g *propose.Group) string {

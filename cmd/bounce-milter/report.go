@@ -36,10 +36,9 @@ func runReport(a *app, paths []string) error {
 	fmt.Fprintf(a.out, "bounce-milter report, version %s, rules %s\n\n", readBuild().version, engine.Version())
 	fmt.Fprint(a.out, "Addresses, hosts, numbers and ids are masked: the same one by the same words each time. A name\n"+
 		"among other words is not: read this before you send it to whoever mends rules.\n")
-	src := &mailbox.Source{Stdin: a.stdin, MaxOctets: max(mailbox.DefaultMaxOctets, cfg.Milter.Limits.Report.Octets+1)}
 	failed := false
 	n := 0
-	for m := range src.Messages(paths...) {
+	for m := range mailboxes(cfg, a.stdin).Messages(paths...) {
 		if m.Err != nil {
 			failed = true
 			a.complain(fmt.Errorf("%s: %w", clean(m.Name), m.Err))

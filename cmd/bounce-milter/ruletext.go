@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) showWhole(r *rules.Rule, reason rules.Reason) {
-	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+	p := newPaper(a)
 	p.print(p.style.paint(bold, r.ID) + fmt.Sprintf("  %s:%d", r.File, r.Line))
 	typ, note := reason.Type, ""
 	if r.Type != "" && r.Type != reason.Type {
@@ -82,7 +82,7 @@ func exampleText(ex rules.Example) string {
 }
 
 func (a *app) showReason(engine *classify.Engine, reason rules.Reason) {
-	p := paper{a: a, style: newStyle(a.stdout), columns: min(100, width(a.stdout))}
+	p := newPaper(a)
 	p.print(p.style.paint(bold, reason.ID) + "  a reason")
 	p.field("category", reason.Category)
 	p.field("type", reason.Type)

@@ -42,14 +42,11 @@ func verdictColumns(files, origins, takes bool) []column {
 
 // classifyTable prints one row for each recipient, and adds up.
 type classifyTable struct {
-	a     *app
-	style style
+	table
 	path  string // of the only file; it is not repeated in every row
 	owned bool   // it is known whose mail came back, which has a column
 	acts  bool   // actions are configured, and have a column
 	sums  bool   // only these are asked for
-	shape layout // nil until the first row
-	whole bool   // nobody sees a window: nothing is shortened
 
 	messages, unreadable, recipients int
 	kinds                            map[dsn.Kind]int
@@ -58,7 +55,7 @@ type classifyTable struct {
 }
 
 func newClassifyTable(a *app, paths []string, owned, acts bool) *classifyTable {
-	t := &classifyTable{a: a, owned: owned, acts: acts, sums: a.options.sum, whole: !isTerminal(a.stdout), style: newStyle(a.stdout),
+	t := &classifyTable{table: newTable(a), owned: owned, acts: acts, sums: a.options.sum,
 		kinds: map[dsn.Kind]int{}, categories: map[classify.Category]int{}, types: map[classify.Type]int{}}
 	if len(paths) == 1 && kindOf(paths[0]) != aFolder {
 		t.path = paths[0]
@@ -66,7 +63,7 @@ func newClassifyTable(a *app, paths []string, owned, acts bool) *classifyTable {
 	return t
 }
 
-// print prints a row; the first one gets the headings above it.
+// print prints a row, if any are wanted.
 func (t *classifyTable) print(cells []string, colour string) error {
 	if t.sums {
 		return nil
@@ -76,27 +73,12 @@ func (t *classifyTable) print(cells []string, colour string) error {
 		// In an mbox the number of the message is left.
 		cells[last] = strings.TrimPrefix(cells[last], clean(t.path))
 	}
-	if t.shape == nil {
-		window := 0
-		if !t.whole {
-			window = width(t.a.stdout)
-		}
-		t.shape = fit(verdictColumns(cells[last] != "", t.owned, t.acts), window)
-		heads := t.shape.line(t.shape.heads(), true, func(_ int, cell string) string { return t.style.paint(dim, cell) })
-		if _, err := fmt.Fprintln(t.a.out, heads); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(t.a.out, t.shape.line(cells, t.whole, func(i int, cell string) string {
-		if i < 2 {
-			return t.style.paint(colour, cell)
-		}
-		return cell
-	}))
-	return err
+	columns := func() []column { return verdictColumns(cells[last] != "", t.owned, t.acts) }
+	return t.row(columns, cells, colour)
 }
 
-func (t *classifyTable) row(c classified) error {
+// message prints what a message says, and counts it.
+func (t *classifyTable) message(c classified) error {
 	t.messages++
 	if c.Error != "" {
 		t.unreadable++

@@ -48,5 +48,5 @@ func (r *reply) rule() string {
 	if r.Phrase == "" {
 		return ""
 	}
-	return propose.Rule(r.Phrase, propose.Choose, "see: bounce-milter rules list", []string{r.Example})
+	return propose.Rule(r.Phrase, propose.Choose, "", []string{r.Example})
 }

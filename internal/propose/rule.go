@@ -107,12 +107,15 @@ func ID(phrase string) string {
 	return fmt.Sprintf("mine-%s%06x", id.String(), h.Sum32()&0xffffff)
 }
 
-// Rule writes a rule that goes by a phrase. hint says what is known about the replies
-// all the same, "" for nothing.
+// Rule writes a rule that goes by a phrase. hint is a comment behind its reason; without one,
+// a reason that is still to be chosen gets one that says where reasons are listed.
 func Rule(phrase, reason, hint string, examples []string) string {
 	quoted := make([]string, len(examples))
 	for i, e := range examples {
 		quoted[i] = "\n  " + toml.Quote(e) + ","
+	}
+	if hint == "" && reason == Choose {
+		hint = "see: bounce-milter rules list"
 	}
 	if hint != "" {
 		hint = "  # " + hint
