@@ -7,6 +7,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/proof"
+	"github.com/bounce-milter/bounce-milter/internal/trial"
 	"github.com/bounce-milter/bounce-milter/internal/verp"
 )
 
@@ -19,6 +20,7 @@ type message struct {
 	trusted bool // the client's headers with our names stay
 	gate    dsn.Gate
 	suspect bool   // to be inspected: the gate is open
+	trial   bool   // doctor's, which is refused
 	passes  bool   // accepted without reading it
 	discard bool   // nothing is kept of the body
 	cut     bool   // a part of the header was not kept
@@ -109,6 +111,9 @@ func (s *session) header(name, value []byte, cut bool) {
 	m.lines += 1 + bytes.Count(value, newline)
 	if m.id == 0 && len(name) == len(messageID) && hasPrefixFold(name, messageID) {
 		m.id = s.srv.written.id(value)
+	}
+	if len(name) == len(trial.Field) && hasPrefixFold(name, trial.Field) && s.srv.trials.Load().Proves(value) {
+		m.trial = true
 	}
 	if m.out != nil {
 		m.out.field(name, value)

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/trial"
 )
 
 var (
@@ -40,12 +42,13 @@ type Server struct {
 	memory    budget
 	turns     *turns // bounds the inspections at a time
 	written   *written
-	waiting   chan struct{} // places of messages that may wait for DNS
-	recorder  Recorder      // nil for none
-	host      string        // the name of this machine
-	stopping  atomic.Bool   // Shutdown was called; mail is still served
-	draining  atomic.Bool   // sessions are being ended
-	progress  atomic.Int64  // messages in progress
+	waiting   chan struct{}                // places of messages that may wait for DNS
+	recorder  Recorder                     // nil for none
+	trials    atomic.Pointer[trial.Secret] // nil if bounces of doctor are not recognised
+	host      string                       // the name of this machine
+	stopping  atomic.Bool                  // Shutdown was called; mail is still served
+	draining  atomic.Bool                  // sessions are being ended
+	progress  atomic.Int64                 // messages in progress
 	serving   atomic.Bool
 	refused   atomic.Pointer[refusal] // the last reload, nil if it was not refused
 	reloaded  atomic.Int64            // when the configuration in force was loaded, Unix time in ns
@@ -99,6 +102,10 @@ func New(cfg Config, rules Rules, m *Metrics, log *slog.Logger, rec Recorder) (*
 	m.page.SetStatus(s.status)
 	return s, nil
 }
+
+// Trials makes the server recognise bounces of doctor by a secret, refuse them, and tell
+// the headers.
+func (s *Server) Trials(secret *trial.Secret) { s.trials.Store(secret) }
 
 // use puts a state in force.
 func (s *Server) use(st *state) {

@@ -236,6 +236,10 @@ func (s *session) messageEnd() {
 		if res, inspected = s.inspect(); inspected {
 			kind = res.Kind
 			s.endOrigin(&res)
+			if m.trial && s.hasClient() && s.conn.phase != phaseClosed {
+				s.refuseTrial(&res)
+				return
+			}
 			s.srv.metrics.result(&res, m.partly, s)
 			s.srv.metrics.origin(m.report)
 			add = tagFields(m.st.cfg.HeaderPrefix, &res, m.verp.Address, m.report, m.utf8)

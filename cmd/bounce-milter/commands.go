@@ -133,10 +133,11 @@ commands that mend what is wrong; the exit code is then 1. As root it connects a
 mail server would: as its user, in its chroot. Of several Postfix it looks at the one
 that MAIL_CONFIG names, as postconf does.
 
-With --send it hands a bounce of its own to the daemon over that connection, and shows
-the headers. No mail server takes part, so nothing is delivered; but the daemon counts
-it, and its events have it, as a bounce of nobody@doctor.invalid. With --format json each
-finding is one object on one line.`,
+With --send root sends a bounce through Postfix and sees its headers: the daemon knows
+it, and refuses it with these, so nothing is delivered or counted. Where that cannot be
+done it says why, and asks the daemon in the mail server's place; the daemon may count
+that, as a bounce of nobody@doctor.invalid. With --format json each finding is one object
+on one line. The exit code is 1 if something is wrong.`,
 			run: runDoctor,
 		},
 		{

@@ -42,7 +42,7 @@ func (o *options) flags() *pflag.FlagSet {
 	o.as.words = append(o.as.words, "journal", "mail")
 	f.Var(&o.as, "as", "take every PATH for a log of this program or the journal, or for mail")
 	f.BoolVar(&o.everyAttempt, "every-attempt", false, "show each attempt in a log, not the last of each message")
-	f.BoolVar(&o.send, "send", false, "hand a bounce to the daemon, as the mail server does")
+	f.BoolVar(&o.send, "send", false, "send a bounce through the mail server, and show its headers")
 	f.Var((*fileName)(&o.appendTo), "append", "add the key to FILE, instead of printing it")
 	f.Var((*fileName)(&o.keyFile), "key-file", "compute the MAC with the first key of FILE")
 	f.BoolVarP(&o.help, "help", "h", false, "print this page")

@@ -19,6 +19,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/internal/page"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/internal/trial"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -81,6 +82,12 @@ func runServe(a *app, _ []string) error {
 	if err != nil {
 		return cfg.Place(err)
 	}
+	secret, err := trial.New(cfg.File)
+	if err != nil {
+		log.Debug("doctor --send cannot try the way through the mail server", "error", err)
+	}
+	defer secret.Close()
+	d.server.Trials(secret)
 	if err := d.server.Listen(); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Package doctor looks at a machine and says what keeps bounce-milter from its work, and
 // the command that mends it. It reads files, asks postconf and connects to sockets; it
-// changes nothing.
+// changes nothing. The bounce that it may send is refused.
 package doctor
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
+	"github.com/bounce-milter/bounce-milter/internal/trial"
 )
 
 // State says how things are.
@@ -49,7 +50,7 @@ type Options struct {
 	Built      time.Time
 	// Run runs a program and returns what it printed.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
-	// Send hands a bounce to the daemon in the mail server's place.
+	// Send hands a bounce to the daemon, through the mail server if that is possible.
 	Send bool
 }
 
@@ -62,6 +63,9 @@ type report struct {
 	ctx  context.Context
 	list []Finding
 	line *visitor // the first connection of a mail server to us
+
+	intake *intake         // of Postfix, nil if none is known
+	proof  func() []string // the secrets of the daemon, nil if none is to be shown
 }
 
 func (r *report) add(check string, state State, mend []string, format string, args ...any) {
@@ -111,6 +115,7 @@ func Examine(ctx context.Context, opts Options) []Finding {
 		r.add("mail server", Unknown, nil, "there is neither Postfix (postconf) nor Sendmail (%s) here: run this where the mail server is", opts.SendmailCF)
 	}
 	if opts.Send {
+		r.proof = func() []string { return trial.Find(cfg.File) }
 		r.send()
 	}
 	return r.list

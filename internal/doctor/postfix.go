@@ -32,6 +32,7 @@ func (r *report) postfix(sockets []milter.Socket) bool {
 	r.good("postfix", "Postfix %s, configured in %s", p.version, p.values["config_directory"])
 	c.incoming()
 	c.own()
+	r.intake = c.door()
 	return true
 }
 
@@ -92,9 +93,9 @@ func with(raw, entry string) string {
 	return strings.TrimRight(raw, ", \t") + ", " + entry
 }
 
-// intake reports whether mail from elsewhere comes in by a service: by port 25, or from
+// isIntake reports whether mail from elsewhere comes in by a service: by port 25, or from
 // postscreen. Where no service looks so, all of them may.
-func (c *postfixCheck) intake(s *service) bool {
+func (c *postfixCheck) isIntake(s *service) bool {
 	looks := func(s *service) bool {
 		if s.command != "smtpd" {
 			return false
@@ -132,7 +133,7 @@ func (c *postfixCheck) incoming() {
 		switch {
 		case at >= 0 && !c.noMilters(s):
 			c.list(name, s)
-		case !c.intake(s):
+		case !c.isIntake(s):
 			c.add("master.cf", Note, nil, "%s does not show its mail to bounce-milter, which is right for mail that was seen before, or is sent", s.where())
 		case c.noMilters(s):
 			c.wrong("master.cf", c.dropOverride(s, "receive_override_options"),

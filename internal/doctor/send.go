@@ -6,6 +6,7 @@ import (
 	"net/textproto"
 	"strings"
 
+	"github.com/bounce-milter/bounce-milter/internal/trial"
 	"github.com/emersion/go-milter"
 )
 
@@ -15,15 +16,26 @@ import (
 //go:embed bounce.eml
 var bounce string
 
-// send hands a bounce to the daemon as the mail server would: as its user, in its
-// chroot, at the address that it was given, in its words. No mail server takes part, so
-// there is nobody who could deliver it.
+// send hands a bounce to the daemon: through Postfix if it can be sure that nobody gets
+// it, and otherwise in the mail server's place.
 func (r *report) send() {
-	const check = "send"
 	if r.line == nil {
 		r.add(check, Unknown, nil, "no mail server here names bounce-milter, so there is no connection to send a bounce through")
 		return
 	}
+	if r.intake != nil && r.through(r.intake) {
+		return
+	}
+	r.direct()
+}
+
+// check is the name of the findings of this file.
+const check = "send"
+
+// direct hands a bounce to the daemon as the mail server would: as its user, in its
+// chroot, at the address that it was given, in its words. No mail server takes part, so
+// there is nobody who could deliver it.
+func (r *report) direct() {
 	conn, err := r.line.dial()
 	if err != nil {
 		r.add(check, Unknown, nil, "the connection fails, as said above: %v", err)
@@ -35,27 +47,55 @@ func (r *report) send() {
 		return
 	}
 	defer s.Close()
-	changes, err := play(s)
+	changes, refusal, err := play(s, r.bounce())
 	if err != nil {
 		r.wrong(check, []string{"journalctl -u bounce-milter -n 20"}, "the daemon did not take the bounce: %v", err)
 		return
 	}
-	var headers []string
+	headers, proved := trial.Read(refusal)
+	switch {
+	case proved:
+	case refusal != "":
+		r.wrong(check, []string{"bounce-milter config show"}, "the daemon refuses a bounce: %s", oneLine(refusal))
+		return
+	}
 	for _, c := range changes {
 		if c.Code == milter.ActInsertHeader || c.Code == milter.ActAddHeader {
 			headers = append(headers, c.HeaderName+": "+strings.Join(strings.Fields(c.HeaderValue), " "))
 		}
 	}
+	counted := ""
+	if !proved {
+		counted = ", and counts it as one of a stranger"
+	}
+	r.got(headers, "bounce-milter, asked in the mail server's place, gives a bounce these headers"+counted)
+}
+
+// got says which headers a bounce got.
+func (r *report) got(headers []string, says string) {
 	if len(headers) == 0 {
 		r.add(check, Warning, []string{"bounce-milter config show"}, `a bounce passes without headers: is mode = "observe"?`)
 		return
 	}
-	r.add(check, Good, nil, "a bounce got these headers")
+	r.good(check, "%s", says)
 	r.list[len(r.list)-1].Headers = headers
 }
 
+// bounce is the bounce, with what proves to the daemon that it is ours.
+func (r *report) bounce() string {
+	if r.proof == nil {
+		return bounce
+	}
+	var b strings.Builder
+	for _, secret := range r.proof() {
+		b.WriteString(trial.Field + ": " + secret + "\n")
+	}
+	return b.String() + bounce
+}
+
 // play plays the SMTP session of a stranger who returns a message.
-func play(s *milter.ClientSession) ([]milter.ModifyAction, error) {
+// It returns the changes that the daemon asks for, or the reply that it refuses with.
+func play(s *milter.ClientSession, bounce string) (changes []milter.ModifyAction, refusal string, err error) {
 	const host, address = "mx.example.net", "192.0.2.25"
 	head, body, _ := strings.Cut(strings.ReplaceAll(bounce, "\n", "\r\n"), "\r\n\r\n")
 	steps := []func() (*milter.Action, error){
@@ -80,18 +120,22 @@ func play(s *milter.ClientSession) ([]milter.ModifyAction, error) {
 		action, err := step()
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, "", err
 		case action.Code == milter.ActAccept:
-			return nil, nil
+			return nil, "", nil
 		case action.Code != milter.ActContinue && action.Code != milter.ActSkip:
-			return nil, fmt.Errorf("it answered %q", rune(action.Code))
+			return nil, "", fmt.Errorf("it answered %q", rune(action.Code))
 		}
 	}
 	changes, action, err := s.End()
-	if err == nil && action.Code != milter.ActAccept && action.Code != milter.ActContinue {
+	switch {
+	case err != nil:
+	case action.Code == milter.ActReplyCode:
+		refusal = action.SMTPText
+	case action.Code != milter.ActAccept && action.Code != milter.ActContinue:
 		err = fmt.Errorf("it answered %q", rune(action.Code))
 	}
-	return changes, err
+	return changes, refusal, err
 }
 
 // unfold returns the fields of a header, with the lines that go on.

@@ -1,0 +1,72 @@
+package trial
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAnswer(t *testing.T) {
+	long := "X-Bounce-Result: " + strings.Repeat("a", 1000)
+	answer := Answer([]string{"X-Bounce-Type: hard", "X-Note: 100 % of\r\n\tit", long})
+	for line := range strings.SplitSeq(answer, "\r\n") {
+		if len(line) > 450 || strings.ContainsAny(line, "%\r\n") || !strings.HasPrefix(line, "550") {
+			t.Errorf("the line %q", line)
+		}
+	}
+	if n := strings.Count(answer, "550 "); n != 1 || !strings.HasPrefix(answer[strings.LastIndex(answer, "\r\n"):], "\r\n550 5.7.0 ") {
+		t.Errorf("the answer %q", answer)
+	}
+	want := []string{"X-Bounce-Type: hard", "X-Note: 100 of it", long[:maxLine]}
+	// A client takes the codes off, and a mail server adds words of its own.
+	bare := strings.NewReplacer("550-", "", "550 ", "", "\r", "").Replace(answer)
+	for _, text := range []string{answer, bare, bare + "\n5.7.0 For help, see: the page"} {
+		if got, ok := Read(text); !ok || !slices.Equal(got, want) {
+			t.Errorf("%q is read as %q", text, got)
+		}
+	}
+	for _, text := range []string{"", "5.7.1 Spam", "5.7.1 X-Bounce-Type: hard"} {
+		if got, ok := Read(text); ok || got != nil {
+			t.Errorf("%q is read as %q", text, got)
+		}
+	}
+	if got, ok := Read(Answer(nil)); !ok || len(got) > 0 {
+		t.Errorf("no fields are read as %q", got)
+	}
+}
+
+func TestSecret(t *testing.T) {
+	config := t.TempDir() + "/c.toml"
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := Find(config)
+	if len(first) != 1 {
+		t.Fatalf("found %q", first)
+	}
+	for _, wrong := range []string{"", "x", first[0][1:], first[0] + "A", strings.ToLower(first[0])} {
+		if s.Proves([]byte(wrong)) {
+			t.Errorf("%q proves it", wrong)
+		}
+	}
+	if !s.Proves([]byte(" " + first[0])) {
+		t.Error("the secret does not prove it")
+	}
+	if s.Proves([]byte(first[0])) {
+		t.Error("the secret proves it twice")
+	}
+	if second := Find(config); len(second) != 1 || second[0] == first[0] {
+		t.Errorf("the next secret is %q", second)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := Find(config); len(left) > 0 {
+		t.Errorf("after its end, %q is found", left)
+	}
+	var none *Secret
+	if none.Proves([]byte(first[0])) || none.Close() != nil {
+		t.Error("no secret proves it")
+	}
+}
