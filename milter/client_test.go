@@ -74,7 +74,7 @@ func newClient(t testing.TB, conn net.Conn, p gomilter.OptProtocol) *wireClient 
 
 func newClientVersion(t testing.TB, conn net.Conn, version uint32, a gomilter.OptAction, p gomilter.OptProtocol) *wireClient {
 	t.Helper()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	c := &wireClient{t: t, conn: conn}
 	c.send(offerFrame(version, a, p))
 	code, data := c.read()

@@ -74,7 +74,7 @@ func FuzzFrames(f *testing.F) {
 		go ses.conn.serve()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the session does not end")
 		}
 		if p, ok := ended.(*panicError); ok {

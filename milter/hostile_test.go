@@ -38,6 +38,8 @@ func TestHostilePeers(t *testing.T) {
 			wantClosed(t, c)
 		}
 	}
+	// The good messages before and after must keep to these times, too, on a busy machine.
+	const timeout, pace = 1500 * time.Millisecond, 150 * time.Millisecond
 	tests := []struct {
 		name    string
 		attack  func(*testing.T, *testServer)
@@ -103,7 +105,7 @@ func TestHostilePeers(t *testing.T) {
 					if _, err := c.conn.Write([]byte{b}); err != nil {
 						return
 					}
-					time.Sleep(40 * time.Millisecond)
+					time.Sleep(pace)
 				}
 			}()
 			wantClosed(t, c.conn)
@@ -115,7 +117,7 @@ func TestHostilePeers(t *testing.T) {
 					if _, err := c.Write([]byte{b}); err != nil {
 						return
 					}
-					time.Sleep(40 * time.Millisecond)
+					time.Sleep(pace)
 				}
 			}()
 			wantClosed(t, c)
@@ -135,9 +137,9 @@ func TestHostilePeers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			ts := start(t, func(c *Config) {
-				c.Limits.NegotiateTimeout = 500 * time.Millisecond
-				c.Limits.FrameTimeout = 200 * time.Millisecond
-				c.Limits.WriteTimeout = 200 * time.Millisecond
+				c.Limits.NegotiateTimeout = timeout
+				c.Limits.FrameTimeout = timeout
+				c.Limits.WriteTimeout = timeout
 			})
 			goodMessage(t, ts)
 			ts.quiet(t)
@@ -171,7 +173,7 @@ func concat(frames [][]byte) []byte {
 // wantClosed fails the test unless the server closes the connection.
 func wantClosed(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.Copy(io.Discard, c); isTimeout(err) {
 		t.Error("the server does not close the connection")
 	}

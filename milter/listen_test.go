@@ -214,7 +214,7 @@ func TestSystemd(t *testing.T) {
 	wait := func(want string) {
 		t.Helper()
 		buf := make([]byte, 4096)
-		told.SetReadDeadline(time.Now().Add(10 * time.Second))
+		told.SetReadDeadline(time.Now().Add(patience))
 		for {
 			n, err := told.Read(buf)
 			if err != nil {

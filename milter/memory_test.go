@@ -59,7 +59,7 @@ func TestMemory(t *testing.T) {
 	goodMessage(t, ts)
 	// It serves a moment before it has given back what building the rules took.
 	const idle = 40
-	for end := time.Now().Add(10 * time.Second); residentKiB(t, cmd.Process.Pid)/1024+text > idle && time.Now().Before(end); {
+	for end := time.Now().Add(patience); residentKiB(t, cmd.Process.Pid)/1024+text > idle && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
 	}
 	check("idle", idle)

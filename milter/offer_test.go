@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	gomilter "github.com/emersion/go-milter"
@@ -54,7 +53,7 @@ func TestGoMilterClient(t *testing.T) {
 				ts := start(t, func(c *Config) { c.ForgedHeaders, c.LookAt = keep, LookAtEnvelope })
 				client := gomilter.NewClientWithOptions("unix", ts.path, gomilter.ClientOptions{
 					Dialer:      versionDialer{tt.version},
-					ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+					ReadTimeout: patience, WriteTimeout: patience,
 					ActionMask:   gomilter.OptAddHeader | gomilter.OptChangeHeader,
 					ProtocolMask: tt.protocol,
 				})

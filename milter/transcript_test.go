@@ -128,7 +128,7 @@ func (s *transcript) play(t *testing.T, pieces [][]byte) string {
 	})
 	c := ts.dial(t)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	go func() {
 		for _, p := range pieces {
 			if _, err := c.Write(p); err != nil {

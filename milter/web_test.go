@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // webConfig is a file of exporter-toolkit: user u, password right.
@@ -24,7 +23,7 @@ func asks(t *testing.T, addr, path, password string) (int, string) {
 	if password != "" {
 		r.SetBasicAuth("u", password)
 	}
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(r)
 	if err != nil {
 		return 0, err.Error()

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/internal/lab"
 	"github.com/emersion/go-milter"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -79,17 +80,14 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 
 // ports NAME...: sets each variable to a port that is free.
 func ports(ts *testscript.TestScript, _ bool, args []string) {
-	for _, name := range args {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		defer ln.Close()
-		_, port, err := net.SplitHostPort(ln.Addr().String())
-		ts.Check(err)
-		ts.Setenv(name, port)
+	list, err := lab.FreePorts(len(args))
+	ts.Check(err)
+	for i, name := range args {
+		ts.Setenv(name, strconv.Itoa(list[i]))
 	}
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // await FILE PATTERN [COUNT]: waits until the file contains a match, or COUNT matches.
 func await(ts *testscript.TestScript, _ bool, args []string) {

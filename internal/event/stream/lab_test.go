@@ -83,7 +83,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-var quick = pace{first: time.Microsecond, most: time.Millisecond, grace: 10 * time.Second}
+var quick = pace{first: time.Microsecond, most: time.Millisecond, grace: time.Minute}
 
 func newLab(sinks ...*fake) *lab {
 	l := &lab{reg: prometheus.NewRegistry(), log: &lockedBuffer{}, sinks: map[string]*fake{}}

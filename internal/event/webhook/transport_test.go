@@ -170,7 +170,7 @@ func TestProxy(t *testing.T) {
 				}
 				t.Setenv("NO_PROXY", tt.noProxy)
 				s := newSink(t, o)
-				s.timeout = 10 * time.Second // a resolver may be slow
+				s.timeout = time.Minute // a resolver may be slow
 				sent, err := s.Send(t.Context(), records(t, 2))
 				switch {
 				case tt.want == "" && (err != nil || sent.Done != 2 || len(r.IDs()) != 2):

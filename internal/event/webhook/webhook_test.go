@@ -102,13 +102,8 @@ func TestFaults(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			r, s := native(t)
-			s.timeout = 200 * time.Millisecond
-			r.FailWith(func(n int) receiver.Fault {
-				if n == 0 {
-					return fault
-				}
-				return receiver.Fault{}
-			})
+			s.timeout = time.Second
+			r.FailWith(func(int) receiver.Fault { return fault })
 			batch := records(t, 3)
 			sent, err := s.Send(t.Context(), batch)
 			if err == nil || sent.Done != 0 || len(sent.Refused) != 0 {
@@ -117,7 +112,8 @@ func TestFaults(t *testing.T) {
 			if text := err.Error(); len(text) > 500 || strings.ContainsAny(text, "\n\x1b\x00") || strings.Contains(text, "t0ken") {
 				t.Errorf("the error is %q", text)
 			}
-			s.timeout = 30 * time.Second
+			s.timeout = time.Minute
+			r.FailWith(nil)
 			if sent, err = s.Send(t.Context(), batch); err != nil || sent.Done != 3 {
 				t.Fatalf("sent again: %+v, %v", sent, err)
 			}
