@@ -27,7 +27,7 @@ func TestValidate(t *testing.T) {
 		{"socket mode", func(c *Config) { c.SocketMode = 0o10660 }, `socket_mode: "10660" is not a file mode: write nine bits, as in "0660"`},
 		{"prefix of all mail", func(c *Config) { c.HeaderPrefix = "Rec" }, `header_prefix: "Rec" could remove a header that mail needs`},
 		{"prefix with a colon", func(c *Config) { c.HeaderPrefix = "X-B:" }, "a character that is not allowed in a header name"},
-		{"prefix too short", func(c *Config) { c.HeaderPrefix = "X-" }, `begin it with "X-", as in "X-Bounce-"`},
+		{"prefix too short", func(c *Config) { c.HeaderPrefix = "X-" }, `write a name behind "X-", as in "X-Bounce-"`},
 		{"prefix too long", func(c *Config) { c.HeaderPrefix = "X-" + strings.Repeat("a", 63) }, "is 65 octets long: use at most 64"},
 		{"drain", func(c *Config) { c.DrainTimeout = -time.Second }, `drain_timeout: "-1s" is out of bounds: write a time from "0s" to "1h"`},
 		{"a limit", func(c *Config) { c.Limits.Report.Octets = 10 }, `limits.max_octets: 10 is out of bounds: write a size from "4KiB" to "64MiB"`},
