@@ -129,6 +129,8 @@ type Result struct {
 	// limit left something unread; neither is part of the JSON.
 	Dropped   int  `json:"-"`
 	Truncated bool `json:"-"`
+	// Nested is as in [dsn.Report].
+	Nested bool `json:"-"`
 	// Work is what the message cost, in the units of [dsn.Report].
 	Work int `json:"-"`
 	// Shadowed lists the administrator's rules marked shadow that would

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -101,10 +102,25 @@ func tagFields(prefix string, res *classify.Result, verp string, whose *proof.Re
 	for i := range res.Recipients[:n] {
 		fields = append(fields, field{prefix + tagResult, resultValue(&res.Recipients[i], verp, utf8) + originValue(whose, i, utf8)})
 	}
-	if more := len(res.Recipients) - n + res.Dropped; more > 0 {
-		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
+	return appendMore(fields, prefix, len(res.Recipients)-n+res.Dropped, whose, n)
+}
+
+// appendMore appends a result that says how many recipients have none of their own. It
+// says too that a report may name somebody to whom the message is not proved to have gone,
+// if none of the n results before it does: a program that reads the report itself would
+// strike that address as well.
+func appendMore(fields []field, prefix string, more int, whose *proof.Report, n int) []field {
+	value := ""
+	if more > 0 {
+		value = fmt.Sprintf("%d more", more)
 	}
-	return fields
+	if whose != nil && n > 0 && !whose.Bound && !slices.ContainsFunc(whose.Each[:n], func(f proof.Finding) bool { return !f.Bound }) {
+		value = cmp.Or(value, "perhaps more") + "; " + keyBound + "=no"
+	}
+	if value == "" {
+		return fields
+	}
+	return append(fields, field{prefix + tagResult, value})
 }
 
 // feedbackFields returns the headers of a complaint: its kind, and what it says of each
@@ -126,10 +142,7 @@ func feedbackFields(prefix string, res *classify.Result, verp string, whose *pro
 		}
 		fields = append(fields, field{prefix + tagResult, value + originValue(whose, i, utf8)})
 	}
-	if more := len(f.Recipients) - n; more > 0 {
-		fields = append(fields, field{prefix + tagResult, fmt.Sprintf("%d more", more)})
-	}
-	return fields
+	return appendMore(fields, prefix, len(f.Recipients)-n, whose, n)
 }
 
 // resultValue returns the value of an X-Bounce-Result: everything about one recipient.

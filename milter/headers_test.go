@@ -2,11 +2,14 @@ package milter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
+	"github.com/bounce-milter/bounce-milter/classify/origin"
+	"github.com/bounce-milter/bounce-milter/internal/proof"
 )
 
 func TestTagFields(t *testing.T) {
@@ -152,5 +155,39 @@ func TestManyRecipients(t *testing.T) {
 	res.Dropped = 900
 	if fields := tagFields("X-Bounce-", &res, "", nil, false); fields[len(fields)-1].value != "910 more" {
 		t.Errorf("dropped recipients: %q", fields[len(fields)-1].value)
+	}
+}
+
+// A report that may name somebody to whom the message is not proved to have gone always
+// has a header that says so: recipes go by that.
+func TestMoreThanShown(t *testing.T) {
+	whose := func(bound bool, each ...bool) *proof.Report {
+		r := &proof.Report{Message: proof.Finding{Origin: origin.Ours, Proof: origin.ProofTicket, Bound: true}, Bound: bound}
+		for _, b := range each {
+			r.Each = append(r.Each, proof.Finding{Origin: origin.Ours, Proof: origin.ProofTicket, Bound: b, WentTo: "u@example.com"})
+		}
+		return r
+	}
+	many := slices.Repeat([]bool{true}, 50)
+	for name, tt := range map[string]struct {
+		whose *proof.Report
+		last  string
+	}{
+		"all are bound":                 {whose(true, true, true), "bound=yes;\n\twent-to=u@example.com"},
+		"the second is not":             {whose(false, true, false), "bound=no;\n\twent-to=u@example.com"},
+		"only a part was read":          {whose(false, true, true), "perhaps more; bound=no"},
+		"more than are shown":           {whose(true, append(many, true)...), "1 more"},
+		"one of the more is not bound":  {whose(false, append(many, true, false)...), "2 more; bound=no"},
+		"one that is shown says it too": {whose(false, append([]bool{false}, many...)...), "1 more"},
+	} {
+		rcpts := make([]string, len(tt.whose.Each))
+		for i := range rcpts {
+			rcpts[i] = fmt.Sprintf("u%d@example.com", i)
+		}
+		res := bounce(rcpts...)
+		fields := tagFields("X-Bounce-", &res, "", tt.whose, false)
+		if last := fields[len(fields)-1]; last.name != "X-Bounce-Result" || !strings.HasSuffix(last.value, tt.last) {
+			t.Errorf("%s: the last is %s: %q, want %q", name, last.name, last.value, tt.last)
+		}
 	}
 }

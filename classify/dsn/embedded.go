@@ -3,6 +3,8 @@ package dsn
 import (
 	"bytes"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
 // maxPreamble bounds the octets before the first boundary line of a message whose MIME
@@ -207,8 +209,41 @@ func (r *reading) nested() bool {
 			continue
 		}
 		inner.rep.Truncated = r.rep.Truncated || inner.tree.truncated
+		inner.rep.Nested = inner.holdsReport()
+		r.within = p
 		*r.rep = *inner.rep
 		return true
 	}
 	return false
+}
+
+// holdsReport reports whether a message among the parts may hold a report, apart from the
+// one that was read.
+func (r *reading) holdsReport() bool {
+	for i := range r.tree.parts {
+		p := &r.tree.parts[i]
+		if p == r.within || p.kind.status() || !strings.HasPrefix(p.kind.name, "message/") {
+			continue
+		}
+		if !r.work.Take(len(p.body)/16) || namesStatus(p.body) {
+			return true
+		}
+	}
+	return false
+}
+
+// namesStatus reports whether a text may name a part with the fields of a report
+// (RFC 3464 section 2).
+func namesStatus(b []byte) bool {
+	const before, after = "delivery", "-status"
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(b[at:], '-')
+		if i < 0 {
+			return false
+		}
+		at += i
+		if at >= len(before) && len(b)-at >= len(after) && ascii.EqualFold(b[at-len(before):at+len(after)], before+after) {
+			return true
+		}
+	}
 }

@@ -31,6 +31,7 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	r.read(normalize(raw))
 	if r.rep.Kind != KindNone {
 		r.rep.DeliveredTo = r.deliveredTo()
+		r.rep.Nested = r.rep.Nested || r.holdsReport()
 	}
 	if len(r.rep.Recipients) > 0 || r.rep.Kind == KindDSN || r.rep.Kind == KindText {
 		r.rep.Sender = Address(r.fields().Get("To"))
@@ -57,6 +58,7 @@ type reading struct {
 	top       header
 	back      countedHeader // of the returned message
 	tree      tree          // the leaves of the message
+	within    *part         // the attached message that was read as the report, nil if none was
 	allWords  string        // see words
 	haveWords bool          // allWords was read
 	head      notice.Score

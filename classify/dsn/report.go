@@ -94,6 +94,10 @@ type Report struct {
 	Dropped int
 	// Truncated is true if a limit left a part of the message unread.
 	Truncated bool
+	// Nested is true if a message that is attached to the report, such as the one that it
+	// returns, holds a report too. Its recipients are not among Recipients, but other
+	// programs may read them: those that walk through all parts, however deep.
+	Nested bool
 	// Spent is true if that limit was Limits.Work. Then something may be
 	// missing about any recipient.
 	Spent bool `json:"-"`

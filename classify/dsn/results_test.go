@@ -56,3 +56,27 @@ func TestMayHaveDialogue(t *testing.T) {
 		}
 	}
 }
+
+// A report in an attached message is not read with the report around it, and is said to be
+// there.
+func TestNested(t *testing.T) {
+	const top = "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\nMIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nIt failed.\n"
+	const fields = "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; u@example.net\nAction: failed\nStatus: 5.1.1\n\n"
+	const inner = "From: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=i\n\n--i\nContent-Type: message/Delivery-Status\n\nFinal-Recipient: rfc822; victim@example.net\nAction: failed\nStatus: 5.1.1\n\n--i--\n"
+	for name, tt := range map[string]struct {
+		msg  string
+		want bool
+	}{
+		"none":                         {top + fields + "--b\nContent-Type: message/rfc822\n\nFrom: a@example.org\nX-A: b-status-delivery\n\nHello - a delivery -status.\n--b--\n", false},
+		"in the returned message":      {top + fields + "--b\nContent-Type: message/rfc822\n\n" + inner + "--b--\n", true},
+		"in another message":           {top + fields + "--b\nContent-Type: message/rfc822\n\nFrom: a@example.org\n\nHi\n--b\nContent-Type: message/rfc822\n\n" + inner + "--b--\n", true},
+		"in a message of another":      {top + fields + "--b\nContent-Type: message/news\n\n" + inner + "--b--\n", true},
+		"in a text":                    {top + fields + "--b\nContent-Type: text/plain\n\n" + inner + "--b--\n", false},
+		"second fields, which we read": {top + fields + fields + "--b--\n", false},
+	} {
+		r := Read(t.Context(), []byte(tt.msg), Limits{})
+		if len(r.Recipients) != 1 || r.Recipients[0].Address != "u@example.net" || r.Nested != tt.want {
+			t.Errorf("%s: nested %v, want %v, of %+v", name, r.Nested, tt.want, r.Recipients)
+		}
+	}
+}

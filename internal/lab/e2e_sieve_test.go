@@ -126,8 +126,10 @@ var origins = []struct {
 	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=ticket; bound=yes;\n\twent-to=u@remote.test"}, "Bounces.Hard", ""},
 	{"invalid-address", "hard", []string{"X-Bounce-Origin: unproven", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=unproven"}, "Bounces.Unproven", "Bounces.Soft"},
 	{"invalid-address", "hard", []string{"X-Bounce-Origin: foreign", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=foreign"}, "Bounces.Foreign", "Bounces.Soft"},
-	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=dkim; bound=no"}, "Bounces.Unproven", "Bounces.Hard"},
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=dkim; bound=no"}, "Bounces.Unproven", "Bounces.Soft"},
 	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=ticket; bound=yes;\n\twent-to=u@remote.test",
-		"X-Bounce-Result: victim@remote.test; type=hard;\n\torigin=unproven"}, "Bounces.Unproven", "Bounces.Hard"},
+		"X-Bounce-Result: perhaps more; bound=no"}, "Bounces.Unproven", "Bounces.Soft"},
+	{"invalid-address", "hard", []string{"X-Bounce-Origin: ours", "X-Bounce-Result: u@remote.test; type=hard;\n\torigin=ours; proof=ticket; bound=yes;\n\twent-to=u@remote.test",
+		"X-Bounce-Result: victim@remote.test; type=hard;\n\torigin=unproven"}, "Bounces.Unproven", "Bounces.Soft"},
 	{"mailbox-full", "soft", []string{"X-Bounce-Origin: unproven", "X-Bounce-Result: u@remote.test; type=soft;\n\torigin=unproven"}, "Bounces.Full", ""},
 }

@@ -32,8 +32,9 @@ type Finding struct {
 	// WentTo is the address to which the message is proved to have gone, "" if that is
 	// not proved. It is one that the report or the VERP address names for the recipient.
 	WentTo string
-	// Bound is true if every address that the report names for the recipient is proved
-	// like that. An address that is not may be anything that a stranger liked to write.
+	// Bound is true if every address that the report and the VERP address name for the
+	// recipient is proved like that. One that is not may be anything that a stranger liked to
+	// write, or to send the report to.
 	Bound bool
 	Why   string // what decided, in words
 }
@@ -46,8 +47,8 @@ type Report struct {
 	// Each are the findings about the recipients of a result, or of its complaint.
 	Each []Finding
 	// Bound is true if the report speaks of nobody to whom the message is not proved to
-	// have gone. Then the report as a whole may be given to a program that strikes every
-	// address in it.
+	// have gone, as far as it was read, and holds no other report. Then it may be given as a
+	// whole to a program that strikes every address in it.
 	Bound bool
 }
 
@@ -98,7 +99,7 @@ func Unproven(res *classify.Result, why string) *Report {
 
 // report asks about each recipient of a result.
 func report(res *classify.Result, of func(origin.Recipient) Finding) *Report {
-	r := &Report{Bound: res.Dropped == 0 && !res.Truncated}
+	r := &Report{Bound: res.Dropped == 0 && !res.Truncated && !res.Nested}
 	if f := res.Feedback; f != nil {
 		for _, a := range f.Recipients {
 			r.add(of(origin.Recipient{Final: a}))
@@ -152,7 +153,8 @@ func (x *examination) of(r origin.Recipient) Finding {
 	switch {
 	case res.Bound:
 		f.WentTo = res.Recipient
-		f.Bound = x.proves(r.Final, origin.Recipient{Final: r.Final}) && x.proves(r.Original, origin.Recipient{Original: r.Original})
+		f.Bound = x.proves(r.Final, origin.Recipient{Final: r.Final}) && x.proves(r.Original, origin.Recipient{Original: r.Original}) &&
+			(strings.EqualFold(x.m.VERP, r.Final) || x.proves(x.m.VERP, origin.Recipient{}))
 	case res.Origin == origin.Ours:
 	case x.m.VERPProved: // of a pattern with a token alone
 		f.Origin, f.Proof, f.Why = origin.Ours, origin.ProofVERP, "the bounce came to an address that only we can make, which names no recipient"

@@ -60,8 +60,8 @@ func TestExamine(t *testing.T) {
 	local, here := Envelope{Local: true}, Envelope{Host: "MX1.example.net"}
 	passed := header("spam.example", "Received: from host.spam.example by mx1.example.net; Sat, 28 Nov 2026 11:00:01 +0000")
 	whole := bounce(ticket("u@example.com"), "u@example.com")
-	cut, more := *whole, *whole
-	cut.Truncated, more.Dropped = true, 1
+	cut, more, nested := *whole, *whole, *whole
+	cut.Truncated, more.Dropped, nested.Nested = true, 1, true
 	for name, tt := range map[string]struct {
 		res   *classify.Result
 		env   Envelope
@@ -78,7 +78,12 @@ func TestExamine(t *testing.T) {
 		"two of two":                  {bounce(ticket("u@example.com", "v@example.com"), "u@example.com", "v@example.com"), Envelope{}, "ours ticket bound u@example.com", true},
 		"nobody named":                {bounce(ticket("u@example.com")), Envelope{}, "unproven", false},
 		"VERP names whom we wrote to": {bounce(ticket("list@example.com"), "u@inner.example"), Envelope{VERP: verp.Match{Address: "list@example.com"}}, "ours ticket  list@example.com", false},
-		"VERP names a victim":         {bounce(ticket("u@example.com"), "u@example.com"), Envelope{VERP: verp.Match{Address: "v@example.com"}}, "ours ticket bound u@example.com", true},
+		"VERP names a victim":         {bounce(ticket("u@example.com"), "u@example.com"), Envelope{VERP: verp.Match{Address: "v@example.com"}}, "ours ticket  u@example.com", false},
+		"VERP names the same":         {bounce(ticket("u@example.com"), "u@example.com"), Envelope{VERP: verp.Match{Address: "U@example.com"}}, "ours ticket bound u@example.com", true},
+		"VERP names a blind copy":     {bounce(ticket("u@example.com", "v@example.com"), "u@example.com"), Envelope{VERP: verp.Match{Address: "v@example.com"}}, "ours ticket bound u@example.com", true},
+		"another report within":       {&nested, Envelope{}, "ours ticket bound u@example.com", false},
+		"local, VERP of a stranger":   {bounce(nil, "u@example.com"), Envelope{Local: true, VERP: verp.Match{Address: "v@example.com"}}, "ours local", false},
+		"local, VERP":                 {bounce(nil, "u@example.com"), Envelope{Local: true, VERP: verp.Match{Address: "u@example.com"}}, "ours local bound u@example.com", true},
 		"VERP with a MAC":             {bounce(nil, "u@example.com"), Envelope{VERP: mac(verp.Match{Address: "u@example.com", Signed: "b-{mac}+u=example.com@example.org"})}, "ours verp bound u@example.com", true},
 		"VERP with a token":           {bounce(nil, "u@example.com"), Envelope{VERP: mac(verp.Match{Token: "7", Signed: "t-{mac}-7@example.org"})}, "ours verp", false},
 		"VERP with a wrong MAC":       {bounce(nil, "u@example.com"), Envelope{VERP: verp.Match{Address: "u@example.com", MAC: "0a", Signed: "b-{mac}+u=example.com@example.org"}}, "unproven", false},

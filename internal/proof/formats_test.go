@@ -114,3 +114,60 @@ func TestFormats(t *testing.T) {
 		}
 	}
 }
+
+// Whoever got a message of ours, with its ticket and signature, writes a bounce that names
+// another beside himself, or in his place. Nothing makes that one bound.
+func TestForgedFormats(t *testing.T) {
+	w := newWorld(t)
+	const u, victim = "u@example.com", "victim@example.com"
+	header, body := w.news(t, u)
+	read := func(name string) string {
+		b, err := os.ReadFile("testdata/formats/" + name + ".eml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bounced(string(b), u, header, body)
+	}
+	swap := func(name string, oldnew ...string) string {
+		text := read(name)
+		for i := 0; i < len(oldnew); i += 2 {
+			if !strings.Contains(text, oldnew[i]) {
+				t.Fatalf("%s has no %q", name, oldnew[i])
+			}
+		}
+		return strings.NewReplacer(oldnew...).Replace(text)
+	}
+	nested := "\n--i\nContent-Type: message/delivery-status\n\nFinal-Recipient: rfc822; " + victim + "\nAction: failed\nStatus: 5.1.1\n\n--i--\n"
+	for name, raw := range map[string]string{
+		"a second in qmail's words":      swap("qmail", "--- Below", "<"+victim+">:\nSorry, no mailbox here by that name. (#5.1.1)\n\n--- Below"),
+		"Exim's header names another":    swap("exim", "X-Failed-Recipients: "+u, "X-Failed-Recipients: "+victim),
+		"Exim's header names both":       swap("exim", "X-Failed-Recipients: "+u, "X-Failed-Recipients: "+u+", "+victim),
+		"a second in Sendmail's words":   swap("sendmail-8.6", "   ----- Transcript", "<"+victim+">  (unrecoverable error)\n\n   ----- Transcript"),
+		"a second in Domino's words":     swap("domino", "because:", "  "+victim+"\n\nbecause:"),
+		"a second in GroupWise's words":  swap("groupwise", "(550 User not found)", "(550 User not found)\n\t"+victim+" (550 User not found)"),
+		"a second in Exchange's words":   swap("exchange-5.5", "\n\n\n------_=_", "\n\n"+victim+" on Sat, 28 Nov 2026 11:00:09 -0000\n    The recipient name is not recognized\n\n\n------_=_"),
+		"a second in Gmail's fields":     swap("gmail", "Last-Attempt-Date", "\nFinal-Recipient: rfc822; "+victim+"\nAction: failed\nStatus: 5.1.1\nLast-Attempt-Date"),
+		"another in Original-Recipient":  swap("gmail", "Action: failed", "Original-Recipient: rfc822; "+victim+"\nAction: failed"),
+		"another in Exchange's fields":   swap("exchange", "Final-Recipient: rfc822;"+u, "Final-Recipient: rfc822;"+victim),
+		"a report in the returned body":  swap("domino", "text/plain; charset=us-ascii\nX-Mailer", "multipart/mixed; boundary=i\nX-Mailer", "Hello.\n", nested),
+		"the ticket twice, once of none": swap("qmail", origin.TicketField, origin.TicketField+": v=1; k=a; t=1; m=; r=; h=\n"+origin.TicketField),
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, r := w.examine(t, raw)
+			named := false
+			for i, f := range r.Each {
+				rcpt := &res.Recipients[i]
+				if strings.EqualFold(f.WentTo, victim) || f.Bound && (rcpt.Address != u || rcpt.Original != "" && rcpt.Original != u) {
+					t.Errorf("%+v is %s", rcpt, found(f))
+				}
+				named = named || rcpt.Address == victim || rcpt.Original == victim
+			}
+			if r.Bound && (named || strings.Contains(raw, victim)) {
+				t.Errorf("all of the report is bound: %+v", res.Recipients)
+			}
+			if !strings.Contains(raw, victim) && found(r.Message) != "ours ticket bound "+u {
+				t.Errorf("it is %s", found(r.Message))
+			}
+		})
+	}
+}
