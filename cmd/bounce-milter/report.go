@@ -39,6 +39,9 @@ func runReport(a *app, paths []string) error {
 	failed := false
 	n := 0
 	for m := range mailboxes(cfg, a.stdin).Messages(paths...) {
+		if m.Err == nil && !mailbox.LooksLikeMessage(m.Raw) {
+			m.Err = isMessage(m.Raw, engine.Classify(context.Background(), m.Raw).Kind)
+		}
 		if m.Err != nil {
 			failed = true
 			a.complain(fmt.Errorf("%s: %w", clean(m.Name), m.Err))
