@@ -15,9 +15,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/event/stream"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
@@ -105,11 +107,7 @@ func load(path string, parse func(string, []byte) (*Config, error)) (*Config, er
 		if !named && errors.Is(err, fs.ErrNotExist) {
 			return Default(), nil
 		}
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return nil, &FileError{Path: path, Err: err}
+		return nil, &FileError{Path: path, Err: files.Why(err)}
 	}
 	return parse(path, data)
 }
@@ -133,6 +131,16 @@ func (c *Config) RulesFolder() string {
 		}
 	}
 	return c.RulesDir
+}
+
+// RuleFiles returns the paths of the files in the folder that [Config.RulesFolder] names.
+func (c *Config) RuleFiles() []string {
+	dir := c.RulesFolder()
+	if dir == "" {
+		return nil
+	}
+	names, _ := filepath.Glob(filepath.Join(files.Escape(dir), "*.toml")) // only a bad pattern is an error
+	return names
 }
 
 // Line returns the line of the file that sets a key ("metrics.listen",

@@ -9,9 +9,9 @@ import (
 
 // Types of sinks to which only some keys apply.
 var (
-	files    = []string{string(stream.TypeFile)}
-	webhooks = []string{string(stream.TypeWebhook)}
-	nats     = []string{string(stream.TypeNATS)}
+	fileOnly    = []string{string(stream.TypeFile)}
+	webhookOnly = []string{string(stream.TypeWebhook)}
+	natsOnly    = []string{string(stream.TypeNATS)}
 )
 
 // sinks are the tables [[events.sink]].
@@ -36,58 +36,58 @@ same for the same address; or "domain", only what follows the "@".`,
 				return folder{&s.AddressKeyFile, "/etc/bounce-milter/address.key"}
 			}},
 
-		{"path", files, `File that gets one line per record; "-" is standard output. SIGHUP opens it anew.`,
+		{"path", fileOnly, `File that gets one line per record; "-" is standard output. SIGHUP opens it anew.`,
 			func(s *stream.SinkOptions) value { return word{&s.File.Path, "/var/log/bounce-milter/events.jsonl"} }},
 
-		{"url", webhooks, `Where records are posted to.`,
+		{"url", webhookOnly, `Where records are posted to.`,
 			func(s *stream.SinkOptions) value {
 				return link{word{&s.Webhook.URL, "https://crm.example.org/hooks/bounces"}}
 			}},
-		{"format", webhooks, `"native" posts arrays of records, signed as Standard Webhooks specifies; "listmonk" posts
+		{"format", webhookOnly, `"native" posts arrays of records, signed as Standard Webhooks specifies; "listmonk" posts
 one bounce per request, in the form that listmonk accepts.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Format]{&s.Webhook.Format, webhook.Formats}
 			}},
-		{"secret_file", webhooks, `File with the key that signs requests; for listmonk, with "user:token" of its API.
+		{"secret_file", webhookOnly, `File with the key that signs requests; for listmonk, with "user:token" of its API.
 While the key changes, write the old and the new one on a line each.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.Webhook.SecretFile, "/etc/bounce-milter/crm.secret"}
 			}},
-		{"block", webhooks, `What listmonk gets for a bounce of type "block", which is about the sender and not about
+		{"block", webhookOnly, `What listmonk gets for a bounce of type "block", which is about the sender and not about
 the address: "skip" sends nothing, "soft" sends a soft bounce.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Block]{&s.Webhook.Block, webhook.Blocks}
 			}},
-		{"unproven", webhooks, `What listmonk gets for a hard bounce or a complaint of which [origin] does not prove that the
+		{"unproven", webhookOnly, `What listmonk gets for a hard bounce or a complaint of which [origin] does not prove that the
 mail went to the address, and which anybody could have written: "send" makes no
 difference, "soft" sends a soft bounce and no complaint, "skip" sends nothing.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Unproven]{&s.Webhook.Unproven, webhook.Unprovens}
 			}},
-		{"timeout", webhooks, `Time that a request may take.`,
+		{"timeout", webhookOnly, `Time that a request may take.`,
 			func(s *stream.SinkOptions) value { return duration{&s.Webhook.Timeout} }},
-		{"servers", nats, `NATS servers to connect to; they say which other servers their cluster has.`,
+		{"servers", natsOnly, `NATS servers to connect to; they say which other servers their cluster has.`,
 			func(s *stream.SinkOptions) value { return words{&s.NATS.Servers, "tls://nats1.example.org:4222"} }},
-		{"subject", nats, `Subject of each record. {category}, {type}, {kind}, {provider}, {source} and {host} are
+		{"subject", natsOnly, `Subject of each record. {category}, {type}, {kind}, {provider}, {source} and {host} are
 replaced by what the record says; a complaint has no category, and gets its kind there.`,
 			func(s *stream.SinkOptions) value { return word{&s.NATS.Subject, "bounces.{category}"} }},
-		{"stream", nats, `JetStream stream that must store the records; "" accepts whichever has the subject.`,
+		{"stream", natsOnly, `JetStream stream that must store the records; "" accepts whichever has the subject.`,
 			func(s *stream.SinkOptions) value { return word{&s.NATS.Stream, "BOUNCES"} }},
-		{"credentials_file", nats, `File with credentials as nsc writes them, the seed of an nkey, "user:password", or a token.`,
+		{"credentials_file", natsOnly, `File with credentials as nsc writes them, the seed of an nkey, "user:password", or a token.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.NATS.CredentialsFile, "/etc/bounce-milter/nats.creds"}
 			}},
 
-		{"ca_file", slices.Concat(webhooks, nats), `File with certificates to trust in addition to the host's own.`,
+		{"ca_file", slices.Concat(webhookOnly, natsOnly), `File with certificates to trust in addition to the host's own.`,
 			func(s *stream.SinkOptions) value {
 				const example = "/etc/bounce-milter/ca.pem"
 				return both{folder{&s.Webhook.CAFile, example}, folder{&s.NATS.CAFile, example}}
 			}},
-		{"cert_file", nats, `File with the daemon's certificate, for servers that ask for one.`,
+		{"cert_file", natsOnly, `File with the daemon's certificate, for servers that ask for one.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.NATS.CertFile, "/etc/bounce-milter/nats.pem"}
 			}},
-		{"key_file", nats, `File with the key of that certificate.`,
+		{"key_file", natsOnly, `File with the key of that certificate.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.NATS.KeyFile, "/etc/bounce-milter/nats.key"}
 			}},

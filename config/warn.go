@@ -43,8 +43,7 @@ func (c *Config) Warnings() toml.Problems {
 		if who := writers(dir, false); who != "" {
 			warn(c.File, "rules_dir", "%s may write the folder %s and so decide verdicts: chmod go-w %[2]s", who, dir)
 		}
-		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // only a bad pattern is an error
-		for _, f := range files {
+		for _, f := range c.RuleFiles() {
 			if who := writers(f, false); who != "" {
 				warn(f, "", "%s may write this file and so decide verdicts: chmod go-w %s", who, f)
 			}

@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
 // Stdin is the path that stands for standard input.
@@ -93,11 +95,7 @@ func (w *walker) run(paths []string) {
 // fail yields an error; like all methods here it reports whether to go on.
 func (w *walker) fail(name string, err error) bool {
 	// Whoever shows the error shows the path before it.
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
-	}
-	return w.yield(Message{Name: name, Err: err})
+	return w.yield(Message{Name: name, Err: files.Why(err)})
 }
 
 // path reads one path as the user gave it.

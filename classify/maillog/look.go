@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
 // lookAt is how much of a file is looked at, in octets.
@@ -62,7 +63,7 @@ func isLogLine(line []byte) bool {
 func Look(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return false, bare(err)
+		return false, files.Why(err)
 	}
 	defer f.Close()
 	return LookAt(f)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
 // Stdin is the path that stands for standard input.
@@ -168,7 +168,7 @@ var errQuit = errors.New("nobody wants more")
 func (r *reading) file(path string) error {
 	f, err := openLog(path, r.src.Stdin)
 	if err != nil {
-		return bare(err)
+		return files.Why(err)
 	}
 	defer f.Close()
 	parser := &Parser{Format: r.src.Format, Location: r.src.Location, Latest: f.latest}
@@ -208,18 +208,9 @@ func (r *reading) file(path string) error {
 			return nil
 		}
 		if err != nil {
-			return bare(err)
+			return files.Why(err)
 		}
 	}
-}
-
-// bare takes the path out of an error, for whoever shows the error shows it before.
-func bare(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // readFull fills b, unless the file ends before.

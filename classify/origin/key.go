@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
 const (
@@ -160,16 +161,13 @@ func readSecret(path string) ([]byte, error) {
 	if err == nil {
 		data, err = io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	}
-	var pe *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("the key file %s does not exist: make it with \"bounce-milter ticket keygen --append %[1]s\"", path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("the key file %s cannot be read by the daemon's user: give it to that user", path)
-	case errors.As(err, &pe):
-		return nil, fmt.Errorf("the key file %s cannot be read: %w", path, pe.Err)
 	case err != nil:
-		return nil, fmt.Errorf("the key file %s cannot be read: %w", path, err)
+		return nil, fmt.Errorf("the key file %s cannot be read: %w", path, files.Why(err))
 	case len(data) > maxKeyFile:
 		return nil, fmt.Errorf("the key file %s is longer than %d octets: name the one that holds the keys alone", path, maxKeyFile)
 	}

@@ -9,10 +9,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/reply"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -48,7 +48,7 @@ func Load(adminDir string, extra ...string) (*Set, Problems) {
 		}
 		data, err := readBounded(name)
 		if err != nil {
-			problems = append(problems, Problem{File: name, Message: plain(err)})
+			problems = append(problems, Problem{File: name, Message: files.Why(err).Error()})
 			continue
 		}
 		admin = append(admin, File{Name: name, Data: data, Admin: true})
@@ -73,33 +73,28 @@ func AdminFiles(dir string) ([]File, Problems) {
 	if dir == "" {
 		return nil, nil
 	}
-	names, err := filepath.Glob(filepath.Join(globQuote(dir), "*.toml"))
+	names, err := filepath.Glob(filepath.Join(files.Escape(dir), "*.toml"))
 	if _, statErr := os.ReadDir(dir); statErr != nil && !os.IsNotExist(statErr) {
 		err = statErr
 	}
 	if err != nil {
-		return nil, Problems{{File: dir, Message: plain(err)}}
+		return nil, Problems{{File: dir, Message: files.Why(err).Error()}}
 	}
 	if len(names) > maxRuleFiles {
 		return nil, Problems{{File: dir, Message: fmt.Sprintf("%d rule files, at most %d are read", len(names), maxRuleFiles)}}
 	}
-	var files []File
+	var list []File
 	var problems Problems
-	sort.Strings(names)
+	slices.Sort(names)
 	for _, name := range names {
 		data, err := readBounded(name)
 		if err != nil {
-			problems = append(problems, Problem{File: name, Message: plain(err)})
+			problems = append(problems, Problem{File: name, Message: files.Why(err).Error()})
 			continue
 		}
-		files = append(files, File{Name: name, Data: data, Admin: true})
+		list = append(list, File{Name: name, Data: data, Admin: true})
 	}
-	return files, problems
-}
-
-// globQuote keeps the signs of a folder's name from being a pattern.
-func globQuote(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+	return list, problems
 }
 
 func readBounded(name string) ([]byte, error) {
@@ -114,14 +109,6 @@ func readBounded(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%d octets, at most %d are read", info.Size(), maxRuleFile)
 	}
 	return os.ReadFile(name)
-}
-
-// plain says an error without the path that stands before it already.
-func plain(err error) string {
-	if pe, ok := err.(*fs.PathError); ok {
-		return pe.Err.Error()
-	}
-	return err.Error()
 }
 
 // Build makes a set of the data in fsys (laid out as this folder is) and of an
@@ -189,13 +176,13 @@ func (b *builder) readAll(fsys fs.FS) {
 		if strings.Contains(pattern, "*") {
 			var err error
 			if names, err = fs.Glob(fsys, pattern); err != nil {
-				b.complain(pattern, 0, "%s", plain(err))
+				b.complain(pattern, 0, "%v", files.Why(err))
 			}
 		}
 		for _, name := range names {
 			data, err := fs.ReadFile(fsys, name)
 			if err != nil {
-				b.complain(name, 0, "%s", plain(err))
+				b.complain(name, 0, "%v", files.Why(err))
 			}
 			b.files = append(b.files, File{Name: name, Data: data})
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -79,13 +78,7 @@ func (a *account) become(cfg *config.Config, log *slog.Logger) error {
 		return fmt.Errorf("becoming %s: %w", a.name, err)
 	}
 	log.Info("running as another user from now on", "user", a.name, "uid", a.uid, "gid", a.gid)
-	read := []string{cfg.File}
-	if dir := cfg.RulesFolder(); dir != "" {
-		read = append(read, dir)
-		files, _ := filepath.Glob(filepath.Join(dir, "*.toml")) // only a bad pattern is an error
-		read = append(read, files...)
-	}
-	read = append(append(read, cfg.Milter.Origin.Files()...), cfg.Events.Secrets()...)
+	read := slices.Concat([]string{cfg.File, cfg.RulesFolder()}, cfg.RuleFiles(), cfg.Milter.Origin.Files(), cfg.Events.Secrets())
 	for _, path := range read {
 		if f, err := os.Open(path); err == nil {
 			f.Close()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	netmail "net/mail"
@@ -17,6 +16,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/mailbox"
 	"github.com/bounce-milter/bounce-milter/classify/maillog"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 	"github.com/bounce-milter/bounce-milter/internal/lines"
 	"github.com/bounce-milter/bounce-milter/internal/propose"
 )
@@ -131,11 +131,7 @@ var gzipMagic = []byte{0x1f, 0x8b, 8}
 func (p *proposer) fail(name string, err error) {
 	p.failed = true
 	p.bar.clear()
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err // the path is said already
-	}
-	p.a.complain(fmt.Errorf("%s: %w", clean(name), err))
+	p.a.complain(fmt.Errorf("%s: %w", clean(name), files.Why(err)))
 }
 
 // understood reports whether a rule decided.

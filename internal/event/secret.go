@@ -2,14 +2,13 @@ package event
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bounce-milter/bounce-milter/internal/files"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -67,14 +66,5 @@ func open(path string) (*os.File, error) {
 
 // secretError says why the file of a secret cannot be read.
 func secretError(path string, err error) error {
-	var pe *fs.PathError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the file %s does not exist: create it", path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the file %s cannot be read by the daemon's user: give it to that user, or to a group of it", path)
-	case errors.As(err, &pe):
-		return fmt.Errorf("the file %s cannot be read: %w", path, pe.Err)
-	}
-	return fmt.Errorf("the file %s cannot be read: %w", path, err)
+	return files.Unreadable(path, err, "create it", files.GiveToUser)
 }

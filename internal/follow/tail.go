@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
 const (
@@ -101,8 +103,8 @@ func lastLine(f *os.File, size int64) int64 {
 // rest reads what was written to a rotated file behind a place: the file may have another
 // name now, and may be compressed.
 func (t *tail) rest(was *Place, pass func(lines []byte)) {
-	names, _ := filepath.Glob(escape(t.path) + ".*") // only a bad pattern is an error
-	dated, _ := filepath.Glob(escape(t.path) + "-*")
+	names, _ := filepath.Glob(files.Escape(t.path) + ".*") // only a bad pattern is an error
+	dated, _ := filepath.Glob(files.Escape(t.path) + "-*")
 	names = append(names, dated...)
 	for _, name := range names {
 		f, err := os.Open(name)
@@ -156,11 +158,6 @@ func (p *Place) within(f *os.File) io.Reader {
 		return nil
 	}
 	return zr
-}
-
-// escape makes a path a pattern that matches itself.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 func print(head []byte) string {
@@ -225,11 +222,7 @@ func (t *tail) open() {
 func (t *tail) wrong(err error) {
 	said := ""
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		said = err.Error()
+		said = files.Why(err).Error()
 		if errors.Is(err, fs.ErrPermission) {
 			said += ": let the user of this program read it, in the group adm on Debian"
 		}

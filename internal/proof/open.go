@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/bounce-milter/bounce-milter/classify/origin"
+	"github.com/bounce-milter/bounce-milter/internal/files"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -82,16 +83,10 @@ func (o *Options) read() (keys *origin.Keys, public []crypto.PublicKey, ps toml.
 
 // publicKeyError says why the file of a public key cannot be read, with the mend.
 func publicKeyError(path string, err error) error {
-	var pe *fs.PathError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the file %s does not exist: write the public key into it, in PEM or as its record in DNS", path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the file %s cannot be read by the daemon's user: chmod a+r %[1]s", path)
-	case errors.As(err, &pe):
-		return fmt.Errorf("the file %s cannot be read: %w", path, pe.Err)
+	if _, ok := errors.AsType[*fs.PathError](err); !ok {
+		return err // about what is in the file
 	}
-	return err
+	return files.Unreadable(path, err, "write the public key into it, in PEM or as its record in DNS", "chmod a+r "+path)
 }
 
 // CheckHost returns what is wrong with the files that options name, for a daemon that runs

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
 // Kind is a kind of state file. It begins with the name; behind it stand the version, and the
@@ -46,7 +48,7 @@ func (k Kind) Read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("is a symbolic link: name the file itself in %s", k.Key)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot be read (%w): give it to the daemon's user, or remove it", reasonOf(err))
+		return nil, fmt.Errorf("cannot be read (%w): give it to the daemon's user, or remove it", files.Why(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -58,7 +60,7 @@ func (k Kind) Read(path string) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, k.Most))
 	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", reasonOf(err))
+		return nil, fmt.Errorf("cannot be read: %w", files.Why(err))
 	}
 	return k.open(data)
 }
@@ -74,7 +76,7 @@ func (k Kind) Check(path string, uid int) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("is in a folder that cannot be looked at (%w): make it, and give it to the daemon's user", reasonOf(err))
+		return fmt.Errorf("is in a folder that cannot be looked at (%w): make it, and give it to the daemon's user", files.Why(err))
 	}
 	return nil
 }
@@ -188,18 +190,5 @@ func (k Kind) begins(f io.Reader) error {
 }
 
 func (k Kind) unwritten(err error) error {
-	return fmt.Errorf("cannot be written (%w): let the daemon's user write in its folder, or name another file in %s", reasonOf(err), k.Key)
-}
-
-// reasonOf returns an error without the path that is said already.
-func reasonOf(err error) error {
-	var pe *fs.PathError
-	var le *os.LinkError
-	switch {
-	case errors.As(err, &pe):
-		return pe.Err
-	case errors.As(err, &le):
-		return le.Err
-	}
-	return err
+	return fmt.Errorf("cannot be written (%w): let the daemon's user write in its folder, or name another file in %s", files.Why(err), k.Key)
 }

@@ -4,9 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/bounce-milter/bounce-milter/internal/files"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
@@ -49,7 +48,7 @@ func (o Options) Check() toml.Problems {
 	data, err := os.ReadFile(o.ConfigFile)
 	if err != nil {
 		var ps toml.Problems
-		ps.Add(configKey, "%v", fileError(o.ConfigFile, err))
+		ps.Add(configKey, "%v", files.Unreadable(o.ConfigFile, err, "create it, or correct the path", files.GiveToUser))
 		return ps
 	}
 	wrong := toolkit.Validate(o.ConfigFile)
@@ -120,7 +119,7 @@ func (f *configFile) explain(refused bool) {
 		data, err := os.ReadFile(file.path)
 		switch {
 		case err != nil:
-			f.add(file.node, table+file.key, "%v", fileError(file.path, err))
+			f.add(file.node, table+file.key, "%v", files.Unreadable(file.path, err, "create it, or correct the path", files.GiveToUser))
 		case file.key != "key_file" && !x509.NewCertPool().AppendCertsFromPEM(data):
 			f.add(file.node, table+file.key, "the file %s contains no certificate: write it in PEM, beginning with -----BEGIN CERTIFICATE-----", file.path)
 		default:
@@ -231,18 +230,4 @@ func toolkitProblems(path string, err error) (ps toml.Problems) {
 		ps = append(ps, toml.Problem{File: path, Message: strings.ReplaceAll(err.Error(), "\n", " ")})
 	}
 	return ps
-}
-
-// fileError says why a file cannot be read, with the mend.
-func fileError(path string, err error) error {
-	var pe *fs.PathError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the file %s does not exist: create it, or correct the path", path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the file %s cannot be read by the daemon's user: give it to that user, or to a group of it", path)
-	case errors.As(err, &pe):
-		return fmt.Errorf("the file %s cannot be read: %w", path, pe.Err)
-	}
-	return err
 }
