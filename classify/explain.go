@@ -134,7 +134,7 @@ func (e *Engine) explain(ev *Evidence, told *Recipient, incomplete bool) *Explan
 // lookEverywhere finds every rule that matches, not only the one that decides.
 func (q *inquest) lookEverywhere() {
 	q.explains = true
-	for s := scope(0); s < scopes; s++ {
+	for s := range scopes {
 		q.look(s, 0)
 		q.look(s, 1)
 	}

@@ -80,7 +80,7 @@ func (q *inquest) first(group tier) (match, bool) {
 	if group >= tierAdminStock {
 		stock = 1
 	}
-	for s := scope(0); s < scopes; s++ {
+	for s := range scopes {
 		if s == scopeReply && stock == 1 {
 			continue // the stock phrases of a wrapper say nothing about the reply in it
 		}

@@ -1,9 +1,9 @@
 package classify
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/rules"
@@ -13,15 +13,8 @@ import (
 // A rule that matched in several places stands where it decides first.
 func (q *inquest) sorted() []match {
 	all := slices.Clone(q.all)
-	sort.SliceStable(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		if ga, gb := a.rule.tierGroup(), b.rule.tierGroup(); ga != gb {
-			return ga < gb
-		}
-		if a.scope != b.scope {
-			return a.scope < b.scope
-		}
-		return a.rank > b.rank
+	slices.SortStableFunc(all, func(a, b match) int {
+		return cmp.Or(cmp.Compare(a.rule.tierGroup(), b.rule.tierGroup()), cmp.Compare(a.scope, b.scope), cmp.Compare(b.rank, a.rank))
 	})
 	seen := map[*rule]bool{}
 	return slices.DeleteFunc(all, func(m match) bool {

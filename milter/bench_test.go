@@ -127,9 +127,8 @@ func benchSession(b *testing.B, network, addr, from string) {
 		r.next(b)
 	}
 	b.ReportAllocs()
-	b.ResetTimer()
 	cpu := cpuTime(b)
-	for range b.N {
+	for b.Loop() {
 		for i, p := range batches {
 			if _, err := nc.Write(p); err != nil {
 				b.Fatal(err)

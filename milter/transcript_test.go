@@ -90,7 +90,7 @@ func readTranscript(t *testing.T, file string) *transcript {
 	for line := range strings.Lines(string(b)) {
 		text := strings.TrimSuffix(line, "\n")
 		if words, ok := strings.CutPrefix(text, "with "); ok {
-			for _, w := range strings.Fields(words) {
+			for w := range strings.FieldsSeq(words) {
 				if transcriptWords[w] == nil {
 					t.Fatalf("%s: with %q", file, w)
 				}

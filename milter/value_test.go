@@ -199,7 +199,7 @@ func checkResult(t *testing.T, addr, mta string) {
 			t.Fatalf("%d fields", len(fields))
 		}
 		value := fields[4].value
-		for _, line := range strings.Split(fields[4].name+": "+value, "\n") {
+		for line := range strings.SplitSeq(fields[4].name+": "+value, "\n") {
 			if len(line) > 998 {
 				t.Errorf("a line of %d octets", len(line))
 			}

@@ -29,7 +29,7 @@ func normalize(raw []byte) []byte {
 func replaceCR(b []byte) []byte {
 	doubled := bytes.Count(b, []byte("\r\r\n")) == bytes.Count(b, []byte("\n"))
 	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); i++ {
+	for i := range b {
 		switch {
 		case b[i] != '\r':
 			out = append(out, b[i])

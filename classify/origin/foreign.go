@@ -39,7 +39,7 @@ func (j *Judge) unticketed(h *header, now time.Time) bool {
 	if j.keys == nil || j.since.IsZero() || now.Sub(j.since) <= j.maxAge {
 		return false
 	}
-	date, _ := h.first("Date")
+	date := h.first("Date")
 	t, err := mail.ParseDate(date[:min(len(date), maxDate)])
 	return err == nil && t.After(j.since)
 }

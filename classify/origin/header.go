@@ -63,15 +63,14 @@ func parseHeader(b []byte) (h header) {
 	return h
 }
 
-// first returns the value of the first field of a name, unfolded; ok is false if there is
-// none.
-func (h *header) first(name string) (value string, ok bool) {
+// first returns the value of the first field of a name, unfolded; "" if there is none.
+func (h *header) first(name string) string {
 	for i := range h.fields {
 		if ascii.EqualFold(h.fields[i].name, name) {
-			return unfold(h.fields[i].value), true
+			return unfold(h.fields[i].value)
 		}
 	}
-	return "", false
+	return ""
 }
 
 func (h *header) has(name string) bool {

@@ -280,8 +280,7 @@ type signed struct{ ids, froms []string }
 // Message-ID to a message without one, and a domain to an author without one, after the
 // message was signed.
 func (h *header) signed() *signed {
-	id, _ := h.first("Message-Id")
-	from, _ := h.first("From")
+	id, from := h.first("Message-Id"), h.first("From")
 	return signedFacts(id, from)
 }
 

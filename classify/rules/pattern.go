@@ -16,7 +16,7 @@ func parseCode(s string) (CodePattern, error) {
 	if len(s) != 3 {
 		return p, fmt.Errorf("code %q must be three digits, x for any", s)
 	}
-	for i := 0; i < 3; i++ {
+	for i := range 3 {
 		c := s[i] | 0x20
 		if c != 'x' && (c < '0' || c > '9') {
 			return p, fmt.Errorf("code %q must be three digits, x for any", s)

@@ -37,12 +37,12 @@ func TestStatusPattern(t *testing.T) {
 			t.Errorf("%s: %v", c.pattern, err)
 			continue
 		}
-		for _, s := range strings.Fields(c.yes) {
+		for s := range strings.FieldsSeq(c.yes) {
 			if !p.Match(reply.ParseStatus(s)) {
 				t.Errorf("%s does not match %s", c.pattern, s)
 			}
 		}
-		for _, s := range strings.Fields(c.no) {
+		for s := range strings.FieldsSeq(c.no) {
 			if p.Match(reply.ParseStatus(s)) {
 				t.Errorf("%s matches %s", c.pattern, s)
 			}

@@ -191,7 +191,7 @@ func anchor(heading string) string {
 func manualLine(line string) string {
 	optional := false
 	var out []string
-	for _, word := range strings.Fields(strings.TrimPrefix(line, ".")) {
+	for word := range strings.FieldsSeq(strings.TrimPrefix(line, ".")) {
 		switch word {
 		case "Op":
 			optional = true

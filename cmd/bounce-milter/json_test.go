@@ -13,7 +13,7 @@ import (
 // keeps its meaning.
 func TestJSONIsOneLine(t *testing.T) {
 	in := "a\x7fb é <&> 2\u00a0x €"
-	for r := rune(0); r < 0xA0; r++ {
+	for r := range rune(0xA0) {
 		in += string(r)
 	}
 	const hidden = "\u2028\u2029\u200b\u202e\u2066\ufeff\U000e0041"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/maillog"
@@ -84,11 +85,9 @@ func (c *choice) String() string { return c.word }
 func (c *choice) Type() string   { return strings.Join(c.words, "|") }
 
 func (c *choice) Set(word string) error {
-	for _, w := range c.words {
-		if w == word {
-			c.word = word
-			return nil
-		}
+	if slices.Contains(c.words, word) {
+		c.word = word
+		return nil
 	}
 	return errors.New("write " + orList(c.words))
 }

@@ -260,7 +260,7 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s: nothing to check", path)
 		}
 		for _, m := range found {
-			for _, w := range strings.Split(strings.Join(m[1:], ""), separator) {
+			for w := range strings.SplitSeq(strings.Join(m[1:], ""), separator) {
 				if w = strings.Trim(w, `" `); !words[w] {
 					t.Errorf("%s: %q is never said", path, w)
 				}

@@ -18,7 +18,7 @@ func pad(text string, n int) string {
 func wrap(text string, n int) []string {
 	var lines []string
 	line, used := "", 0
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		space := ""
 		if line != "" {
 			space = " "

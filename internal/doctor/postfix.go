@@ -182,8 +182,8 @@ func (c *postfixCheck) undefined(name string, missing []string, s *service) {
 	}
 }
 
-// list looks at a list of milters, for a service. It reports whether it names us.
-func (c *postfixCheck) list(name string, s *service) bool {
+// list looks at a list of milters, for a service.
+func (c *postfixCheck) list(name string, s *service) {
 	value, missing := c.value(name, s)
 	c.undefined(name, missing, s)
 	list := readEntries(value)
@@ -191,13 +191,12 @@ func (c *postfixCheck) list(name string, s *service) bool {
 	at := find(list, c.sockets, c.queue(), chroot)
 	if at < 0 {
 		c.absent(name, s, list)
-		return false
+		return
 	}
 	c.good(name, "names bounce-milter: %s", list[at].raw)
 	c.action(name, s, &list[at])
 	c.order(name, s, list, at)
 	c.connect(s, &list[at])
-	return true
 }
 
 // absent says what a list names in our place.

@@ -91,7 +91,7 @@ func readFilters(text string) (filters map[string]filter, order []string) {
 			continue
 		}
 		f := filter{entry: entry{raw: line}}
-		for _, equate := range strings.Split(equates, ",") {
+		for equate := range strings.SplitSeq(equates, ",") {
 			key, value, _ := strings.Cut(strings.TrimSpace(equate), "=")
 			switch value = strings.TrimSpace(value); strings.TrimSpace(key) {
 			case "S":

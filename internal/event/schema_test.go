@@ -77,7 +77,7 @@ func TestFieldsAreDocumented(t *testing.T) {
 	table, _, _ = strings.Cut(table, "\n## ")
 	var got []string
 	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?) \\|").FindAllStringSubmatch(table, -1) {
-		for _, name := range strings.Split(row[1], ", ") {
+		for name := range strings.SplitSeq(row[1], ", ") {
 			got = append(got, strings.Trim(name, "`"))
 		}
 	}

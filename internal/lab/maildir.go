@@ -2,12 +2,13 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ func (m Maildir) Messages() ([]Message, error) {
 		}
 		files = append(files, file{Message{Raw: raw, File: path}, info.ModTime().UnixNano()})
 	}
-	sort.SliceStable(files, func(i, j int) bool { return files[i].time < files[j].time })
+	slices.SortStableFunc(files, func(a, b file) int { return cmp.Compare(a.time, b.time) })
 	out := make([]Message, len(files))
 	for i := range files {
 		out[i] = files[i].Message

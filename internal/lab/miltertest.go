@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"sort"
+	"slices"
 )
 
 // Miltertest runs a Lua script with OpenDKIM's miltertest, a milter client that
@@ -17,7 +17,7 @@ func Miltertest(script, spec string, defs map[string]string) (string, error) {
 	for k := range defs {
 		names = append(names, k)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	for _, k := range names {
 		args = append(args, "-D", k+"="+defs[k])
 	}

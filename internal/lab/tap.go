@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"sync"
 )
@@ -69,9 +70,7 @@ func (t *Tap) Seen() (map[byte]int, int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[byte]int{}
-	for k, v := range t.seen {
-		out[k] = v
-	}
+	maps.Copy(out, t.seen)
 	return out, t.octets
 }
 

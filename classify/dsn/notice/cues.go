@@ -239,10 +239,8 @@ func (c *cue) matches(v []byte) bool {
 	}
 	if len(c.Local) > 0 {
 		local := localPart(v)
-		for _, want := range c.Local {
-			if string(local) == want {
-				return true
-			}
+		if slices.Contains(c.Local, string(local)) {
+			return true
 		}
 	}
 	return false

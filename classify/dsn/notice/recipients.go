@@ -3,7 +3,6 @@ package notice
 import (
 	"bytes"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/address"
@@ -381,7 +380,7 @@ func (n *Notice) bound() {
 			n.found[i].to = n.end
 		}
 	}
-	sort.SliceStable(order, func(i, j int) bool { return n.found[order[i]].from < n.found[order[j]].from })
+	slices.SortStableFunc(order, func(a, b int) int { return n.found[a].from - n.found[b].from })
 	m := len(n.marks) - 1
 	replies := n.findReplies()
 	stop := n.end // the first phrase after the current recipient that ends it
@@ -430,7 +429,8 @@ func (n *Notice) listBefore(next, other *foundRecipient) int {
 // owner returns the index of the recipient that the notice is about at a place, -1 if
 // there is none.
 func (n *Notice) owner(pos int) int {
-	i := sort.Search(len(n.order), func(i int) bool { return n.found[n.order[i]].from > pos }) - 1
+	i, _ := slices.BinarySearchFunc(n.order, pos+1, func(at, from int) int { return n.found[at].from - from })
+	i-- // the last that begins at pos or before
 	if i < 0 || pos >= n.found[n.order[i]].to {
 		return -1
 	}

@@ -134,7 +134,7 @@ func (r *run) troubles(end time.Time) error {
 // round is one round of troubles. The daemon lives on from its end to the middle of the
 // next, so that sinks recover by themselves too.
 func (r *run) round(n int) error {
-	if err := r.sinks.nats(n); err != nil {
+	if err := r.sinks.nats(); err != nil {
 		return err
 	}
 	if err := r.sinks.block(n); err != nil {

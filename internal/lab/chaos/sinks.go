@@ -156,8 +156,8 @@ func (s *sinks) storm(on bool) {
 	s.lists.FailWith(every(50)) // it gets a request a record
 }
 
-// nats kills the server that leads the stream in one round, and starts it again in the next.
-func (s *sinks) nats(round int) (err error) {
+// nats kills the server that leads the stream, or starts the one again that it killed before.
+func (s *sinks) nats() (err error) {
 	if s.dead >= 0 {
 		err = s.fleet.Restart(s.dead)
 		s.dead = -1
@@ -206,7 +206,7 @@ func (s *sinks) mend() error {
 		return err
 	}
 	if s.dead >= 0 {
-		return s.nats(0)
+		return s.nats()
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/lab"
@@ -157,7 +157,7 @@ func counters(m lab.Metrics) {
 			names = append(names, name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	for _, name := range names {
 		fmt.Printf("%s %v\n", name, m[name])
 	}

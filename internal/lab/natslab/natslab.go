@@ -129,7 +129,7 @@ func (s *Servers) Restart(i int) error {
 		return fmt.Errorf("starting a NATS server: %w", err)
 	}
 	s.run[i] = cmd
-	return until(patience, func() error {
+	return until(func() error {
 		c, err := net.Dial("tcp", loopback(s.ports[i]))
 		if err == nil {
 			c.Close()
@@ -158,7 +158,7 @@ func (s *Servers) Close() {
 func (s *Servers) Connect(opts ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
 	opts = append(opts, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	var nc *nats.Conn
-	err := until(patience, func() (err error) {
+	err := until(func() (err error) {
 		nc, err = nats.Connect(strings.Join(s.URLs(), ","), opts...)
 		return err
 	})
@@ -172,7 +172,7 @@ func (s *Servers) Connect(opts ...nats.Option) (*nats.Conn, jetstream.JetStream,
 // CreateStream creates a stream in files, with as many replicas as there are servers. It
 // waits until the servers are able to, because a cluster must choose its leader first.
 func (s *Servers) CreateStream(js jetstream.JetStream, name string, subjects ...string) error {
-	return until(patience, func() error {
+	return until(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: subjects, Storage: jetstream.FileStorage,
@@ -183,7 +183,7 @@ func (s *Servers) CreateStream(js jetstream.JetStream, name string, subjects ...
 
 // Leader returns the index of the server that leads a stream.
 func (s *Servers) Leader(js jetstream.JetStream, stream string) (n int, err error) {
-	err = until(patience, func() error {
+	err = until(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		st, err := js.Stream(ctx, stream)
@@ -210,7 +210,7 @@ type Message struct {
 // Messages reads a whole stream in order. It begins again if the server that it reads from
 // goes down.
 func Messages(js jetstream.JetStream, stream string) (list []Message, err error) {
-	err = until(patience, func() error {
+	err = until(func() error {
 		list, err = read(js, stream)
 		return err
 	})
@@ -246,9 +246,9 @@ func read(js jetstream.JetStream, stream string) (list []Message, err error) {
 	return list, nil
 }
 
-// until calls f again and again until it returns no error.
-func until(limit time.Duration, f func() error) error {
-	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+// until calls f again and again until it returns no error, or patience ends.
+func until(f func() error) error {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		err := f()
 		if err == nil || time.Now().After(end) {
 			return err

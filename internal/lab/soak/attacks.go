@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -131,6 +131,6 @@ func (a *attacks) report() string {
 		names = append(names, fmt.Sprintf("%s %d", name, n))
 		sum += n
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return fmt.Sprintf("hostile peers            %d: %s", sum, strings.Join(names, ", "))
 }
