@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -30,14 +28,8 @@ func runFollow(a *app, args []string) error {
 	if len(args) > 1 {
 		return usagef("follow: one log at a time: %s", args[1])
 	}
-	asked, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	context.AfterFunc(asked, stop) // a second signal ends the program at once
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	signal.Ignore(syscall.SIGPIPE)
-
+	sig := newSignals()
+	defer sig.stop()
 	handler, lines := newDaemonLog(a.stderr)
 	defer lines.Close()
 	w := &watcher{file: a.options.config, handler: handler}
@@ -69,14 +61,12 @@ func runFollow(a *app, args []string) error {
 	}
 	defer server.Close()
 
-	go func() {
-		for range hup {
-			w.events.Reopen()
-			w.reload()
-		}
-	}()
+	sig.onReload(func() {
+		w.events.Reopen()
+		w.reload()
+	})
 	_, _ = systemd.SdNotify(false, systemd.SdNotifyReady) // without systemd there is nobody to tell
-	err = w.follower.Run(asked)
+	err = w.follower.Run(sig.end)
 	_, _ = systemd.SdNotify(false, systemd.SdNotifyStopping)
 	w.log.Info("stopped")
 	return err

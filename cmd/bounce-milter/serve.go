@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -25,22 +23,8 @@ import (
 )
 
 func runServe(a *app, _ []string) error {
-	// First of all, because a signal may come at any time.
-	asked, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	context.AfterFunc(asked, func() {
-		stop() // first, so that a second signal ends the program at once, as it does by default
-		cancel()
-	})
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-
-	// If the reader of the log goes away, the daemon must not end.
-	signal.Ignore(syscall.SIGPIPE)
-
+	sig := newSignals()
+	defer sig.stop()
 	handler, lines := newDaemonLog(a.stderr)
 	defer lines.Close()
 	d := daemon{file: a.options.config, handler: handler}
@@ -94,13 +78,11 @@ func runServe(a *app, _ []string) error {
 	if url := pageURL(d.server.MetricsScheme(), d.server.MetricsAddrs()); url != "" && isTerminal(a.stderr) {
 		log.Info("look at the status page in a browser", "url", url)
 	}
-	go func() {
-		for range hup {
-			d.events.Reopen()
-			d.reload()
-		}
-	}()
-	if err := d.server.Serve(ctx); err != nil && !errors.Is(err, milter.ErrServerClosed) {
+	sig.onReload(func() {
+		d.events.Reopen()
+		d.reload()
+	})
+	if err := d.server.Serve(sig.end); err != nil && !errors.Is(err, milter.ErrServerClosed) {
 		return err
 	}
 	d.endEvents()
