@@ -54,8 +54,9 @@ type Options struct {
 	Send bool
 }
 
-// patience bounds every question to another program.
-const patience = 5 * time.Second
+// patience bounds every question to another program. A mail server that has much to do may
+// answer late.
+const patience = 15 * time.Second
 
 // report collects findings.
 type report struct {

@@ -33,9 +33,9 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
 fi
 install() {
 	# shellcheck disable=SC2086 # a list of words
-	apt-get install -q -y --no-install-recommends --no-remove $absent </dev/null >"$log" 2>&1
+	apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends --no-remove $absent </dev/null >"$log" 2>&1
 }
 if ! install; then
-	apt-get update -q </dev/null >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+	apt-get -o Acquire::Retries=3 update -q </dev/null >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 	install || { cat "$log" >&2; exit 1; }
 fi

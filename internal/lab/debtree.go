@@ -127,7 +127,7 @@ func unpack(dir string, packages, programs []string) error {
 
 // download fetches Debian packages and unpacks them into dir.
 func download(dir string, pkgs ...string) error {
-	cmd := exec.Command("apt-get", append([]string{"-q", "download"}, pkgs...)...)
+	cmd := exec.Command("apt-get", append([]string{"-q", "-o", "Acquire::Retries=3", "download"}, pkgs...)...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("downloading %s: %w\n%s", strings.Join(pkgs, ", "), err, out)

@@ -48,7 +48,7 @@ func newBrowser(t *testing.T, host string) *browser {
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true),
 		chromedp.WSURLReadTimeout(lab.Patience))
-	ctx, cancel := context.WithTimeout(context.Background(), 3*lab.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*lab.Patience)
 	t.Cleanup(cancel)
 	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(options...))
 	t.Cleanup(cancel)

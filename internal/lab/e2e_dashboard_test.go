@@ -235,36 +235,48 @@ func agree(t *testing.T, p *lab.Prometheus, queries []mixin.Query, values map[st
 		if err != nil {
 			t.Fatal(err)
 		}
-		last, err := p.Query("max(timestamp(job_category:bounce_milter_bounces:rate5m))", time.Time{})
-		if err != nil || len(last) != 1 {
-			t.Fatalf("when were the sums recorded? %v %v", last, err)
-		}
-		at := time.UnixMilli(int64(last[0].Value * 1000))
-		panel, err := p.Query(expr, at)
+		// A scrape may have come between the two.
+		err = lab.Until(q.Where+" and what is recorded to agree", func() (bool, error) {
+			err := differ(p, expr, record)
+			return err == nil, err
+		})
 		if err != nil {
-			t.Fatal(err)
-		}
-		recorded, err := p.Query(record, at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key := func(s lab.Sample) string { return s.Labels["category"] + s.Labels["type"] }
-		want := map[string]float64{}
-		for _, s := range recorded {
-			want[key(s)] = s.Value
-		}
-		if len(panel) != len(want) {
-			t.Errorf("%s has %d series, recorded are %d", q.Where, len(panel), len(want))
-		}
-		for _, s := range panel {
-			// A scrape may have come between the two.
-			if math.Abs(s.Value-want[key(s)]) > 0.2*want[key(s)]+1e-9 {
-				t.Errorf("%s: %s is %v, recorded is %v", q.Where, key(s), s.Value, want[key(s)])
-			}
+			t.Error(err)
 		}
 		compared++
 	}
 	if compared != 2 {
 		t.Errorf("%d panels were compared", compared)
 	}
+}
+
+// differ compares the answers to two queries at the moment at which sums were recorded last.
+func differ(p *lab.Prometheus, panel, record string) error {
+	last, err := p.Query("max(timestamp(job_category:bounce_milter_bounces:rate5m))", time.Time{})
+	if err != nil || len(last) != 1 {
+		return fmt.Errorf("when were the sums recorded? %v, %v", last, err)
+	}
+	at := time.UnixMilli(int64(last[0].Value * 1000))
+	shown, err := p.Query(panel, at)
+	if err != nil {
+		return err
+	}
+	recorded, err := p.Query(record, at)
+	if err != nil {
+		return err
+	}
+	key := func(s lab.Sample) string { return s.Labels["category"] + s.Labels["type"] }
+	want := map[string]float64{}
+	for _, s := range recorded {
+		want[key(s)] = s.Value
+	}
+	if len(shown) != len(want) {
+		return fmt.Errorf("it has %d series, recorded are %d", len(shown), len(want))
+	}
+	for _, s := range shown {
+		if math.Abs(s.Value-want[key(s)]) > 0.2*want[key(s)]+1e-9 {
+			return fmt.Errorf("%s is %v, recorded is %v", key(s), s.Value, want[key(s)])
+		}
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ package lab
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -238,11 +239,12 @@ func TestLogOfPostfix(t *testing.T) {
 	l, remote, server, silent := newMoody(t)
 	next := func(addr string) string {
 		host, port, _ := strings.Cut(addr, ":")
-		return "smtp:[" + host + "]:" + port
+		return "[" + host + "]:" + port
 	}
 	p, err := l.StartPostfix("postfix", PostfixConfig{Main: fmt.Sprintf(
-		"transport_maps = inline:{ remote.test=%s, silent.test=%s, dead.test=%s }\nsmtp_rcpt_timeout = 1s\n",
-		next(server.Addr), next(silent.Addr), next(nobodyThere(server)))})
+		"transport_maps = inline:{ remote.test=smtp:%s, silent.test=hasty:%s, dead.test=smtp:%s }\n",
+		next(server.Addr), next(silent.Addr), next(nobodyThere(server))),
+		Master: "hasty unix - - n - - smtp -o smtp_rcpt_timeout=1s\n"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,14 +256,23 @@ func TestLogOfPostfix(t *testing.T) {
 			return p.Submit("user1@lab.test", []string{to}, []byte("Subject: hello\n\nhello\n"))
 		},
 		flush: func(giveUp bool) error {
-			if giveUp {
-				for _, args := range [][]string{{"postconf", "-c", p.Dir + "/etc", "-e", "maximal_queue_lifetime=1s"}, {"postfix", "-c", p.Dir + "/etc", "reload"}} {
-					if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-						return fmt.Errorf("%s: %w: %s", args[0], err, out)
-					}
+			if !giveUp {
+				return p.Flush()
+			}
+			if err := p.settle(); err != nil {
+				return err
+			}
+			for _, args := range [][]string{{"postconf", "-c", p.Dir + "/etc", "-e", "maximal_queue_lifetime=1s"}, {"postfix", "-c", p.Dir + "/etc", "reload"}} {
+				if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+					return fmt.Errorf("%s: %w: %s", args[0], err, out)
 				}
 			}
-			return p.Flush()
+			// The queue manager that is told may be the one from before the reload.
+			return Until("Postfix to give up", func() (bool, error) {
+				err := p.Flush()
+				n, unread := p.QueueLength()
+				return n == 0, errors.Join(err, unread)
+			})
 		},
 		log: p.Log, file: p.Dir + "/maillog",
 	}, remote)
@@ -271,7 +282,8 @@ func TestLogOfExim(t *testing.T) {
 	t.Parallel()
 	l, remote, server, silent := newMoody(t)
 	x, err := l.NewExim("exim", EximConfig{Routes: map[string]string{
-		"remote.test": server.Addr, "silent.test": silent.Addr, "dead.test": nobodyThere(server)}})
+		"remote.test": server.Addr, "silent.test": silent.Addr, "dead.test": nobodyThere(server)},
+		Hasty: "silent.test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +305,7 @@ func TestLogOfSendmail(t *testing.T) {
 	t.Parallel()
 	l, remote, server, _ := newMoody(t)
 	s, err := l.StartSendmail("sendmail", SendmailConfig{Remote: server.Addr,
-		MC: "define(`confTO_RCPT', `1s')dnl\ndefine(`confSEPARATE_PROC', `True')dnl\n",
+		MC: "define(`confTO_RCPT', `5s')dnl\ndefine(`confSEPARATE_PROC', `True')dnl\n",
 		Rules: "LOCAL_RULE_0\nR$* < @ dead.test . > $*\t$#relay $@ [127.0.0.2] $: $1 < @ dead.test . > $2\n" +
 			"R$* < @ dead.test > $*\t$#relay $@ [127.0.0.2] $: $1 < @ dead.test > $2\n"})
 	if err != nil {

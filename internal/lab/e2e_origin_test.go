@@ -357,6 +357,9 @@ func TestOriginIsLocal(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
+	if err := Until("Postfix to reload", func() (bool, error) { return strings.Contains(w.p.Log(), "reload -- version"), nil }); err != nil {
+		t.Fatal(err)
+	}
 	if got := own(t, "after"); got != "ours by local, bound" {
 		t.Errorf("after the recipe it is %s", got)
 	}

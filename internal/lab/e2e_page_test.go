@@ -59,8 +59,8 @@ func (p *pageLab) dial() {
 	}
 }
 
-// summary reads /api/v1/summary.
-func (p *pageLab) summary() (s struct {
+// summary is what the tests read of /api/v1/summary.
+type summary struct {
 	Trouble []struct{ ID, Text string }
 	Health  struct{ Serving bool }
 	Windows map[string]struct {
@@ -68,24 +68,33 @@ func (p *pageLab) summary() (s struct {
 		Categories map[string]float64
 	}
 	NotUnderstood []struct{ Text, Rule string } `json:"not_understood"`
-}) {
+}
+
+func (p *pageLab) summary() summary {
 	p.Helper()
-	resp, err := http.Get("http://" + p.daemon.Metrics + "/api/v1/summary")
+	s, err := p.askSummary()
 	if err != nil {
 		p.Fatal(err)
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
-		p.Fatal(err)
-	}
 	return s
+}
+
+func (p *pageLab) askSummary() (s summary, err error) {
+	resp, err := http.Get("http://" + p.daemon.Metrics + "/api/v1/summary")
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	err = json.NewDecoder(resp.Body).Decode(&s)
+	return s, err
 }
 
 // until waits for the page to show so many bounces.
 func (p *pageLab) until(bounces int) {
 	p.Helper()
 	if err := lab.Until(fmt.Sprintf("the page to show %d bounces", bounces), func() (bool, error) {
-		return p.summary().Windows["7d"].Bounces == float64(bounces), nil
+		s, err := p.askSummary()
+		return s.Windows["7d"].Bounces == float64(bounces), err
 	}); err != nil {
 		p.Fatal(err)
 	}
@@ -95,12 +104,13 @@ func (p *pageLab) until(bounces int) {
 func (p *pageLab) has(id string) {
 	p.Helper()
 	if err := lab.Until("the page to say "+id, func() (bool, error) {
-		for _, t := range p.summary().Trouble {
+		s, err := p.askSummary()
+		for _, t := range s.Trouble {
 			if t.ID == id {
 				return true, nil
 			}
 		}
-		return false, nil
+		return false, err
 	}); err != nil {
 		p.Fatal(err)
 	}

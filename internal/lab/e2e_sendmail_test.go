@@ -5,6 +5,7 @@ package lab
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,7 +45,7 @@ func newSendmails(t *testing.T, network string) *sendmails {
 		}
 		listen = "unix:" + dir + "/m.sock"
 	}
-	if s.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen}}); err != nil {
+	if s.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen}, Top: patientDrain}); err != nil {
 		t.Fatal(err)
 	}
 	if s.with, err = l.StartSendmail("with", SendmailConfig{Milter: listen, Remote: s.remote.Addr}); err != nil {
@@ -230,22 +231,34 @@ func testSendmail(t *testing.T, s *sendmails) {
 }
 
 // noStalls compares both Sendmails. Without quick acknowledgement Sendmail over TCP waits
-// 40 ms and more at every message. A busy machine may too, but not always.
+// 40 ms and more at every message. A busy machine may too, but not always: it is the quicker
+// messages that are compared.
 func (s *sendmails) noStalls(t *testing.T) {
 	const messages, stall = 20, 40 * time.Millisecond
 	took := func(addr string) time.Duration {
 		to := s.recipient()
-		var mails []Mail
-		for i := range messages {
-			mails = append(mails, Mail{To: []string{to}, Data: Bounce(fmt.Sprint("stall", i), to, nil, unknownUser)})
+		c, err := DialSMTP(addr)
+		if err != nil {
+			t.Fatal(err)
 		}
-		began := time.Now()
-		send(t, addr, mails...)
-		return time.Since(began)
+		defer c.Close()
+		var each []time.Duration
+		for i := range messages {
+			began := time.Now()
+			if _, err := c.Send(Mail{To: []string{to}, Data: Bounce(fmt.Sprint("stall", i), to, nil, unknownUser)}); err != nil {
+				t.Fatal(err)
+			}
+			each = append(each, time.Since(began))
+		}
+		if err := c.Quit(); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(each)
+		return each[messages/4]
 	}
 	var added time.Duration
 	for range 5 {
-		if added = (took(s.with.Addr) - took(s.plain.Addr)) / messages; added < stall {
+		if added = took(s.with.Addr) - took(s.plain.Addr); added < stall {
 			t.Logf("the daemon adds %v to each message", added)
 			return
 		}

@@ -21,6 +21,8 @@ type EximConfig struct {
 	// Routes are servers, as address and port, by domain. Mail to lab.test is dropped, and
 	// for all other domains there is no route.
 	Routes map[string]string
+	// Hasty is a domain whose server is waited for a second at most.
+	Hasty string
 }
 
 // eximNamespace runs a program where /etc/passwd has the user that Exim insists on.
@@ -54,7 +56,11 @@ func (l *Lab) NewExim(name string, cfg EximConfig) (*Exim, error) {
 	for domain, addr := range cfg.Routes {
 		host, port, _ := strings.Cut(addr, ":")
 		fmt.Fprintf(&routers, eximQueueRouter, n, domain, host)
-		fmt.Fprintf(&transports, eximQueueTransport, n, port)
+		timeout := "1m"
+		if domain == cfg.Hasty {
+			timeout = "1s"
+		}
+		fmt.Fprintf(&transports, eximQueueTransport, n, port, timeout)
 		n++
 	}
 	if err := x.addUser("passwd", fmt.Sprintf("Debian-exim:x:%d:%d::/:/bin/sh\n", nobody, nobody)); err != nil {
@@ -139,10 +145,10 @@ const eximQueueRouter = `route%d:
   transport = server%[1]d
 `
 
-const eximQueueTransport = `server%d:
+const eximQueueTransport = `server%[1]d:
   driver = smtp
-  port = %s
-  command_timeout = 1s
-  connect_timeout = 5s
+  port = %[2]s
+  command_timeout = %[3]s
+  connect_timeout = 1m
   hosts_avoid_tls = *
 `

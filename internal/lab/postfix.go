@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -306,8 +307,21 @@ func (p *Postfix) Release() error {
 	return p.Flush()
 }
 
-// Flush makes Postfix try everything in its queue now.
+// settle waits until Postfix is trying nothing.
+func (p *Postfix) settle() error {
+	return Until("Postfix's attempts to end", func() (bool, error) {
+		list, err := p.Queue()
+		busy := slices.ContainsFunc(list, func(q Queued) bool { return q.Queue != "deferred" && q.Queue != "hold" })
+		return !busy, err
+	})
+}
+
+// Flush makes Postfix try everything in its queue now. It waits for attempts that go on:
+// their messages would not be tried again.
 func (p *Postfix) Flush() error {
+	if err := p.settle(); err != nil {
+		return err
+	}
 	if out, err := exec.Command("postqueue", "-c", p.Dir+"/etc", "-f").CombinedOutput(); err != nil {
 		return fmt.Errorf("flushing Postfix's queue: %w: %s", err, out)
 	}
