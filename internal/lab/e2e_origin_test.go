@@ -36,7 +36,7 @@ type originWorld struct {
 var relayStarts = map[string]func(l *Lab, back, next string) (addr string, log func() string, err error){
 	"postfix": func(l *Lab, back, next string) (string, func() string, error) {
 		p, err := l.StartPostfix("relay", PostfixConfig{Services: []Service{{Name: "in"}},
-			Main: fmt.Sprintf("myhostname = mx.postfix.test\nvirtual_mailbox_domains =\ntransport_maps = inline:{ lab.test=smtp:[127.0.0.1]:%s }\nrelayhost = [127.0.0.1]:%s\n", port(back), port(next))})
+			Main: fmt.Sprintf("myhostname = mx.postfix.test\nvirtual_mailbox_domains =\ntransport_maps = inline:{ lab.test=smtp:[127.0.0.1]:%[1]s, .lab.test=smtp:[127.0.0.1]:%[1]s }\nrelayhost = [127.0.0.1]:%[2]s\n", port(back), port(next))})
 		if err != nil {
 			return "", nil, err
 		}
@@ -88,6 +88,12 @@ func originTable(t *testing.T, l *Lab, key *rsa.PrivateKey, domains, more string
 
 func newOriginWorld(t *testing.T, relays ...string) *originWorld {
 	t.Helper()
+	return newOriginWorldWith(t, func(*Lab) (string, error) { return "", nil }, relays...)
+}
+
+// newOriginWorldWith is newOriginWorld with more lines in main.cf.
+func newOriginWorldWith(t *testing.T, more func(*Lab) (string, error), relays ...string) *originWorld {
+	t.Helper()
 	l := newLab(t)
 	w := &originWorld{lab: l, relays: relays}
 	must := func(err error) {
@@ -133,6 +139,8 @@ func newOriginWorld(t *testing.T, relays ...string) *originWorld {
 	if t.Failed() {
 		t.FailNow()
 	}
+	main, err := more(l)
+	must(err)
 	login := []string{"smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot", "smtpd_sasl_path = " + sasl}
 	w.p, err = l.StartPostfix("pf", PostfixConfig{
 		Services: []Service{
@@ -141,7 +149,7 @@ func newOriginWorld(t *testing.T, relays ...string) *originWorld {
 			{Name: "signed behind us", Milters: w.listen + ", inet:" + w.dkim.Addr, Options: login},
 			{Name: "signed before us", Milters: "inet:" + w.dkim.Addr + ", " + w.listen, Options: login},
 		},
-		OwnBounces: w.listen, Main: "transport_maps = inline:{ " + routes + " }\n",
+		OwnBounces: w.listen, Main: "transport_maps = inline:{ " + routes + " }\n" + main,
 	})
 	must(err)
 	showOnFailure(t, "postfix", w.p.Log)
