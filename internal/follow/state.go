@@ -31,8 +31,8 @@ func readState(path, source string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Source != source {
-		// The counts go on, but its place is in another log.
+	if s.Source != source || s.Place != nil && !s.Place.valid() {
+		// The counts go on, but its place is in another log, or in none.
 		s.Place, s.Cursor = nil, ""
 	}
 	return &s, nil

@@ -46,6 +46,11 @@ type Place struct {
 	PrintSize int64  `json:"print_size"`
 }
 
+// valid reports whether a place may be one that was taken.
+func (p *Place) valid() bool {
+	return p.PrintSize >= 0 && p.PrintSize <= printed && p.Offset >= p.PrintSize
+}
+
 // tail reads a file that grows, by its name.
 type tail struct {
 	path string
@@ -107,7 +112,7 @@ func (t *tail) rest(was *Place, pass func(lines []byte)) {
 	dated, _ := filepath.Glob(files.Escape(t.path) + "-*")
 	names = append(names, dated...)
 	for _, name := range names {
-		f, err := os.Open(name)
+		f, err := openRead(name)
 		if err != nil {
 			continue
 		}
@@ -196,10 +201,15 @@ func (t *tail) mark() {
 	}
 }
 
+// openRead opens a file to read it. A pipe that nobody writes does not hold it up.
+func openRead(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
 // open opens the file of the path at its beginning.
 func (t *tail) open() {
 	t.close()
-	f, err := os.Open(t.path)
+	f, err := openRead(t.path)
 	if err != nil {
 		t.wrong(err)
 		return

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -263,12 +264,33 @@ func TestTailOfMuch(t *testing.T) {
 	}
 }
 
+// A pipe in the place of a log, or of a rotated one, holds nothing up.
+func TestPipes(t *testing.T) {
+	r := newReader(t)
+	for _, name := range []string{"mail.log", "mail.log.1"} {
+		if err := syscall.Mkfifo(r.path(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start(&Place{Device: 1, Inode: 2, Offset: 3})
+	r.read()
+	if r.tail.trouble != "is not a file" {
+		t.Errorf("trouble: %q", r.tail.trouble)
+	}
+	os.Remove(r.path("mail.log"))
+	r.add("mail.log", "a\n")
+	r.read()
+	if r.got.String() != "a\n" || r.tail.trouble != "" {
+		t.Errorf("%q, trouble: %q", r.got.String(), r.tail.trouble)
+	}
+}
+
 func TestState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	if s, err := readState(path, "/var/log/mail.log"); s != nil || err != nil {
 		t.Fatalf("no file: %v, %v", s, err)
 	}
-	was := &state{Source: "/var/log/mail.log", Place: &Place{1, 2, 3, "x", 4},
+	was := &state{Source: "/var/log/mail.log", Place: &Place{1, 2, 4, "x", 3},
 		Counts: []count{{labels{"bounced", "mailbox-full", "soft", "google"}, 7}}}
 	if err := was.write(path); err != nil {
 		t.Fatal(err)
@@ -279,6 +301,14 @@ func TestState(t *testing.T) {
 	}
 	if s, err := readState(path, Journal); err != nil || s.Place != nil || len(s.Counts) != 1 {
 		t.Errorf("of another log: %+v, %v", s, err)
+	}
+	for _, place := range []Place{{PrintSize: -1}, {PrintSize: 1 << 40, Offset: 1 << 40}, {Offset: -1}, {PrintSize: 3, Offset: 2}} {
+		wrong := *was
+		wrong.Place = &place
+		wrong.write(path)
+		if s, err := readState(path, was.Source); err != nil || s.Place != nil || len(s.Counts) != 1 {
+			t.Errorf("%+v: %+v, %v", place, s, err)
+		}
 	}
 	tests := []struct {
 		name string
