@@ -27,6 +27,8 @@ var hostile = []string{
 	"550 " + strings.Repeat("very long ", 10_000),
 	"550 " + strings.Repeat("x", 100_000),
 	"550 " + strings.Repeat("\u0301", 5000),
+	"550 stuffed larder for " + strings.Repeat("@ ", 400),
+	"550 stuffed larders for " + strings.Repeat("\",", 400),
 }
 
 // Whatever strangers write is text on the page, in one line, bounded and visible.

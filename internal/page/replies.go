@@ -13,6 +13,7 @@ const (
 	maxReplies = 20  // different ones
 	maxWaiting = 32  // that are not masked yet
 	maxReply   = 600 // octets of one
+	maxExample = 2 * maxReply
 )
 
 // reply is what was said about bounces that no rule understood.
@@ -50,14 +51,19 @@ func (r *replies) mask(w *wordTable) {
 	for i := range r.waiting {
 		x := &r.waiting[i]
 		said := mask.Clean(x.Reply, maxReply)
-		text := mask.Text(said, x.Address, x.Original)
+		// What stands for an address can be longer than it is.
+		text := mask.Clean(mask.Text(said, x.Address, x.Original), maxReply)
+		if len(x.Provider) > maxName {
+			x.Provider = "other"
+		}
 		n := reply{Text: text, Category: x.Category, Provider: x.Provider, Times: 1, Last: r.at[i]}
 		if at := slices.IndexFunc(r.list, func(o reply) bool { return o.Text == text && o.Category == x.Category }); at >= 0 {
 			n.Times, n.Example, n.Phrase = sum(r.list[at].Times, 1), r.list[at].Example, r.list[at].Phrase
 			r.list = slices.Delete(r.list, at, at+1)
 		} else {
-			n.Example = mask.Example(said, x.Address, x.Original)
-			n.Phrase = w.phrase(said, x.Address, x.Original)
+			if example := mask.Example(said, x.Address, x.Original); len(example) <= maxExample {
+				n.Example, n.Phrase = example, w.phrase(said, x.Address, x.Original)
+			}
 		}
 		r.list = slices.Insert(r.list, 0, n)
 		r.list = r.list[:min(len(r.list), maxReplies)]

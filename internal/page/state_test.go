@@ -37,6 +37,29 @@ func used() (*Board, *clock) {
 	return b, c
 }
 
+// No reply of a stranger makes a state that the next process cannot read.
+func TestHostileRestart(t *testing.T) {
+	b, _ := testBoard(begin)
+	b.SetWords(testWords)
+	x := bounce(classify.Unclassified)
+	x.Provider = strings.Repeat("p", 2*maxName)
+	for _, s := range hostile {
+		x.Reply, x.Address, x.Original = s, "<script>"+s, "x@"+s
+		b.times(1, x)
+	}
+	b.takeOver()
+	path := filepath.Join(t.TempDir(), "state")
+	b.SetFile(path)
+	b.Save(silent)
+	next, _ := testBoard(begin)
+	if err := next.Restore(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next.fresh().Replies, b.fresh().Replies; len(got) < 8 || len(got) != len(want) {
+		t.Errorf("%d replies, want %d", len(got), len(want))
+	}
+}
+
 // A restart changes nothing but the age of things, also with the clock set meanwhile.
 func TestRestart(t *testing.T) {
 	for _, tt := range []struct {
