@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -22,41 +23,44 @@ var (
 // policy lets a browser load nothing but our own style and icon. There is no script.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"n":     number,
-	"stamp": stamp,
-	"secs":  func(s int64) string { return spoken(time.Duration(s) * time.Second) },
-	"for":   func(now, then time.Time) string { return spoken(now.Sub(then)) },
-	"times": func(n uint32) string {
-		if n == 1 {
-			return "once"
-		}
-		return grouped(uint64(n)) + " times"
-	},
-	"change": func(c Change) string {
-		before := max(c.Before, c.Yesterday)
-		switch {
-		case c.Now == before:
-			return "±0"
-		case c.Now < before:
-			return "−" + grouped(before-c.Now)
-		}
-		return "+" + grouped(c.Now-before)
-	},
-	"changes": func(caption, what string, colour bool, rows []Change) any {
-		return struct {
-			Caption, What string
-			Colour        bool
-			Rows          []Change
-		}{caption, what, colour, rows}
-	},
-	"tabs": func(label string, tabs []tab) any {
-		return struct {
-			Label string
-			Tabs  []tab
-		}{label, tabs}
-	},
-}).Parse(pageHTML))
+// templates are parsed when a page is first asked for, since most commands show none.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"n":     number,
+		"stamp": stamp,
+		"secs":  func(s int64) string { return spoken(time.Duration(s) * time.Second) },
+		"for":   func(now, then time.Time) string { return spoken(now.Sub(then)) },
+		"times": func(n uint32) string {
+			if n == 1 {
+				return "once"
+			}
+			return grouped(uint64(n)) + " times"
+		},
+		"change": func(c Change) string {
+			before := max(c.Before, c.Yesterday)
+			switch {
+			case c.Now == before:
+				return "±0"
+			case c.Now < before:
+				return "−" + grouped(before-c.Now)
+			}
+			return "+" + grouped(c.Now-before)
+		},
+		"changes": func(caption, what string, colour bool, rows []Change) any {
+			return struct {
+				Caption, What string
+				Colour        bool
+				Rows          []Change
+			}{caption, what, colour, rows}
+		},
+		"tabs": func(label string, tabs []tab) any {
+			return struct {
+				Label string
+				Tabs  []tab
+			}{label, tabs}
+		},
+	}).Parse(pageHTML))
+})
 
 // number writes any whole number.
 func number(v any) string {
@@ -134,7 +138,7 @@ func (b *Board) made(form string, make func(*Summary) ([]byte, error)) ([]byte, 
 
 func render(name string, v any) ([]byte, error) {
 	var out bytes.Buffer
-	err := templates.ExecuteTemplate(&out, name, v)
+	err := templates().ExecuteTemplate(&out, name, v)
 	return out.Bytes(), err
 }
 
