@@ -205,6 +205,9 @@ func (c *wireClient) content(lines []string) []mod {
 		c.send(frame('B', chunk))
 		if c.protocol&gomilter.OptNoBodyReply == 0 {
 			code, _ := c.read()
+			if code == 'a' && c.protocol&gomilter.OptNoEOHReply != 0 {
+				return nil
+			}
 			if code == 's' {
 				if c.protocol&gomilter.OptSkip == 0 {
 					c.t.Fatal("SKIP was not negotiated")

@@ -32,6 +32,8 @@ type handler interface {
 	headerEnd()
 	// body returns the buffer for the body, nil if no more of it is wanted.
 	body() *buffer
+	// piece answers a piece of the body.
+	piece()
 	// messageEnd sends the changes, if there are any, and answers.
 	messageEnd()
 	// abort forgets the message; reset also forgets the client, because
@@ -211,11 +213,7 @@ func (c *conn) bodyFrame(code gomilter.Code, n int) error {
 		c.h.messageEnd()
 		return nil
 	}
-	if c.agreed(gomilter.OptSkip) && !c.agreed(gomilter.OptNoBodyReply) && (dst == nil || c.h.body() == nil) {
-		c.answer(respSkip)
-		return nil
-	}
-	c.goOn(gomilter.OptNoBodyReply)
+	c.h.piece()
 	return nil
 }
 

@@ -23,6 +23,7 @@ type message struct {
 	trial   bool   // doctor's, which is refused
 	passes  bool   // accepted without reading it
 	discard bool   // nothing is kept of the body
+	plain   bool   // its header is read, and nothing is done with it
 	cut     bool   // a part of the header was not kept
 	partly  string // why only a part of it was inspected, "" if all was
 	fields  int    // of the header

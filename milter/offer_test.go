@@ -156,6 +156,10 @@ func TestOffer(t *testing.T) {
 		{"everything, RCPT", 6, offerActions, offerAll, ForgedRemove, wantRcpt | wantOnUnix | gomilter.OptNoRcptReply, wantActions, 6},
 		{"everything, RCPT, events", 6, offerActions, offerAll, ForgedRemove, wantRcpt | wantOnUnix | gomilter.OptNoRcptReply, wantActions, 6},
 		{"everything, TCP, RCPT", 6, offerActions, offerAll, ForgedRemove, wantRcpt | gomilter.OptNoMailReply, wantActions, 6},
+		{"everything, tickets", 6, offerActions, offerAll, ForgedRemove,
+			wantRcpt&^gomilter.OptNoBodyReply | skips | wantOnUnix | gomilter.OptNoRcptReply, wantActions, 6},
+		{"tickets, SKIP not offered", 6, offerActions, offerAll &^ gomilter.OptSkip, ForgedRemove,
+			wantRcpt&^gomilter.OptSkip | wantOnUnix | gomilter.OptNoRcptReply, wantActions, 6},
 		{"no-reply for RCPT not offered", 6, offerActions, offerAll &^ gomilter.OptNoRcptReply, ForgedRemove, wantRcpt | wantOnUnix, wantActions, 6},
 		{"version 2, RCPT", 2, 0x3f, 0x7f, ForgedRemove, 0, wantActions, 2},
 		{"version 2", 2, 0x3f, 0x7f, ForgedRemove, gomilter.OptNoRcptTo, wantActions, 2},
@@ -173,6 +177,9 @@ func TestOffer(t *testing.T) {
 					c.Events = true
 				} else if strings.Contains(tt.name, "RCPT") {
 					c.VERP = []string{"bounces+{local}={domain}@lists.example.org"}
+				}
+				if strings.Contains(tt.name, "tickets") {
+					withTickets(c)
 				}
 				if strings.Contains(tt.name, "TCP") {
 					c.Listen = []Socket{{"tcp", "127.0.0.1:0"}}

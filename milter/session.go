@@ -27,6 +27,9 @@ const (
 	// writes. Unix sockets do not have it, so there we save the answers: each
 	// costs two process switches.
 	wantOnUnix = gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply
+
+	// With these, the first piece of a body is answered instead of the end of the header.
+	skips = gomilter.OptNoEOHReply | gomilter.OptSkip
 )
 
 // session is one milter connection: what is known of its client across
@@ -75,6 +78,12 @@ func (s *session) offered(o offer) (uint32, gomilter.OptAction, gomilter.OptProt
 		// Ordinary mail is accepted at MAIL, so that needs an answer. Mail that
 		// reaches the end of its header is inspected, so that needs none.
 		want = want&^gomilter.OptNoMailReply | gomilter.OptNoEOHReply
+	}
+	if st.tickets && o.protocol&skips == skips {
+		// Mail of ours goes on to its end, and its body is not read. So the answer comes
+		// with the first piece of the body, which the MTA sends together with the header.
+		// Then the rest of it, which may be megabytes, is not sent.
+		want = want&^gomilter.OptNoBodyReply | skips
 	}
 	s.actions = o.actions & st.options
 	if missing := wantActions &^ s.actions; missing != 0 && st.cfg.Mode == ModeTag {
@@ -212,14 +221,31 @@ func (s *session) headerEnd() {
 			m.writeReturnPath()
 		}
 		m.octets.writeString("\r\n")
-	case s.conn.agreed(gomilter.OptNoEOHReply), m.removes(), m.out != nil:
+	case m.removes(), m.out != nil:
 		m.discard = true
+		m.octets.release()
+	case s.conn.agreed(gomilter.OptNoEOHReply):
+		m.discard, m.plain = true, true
 		m.octets.release()
 	default:
 		s.pass()
 		return
 	}
 	s.conn.goOn(gomilter.OptNoEOHReply)
+}
+
+// piece answers a piece of the body, if these get answers: it lets an ordinary message go,
+// and skips the rest of a body of which no more is wanted.
+func (s *session) piece() {
+	switch {
+	case s.conn.agreed(gomilter.OptNoBodyReply):
+	case s.msg.plain:
+		s.pass()
+	case s.conn.agreed(gomilter.OptSkip) && s.body() == nil:
+		s.conn.answer(respSkip)
+	default:
+		s.conn.answer(gomilter.RespContinue)
+	}
 }
 
 // messageEnd inspects the message, sends its changes, and accepts it, unless an action
