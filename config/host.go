@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/internal/event/stream"
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
@@ -23,7 +24,26 @@ import (
 // opens no socket.
 func (c *Config) CheckHost() toml.Problems {
 	ps := append(c.CheckForMail(), c.CheckForMetrics()...)
+	ps = append(ps, c.checkFollowSocket()...)
 	ps.Sort()
+	return ps
+}
+
+// CheckForFollow is the part of [Config.CheckHost] that follow needs, with its own events.
+func (c *Config) CheckForFollow(events stream.Options) toml.Problems {
+	ps := append(c.CheckRulesFolder(), c.checkFollowSocket()...)
+	if c.Follow.Listen != (milter.Socket{}) {
+		ps = append(ps, c.placeOwn(c.Milter.Web.Check())...)
+	}
+	ps = append(ps, c.place(events.CheckHost(-1))...)
+	ps.Sort()
+	return ps
+}
+
+func (c *Config) checkFollowSocket() (ps toml.Problems) {
+	if err := checkSocket(c.Follow.Listen); err != nil {
+		ps = append(ps, c.problem("follow.listen", "%s %v", metricsSocket{&c.Follow.Listen}.text(), err))
+	}
 	return ps
 }
 

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -56,6 +58,9 @@ func runFollow(a *app, args []string) error {
 	defer w.endEvents(cfg)
 	w.follower = follow.New(follow.Options{Path: cfg.Follow.Path, Stdin: a.stdin, StateFile: stateFile(cfg)}, engine, w.events, registry, w.log)
 	server, err := w.serve(cfg, registry)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: end the program that has the port (ss -ltnp shows it), or name another", err)
+	}
 	if err != nil {
 		return cfg.Refuse("follow.listen", "%v", err)
 	}
@@ -110,10 +115,8 @@ func (w *watcher) load() (*config.Config, *classify.Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	events := followed(cfg.Events)
-	ps := append(cfg.CheckRulesFolder(), events.CheckHost(-1)...)
-	if len(ps) > 0 {
-		return nil, nil, cfg.Place(ps.Err())
+	if err := cfg.CheckForFollow(followed(cfg.Events)).Err(); err != nil {
+		return nil, nil, err
 	}
 	engine, err := newEngine(cfg, false)
 	if err == nil {
