@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	netmail "net/mail"
@@ -91,7 +93,7 @@ func (p *proposer) logs(paths []string, stdin io.Reader) {
 }
 
 // path reads mail, or a file of replies: its first octets tell which. Only mail is read from
-// folders and compressed files.
+// folders.
 func (p *proposer) path(path string, stdin io.Reader) {
 	var in io.Reader
 	if path == mailbox.Stdin {
@@ -106,12 +108,22 @@ func (p *proposer) path(path string, stdin io.Reader) {
 		in = f
 	}
 	if in != nil {
-		br := bufio.NewReaderSize(in, 64<<10)
-		if begin, _ := br.Peek(1 << 10); len(begin) > 0 && !mailbox.LooksLikeMessage(begin) && !bytes.HasPrefix(begin, gzipMagic) {
+		br, err := unpacked(in)
+		if err != nil {
+			p.fail(path, err)
+			return
+		}
+		begin, _ := br.Peek(1 << 10)
+		switch {
+		case len(begin) == 0 || mailbox.LooksLikeMessage(begin):
+			stdin = br
+		case bytes.IndexByte(begin, 0) >= 0:
+			p.fail(path, errors.New("a binary file: neither a log, nor mail, nor replies"))
+			return
+		default:
 			p.replies(path, br)
 			return
 		}
-		stdin = br
 	}
 	src := *p.mail
 	src.Stdin = stdin
@@ -127,6 +139,19 @@ func (p *proposer) path(path string, stdin io.Reader) {
 
 // gzipMagic begins a file of gzip (RFC 1952 section 2.3.1).
 var gzipMagic = []byte{0x1f, 0x8b, 8}
+
+// unpacked returns what is in r, which may be compressed.
+func unpacked(r io.Reader) (*bufio.Reader, error) {
+	br := bufio.NewReaderSize(r, 64<<10)
+	if begin, _ := br.Peek(len(gzipMagic)); !bytes.Equal(begin, gzipMagic) {
+		return br, nil
+	}
+	zr, err := gzip.NewReader(br)
+	if err != nil {
+		return nil, fmt.Errorf("decompressing: %w", err)
+	}
+	return bufio.NewReaderSize(zr, 64<<10), nil
+}
 
 func (p *proposer) fail(name string, err error) {
 	p.failed = true
