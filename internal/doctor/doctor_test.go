@@ -108,14 +108,21 @@ func TestExpand(t *testing.T) {
 		"$a-${b}-$(a)": "1-11-1", "$$a": "$a", "${a?yes}": "yes", "${none?yes}": "", "${none:no}": "no", "${a?{x}:{y}}": "x",
 		"${none?{x}:{$b}}": "11", "$": "$", "${a": "", "a$": "a$", "$ab": "", "${ a }": "1",
 	} {
-		if got, _ := p.expand(in, nil, 0); got != want {
+		if got, _ := p.expand(in, nil); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
-	if got, _ := p.expand("$loop", nil, 0); len(got) > 100 {
+	if got, _ := p.expand("$loop", nil); len(got) > 100 {
 		t.Errorf("a loop makes %d octets", len(got))
 	}
-	if _, missing := p.expand("$ab ${cd} $ab ${ef?x}", nil, 0); strings.Join(missing, " ") != "ab cd" {
+	// Values that name each other many times end as well.
+	many := &postfix{values: map[string]string{"a": strings.Repeat("$b ", 50), "b": strings.Repeat("$a", 50), "c": strings.Repeat("$d", 50)}}
+	for _, in := range []string{"$a", "$b", "$c"} {
+		if got, _ := many.expand(in, nil); len(got) > 2*maxOctets {
+			t.Errorf("%s: %d octets", in, len(got))
+		}
+	}
+	if _, missing := p.expand("$ab ${cd} $ab ${ef?x}", nil); strings.Join(missing, " ") != "ab cd" {
 		t.Errorf("missing: %q", missing)
 	}
 }

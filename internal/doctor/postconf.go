@@ -72,19 +72,28 @@ func (r *report) askPostfix() (*postfix, error) {
 // on from the one before.
 func logicalLines(text string) []string {
 	var lines []string
+	var whole strings.Builder
+	end := func() {
+		if whole.Len() > 0 {
+			lines = append(lines, whole.String())
+			whole.Reset()
+		}
+	}
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		trimmed := strings.TrimSpace(line)
 		switch {
 		case trimmed == "" || trimmed[0] == '#':
 		case line[0] == ' ' || line[0] == '\t':
-			if len(lines) > 0 {
-				lines[len(lines)-1] += " " + trimmed
+			if whole.Len() > 0 {
+				whole.WriteString(" " + trimmed)
 			}
 		default:
-			lines = append(lines, trimmed)
+			end()
+			whole.WriteString(trimmed)
 		}
 	}
+	end()
 	return lines
 }
 
@@ -147,7 +156,7 @@ func inBraces(s string) string {
 // value returns a parameter for a service (nil for none), expanded, and the names in it
 // that are not defined.
 func (p *postfix) value(name string, s *service) (value string, missing []string) {
-	return p.expand(p.raw(name, s), s, 0)
+	return p.expand(p.raw(name, s), s)
 }
 
 // raw returns a parameter as it is written.
@@ -164,13 +173,29 @@ func (p *postfix) raw(name string, s *service) string {
 const (
 	maxDeep   = 20
 	maxOctets = 64 << 10
+	maxNames  = 10_000 // that are looked up for one value
 )
 
 // expand puts values in place of $name, ${name} and $(name), with ?text and :text as
-// postconf(5) says.
-func (p *postfix) expand(s string, svc *service, deep int) (string, []string) {
+// postconf(5) says. It returns the names that are not defined, too.
+func (p *postfix) expand(s string, svc *service) (string, []string) {
+	x := expansion{postfix: p, service: svc}
+	out := x.expand(s, 0)
+	slices.Sort(x.missing)
+	return out, slices.Compact(x.missing)
+}
+
+// expansion is one value being expanded.
+type expansion struct {
+	*postfix
+	service *service
+	names   int // that were looked up: values that name each other may be many
+	missing []string
+}
+
+func (x *expansion) expand(s string, deep int) string {
+	svc := x.service
 	var b strings.Builder
-	var missing []string
 	for i := 0; i < len(s) && b.Len() < maxOctets; i++ {
 		if s[i] != '$' || i+1 == len(s) {
 			b.WriteByte(s[i])
@@ -185,7 +210,7 @@ func (p *postfix) expand(s string, svc *service, deep int) (string, []string) {
 		case '{', '(':
 			end := closing(s, i)
 			if end < 0 {
-				return b.String(), missing
+				return b.String()
 			}
 			name = s[i+1 : end]
 			if k := strings.IndexAny(name, "?:"); k >= 0 {
@@ -200,12 +225,15 @@ func (p *postfix) expand(s string, svc *service, deep int) (string, []string) {
 			name = s[i:end]
 			i = end - 1
 		}
+		if x.names++; x.names > maxNames {
+			return b.String()
+		}
 		name = strings.TrimSpace(name)
-		_, known := p.values[name]
+		_, known := x.values[name]
 		if svc != nil && !known {
 			_, known = svc.options[name]
 		}
-		text := p.raw(name, svc)
+		text := x.raw(name, svc)
 		switch {
 		case test != "":
 			then, otherwise := alternatives(test)
@@ -214,16 +242,13 @@ func (p *postfix) expand(s string, svc *service, deep int) (string, []string) {
 			}
 			text = then
 		case !known && name != "":
-			missing = append(missing, name)
+			x.missing = append(x.missing, name)
 		}
 		if deep < maxDeep {
-			inner, more := p.expand(text, svc, deep+1)
-			b.WriteString(inner)
-			missing = append(missing, more...)
+			b.WriteString(x.expand(text, deep+1))
 		}
 	}
-	slices.Sort(missing)
-	return b.String(), slices.Compact(missing)
+	return b.String()
 }
 
 // alternatives reads "?then", ":otherwise" and "?{then}:{otherwise}".
