@@ -2,6 +2,7 @@ package classify
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -113,7 +114,7 @@ func (q *inquest) readReply() {
 	if rcpt := q.ev.reported; rcpt != nil && !q.unread {
 		r = rcpt.Reply()
 	}
-	if words = spaced(bounded(words)); r.Text != words {
+	if words = unescaped(spaced(bounded(words))); r.Text != words {
 		r = reply.Parse(words)
 	}
 	q.find(&q.reply, r.Text, true)
@@ -142,6 +143,28 @@ func spaced(s string) string {
 		return strings.ReplaceAll(s, "_", " ")
 	}
 	return s
+}
+
+// unescaped returns a text with the octets that stand in it as escapes.
+//
+// QUIRK: Exim writes each octet beyond ASCII as one, in reports as in its log: "\303\244".
+func unescaped(s string) string {
+	at := strings.Index(s, `\3`) // UTF-8 and letters of Latin-1 have an octet from there on
+	if at < 0 {
+		return s
+	}
+	b := append(make([]byte, 0, len(s)), s[:at]...)
+	for i := at; i < len(s); i++ {
+		if i+4 <= len(s) && s[i] == '\\' && (s[i+1] == '2' || s[i+1] == '3') {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b = append(b, byte(n))
+				i += 3
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
 }
 
 // maxLogged is how many octets at the beginning of a line are searched for an address.

@@ -43,7 +43,7 @@ func (q *inquest) look(s scope, stock int) {
 			}
 			q.noticeOf, q.noticeRead = q.ev.Notice, true
 			witness := q.witness
-			q.find(t, bounded(q.ev.Notice), false)
+			q.find(t, unescaped(bounded(q.ev.Notice)), false)
 			q.witness = witness // a notice mentions recipients whatever happened
 		}
 	}

@@ -1,8 +1,10 @@
 package classify
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
@@ -44,10 +46,44 @@ func TestWrapped(t *testing.T) {
 					t.Errorf("as %s quotes it: %q is %s by %s, alone %s by %s", w.name, ev.Reply, got.reason, got.by, want.reason, want.by)
 				}
 			}
+			ev.Reply = escaped(ex.Reply)
+			if got, _ := e.judgeExample(&ev, provider); got.reason != want.reason {
+				t.Errorf("as Exim escapes it: %q is %s by %s, else %s by %s", ev.Reply, got.reason, got.by, want.reason, want.by)
+			}
 			ev.Reply = strings.ToUpper(ex.Reply)
 			if got, _ := e.judgeExample(&ev, provider); got.reason != want.reason {
 				t.Errorf("in capitals: %q is %s by %s, else %s by %s", ex.Reply, got.reason, got.by, want.reason, want.by)
 			}
+		}
+	}
+}
+
+// escaped writes the octets beyond ASCII as Exim does.
+func escaped(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "\\%03o", s[i])
+		}
+	}
+	return b.String()
+}
+
+func TestUnescaped(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"550 user unknown", "550 user unknown"},
+		{`550 Empf\303\244nger unbekannt`, "550 Empfänger unbekannt"},
+		{`550 Empf\344nger`, "550 Empf\xe4nger"},
+		{`\346\202\250`, "您"},
+		{`C:\new\3 files`, `C:\new\3 files`},
+		{`\38\39 \3`, `\38\39 \3`},
+		{`\303`, "\xc3"},
+		{`\\303\1`, "\\\xc3\\1"},
+	} {
+		if got := unescaped(tt.in); got != tt.want {
+			t.Errorf("%q is read as %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }
