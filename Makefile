@@ -52,7 +52,7 @@ test: check unit race e2e fuzz-short rules
 	@echo "all tests passed"
 
 debs:
-	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3 mandoc groff prometheus prometheus-postfix-exporter chromium \
+	@internal/lab/debs.sh postfix postfix-sqlite sqlite3 miltertest m4 libsasl2-modules dovecot-sieve amavisd-new bsdutils curl zsh fish logrotate openssl python3 mandoc groff prometheus prometheus-postfix-exporter chromium \
 		debootstrap iproute2 systemd-container lintian rpm rpmlint cpio umoci skopeo
 
 check:

@@ -375,6 +375,9 @@ func (e *Examination) Of(r Recipient) Result {
 			}
 		}
 	}
+	if len(e.tickets) > 0 && !e.m.Local && r == (Recipient{}) && e.m.VERP == "" {
+		return Result{Origin: Ours, Proof: ProofTicket, Why: "its ticket is ours, and the report names nobody"}
+	}
 	if len(e.tickets) > 0 && !bare && !e.m.Local {
 		return Result{Origin: Unproven, Why: "its ticket is ours, but the message went to other recipients"}
 	}

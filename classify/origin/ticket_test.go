@@ -136,7 +136,7 @@ func TestTicket(t *testing.T) {
 
 		{name: "replayed for another recipient", header: headerOf(m, ticket), rcpt: Recipient{Final: "victim@example.com"}, why: "went to other recipients"},
 		{name: "replayed, the recipient elsewhere", header: headerOf(m, ticket), rcpt: Recipient{Final: "victim@example.com", Original: "other@example.com"}, why: "went to other recipients"},
-		{name: "no recipient", header: headerOf(m, ticket), why: "went to other recipients"},
+		{name: "no recipient", header: headerOf(m, ticket), origin: Ours, why: "names nobody"},
 		{name: "old", header: headerOf(m, ticket), rcpt: rcpt, later: DefaultMaxAge + time.Second, why: "older than max_age"},
 		{name: "from the future", header: headerOf(m, ticket), rcpt: rcpt, later: -time.Hour, why: "from the future"},
 		{name: "retired key", header: headerOf(m, retired.Sign(m, now, 0)), rcpt: rcpt, why: "not in the key file"},

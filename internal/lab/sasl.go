@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 )
 
@@ -62,4 +63,30 @@ func authenticate(c net.Conn) {
 func (c *SMTP) Login(user, password string) error {
 	_, err := c.Expect(235, "AUTH PLAIN %s", base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password)))
 	return err
+}
+
+// saslFolder is one of the folders in which Cyrus SASL looks for how programs are set up.
+const saslFolder = "/usr/lib/sasl2"
+
+// accounts fills a folder that a program shall see as saslFolder: with one account of a
+// realm in a database of Cyrus SASL.
+func (l *Lab) accounts(dir, program, realm, user, password string) error {
+	_, saslpasswd, env, err := debProgram("sasl2-bin", []string{"sasl2-bin"}, []string{"saslpasswd2"})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making accounts: %w", err)
+	}
+	cmd := exec.Command(saslpasswd, "-c", "-p", "-f", dir+"/sasldb2", "-u", realm, user)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin = strings.NewReader(password)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("making an account: %w: %s", err, out)
+	}
+	conf := "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: " + saslFolder + "/sasldb2\nmech_list: PLAIN\n"
+	if err := os.WriteFile(dir+"/"+program+".conf", []byte(conf), 0o644); err != nil {
+		return fmt.Errorf("making accounts: %w", err)
+	}
+	return nil
 }

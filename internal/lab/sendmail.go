@@ -36,6 +36,8 @@ type SendmailConfig struct {
 	MC, Rules string
 	// User is a user of sm.lab.test, with the home directory Home.
 	User, Home string
+	// Account is one that may log in by SMTP with Password, "" for none.
+	Account, Password string
 }
 
 // StartSendmail starts a Sendmail below the folder name of the Lab. It must be called
@@ -61,6 +63,11 @@ func (l *Lab) StartSendmail(name string, cfg SendmailConfig) (*Sendmail, error) 
 	if err := s.write(l, name, tree, ports[0], milter, cfg); err != nil {
 		return nil, fmt.Errorf("setting up Sendmail: %w", err)
 	}
+	if cfg.Account != "" {
+		if err := l.accounts(s.Dir+"/sasl2", "Sendmail", "sm.lab.test", cfg.Account, cfg.Password); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.keepLog(l); err != nil {
 		return nil, err
 	}
@@ -71,7 +78,7 @@ func (l *Lab) StartSendmail(name string, cfg SendmailConfig) (*Sendmail, error) 
 	s.libs = libs
 	path, args := "unshare", []string{"-m", "sh", "-ec", sendmailNamespace}
 	if err := exec.Command("unshare", "-m", "true").Run(); err != nil {
-		if strings.HasPrefix(milter, "local:") || cfg.User != "" {
+		if strings.HasPrefix(milter, "local:") || cfg.User != "" || cfg.Account != "" {
 			return nil, fmt.Errorf("a socket that Sendmail trusts and users of its own need a mount namespace: %w", err)
 		}
 		// Without a namespace Sendmail looks names up where the machine does
@@ -111,6 +118,7 @@ const sendmailNamespace = `
 mount --bind $SOCKETS ` + sendmailSockets + `
 mount --bind $D/etc/hosts /etc/hosts
 mount --bind $D/etc/passwd /etc/passwd
+if [ -e $D/sasl2 ]; then mount --bind $D/sasl2 ` + saslFolder + `; fi
 if [ -e /etc/resolv.conf ]; then mount --bind $D/etc/resolv.conf $(readlink -f /etc/resolv.conf); fi
 for n in null zero random urandom full tty; do
   if [ -e /dev/$n ]; then : > $D/dev/$n; mount --bind /dev/$n $D/dev/$n; fi
@@ -277,6 +285,7 @@ const sendmailMC = "include(`@CF@/m4/cf.m4')\n" +
 	"define(`confLOG_LEVEL', `14')dnl\n" +
 	"define(`confMILTER_LOG_LEVEL', `14')dnl\n" +
 	"define(`confTO_IDENT', `0')dnl\n" +
+	"define(`confAUTH_MECHANISMS', `PLAIN')dnl\n" +
 	"define(`confQUEUE_LA', `1000')dnl\n" +
 	"define(`confREFUSE_LA', `1000')dnl\n" +
 	"define(`confDELAY_LA', `1000')dnl\n" +

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,5 +170,65 @@ func TestForgedFormats(t *testing.T) {
 				t.Errorf("it is %s", found(r.Message))
 			}
 		})
+	}
+}
+
+// Exchange and Gmail do more to a header than to put fields before and behind it. What a
+// ticket says lives through all of that but the loss of its own field, a signature through
+// less.
+func TestRewrittenFields(t *testing.T) {
+	w := newWorld(t)
+	const u = "u@example.com"
+	header, body := w.news(t, u)
+	unfolded := regexp.MustCompile(`\n[ \t]+`).ReplaceAllString(header, " ")
+	field := func(name string) *regexp.Regexp { return regexp.MustCompile(`(?m)^` + name + `: .*\n([ \t].*\n)*`) }
+	without := func(text string, names ...string) string {
+		for _, n := range names {
+			text = field(n).ReplaceAllString(text+"\n", "")
+			text = strings.TrimSuffix(text, "\n")
+		}
+		return text
+	}
+	reversed := func(text string) string {
+		list := strings.Split(text, "\n")
+		slices.Reverse(list)
+		return strings.Join(list, "\n")
+	}
+	for name, tt := range map[string]struct{ header, ticket, dkim string }{
+		"every field in one line":         {unfolded, "ours ticket bound " + u, "ours dkim bound " + u},
+		"fields in another order":         {reversed(unfolded), "ours ticket bound " + u, "ours dkim bound " + u},
+		"names in another case":           {strings.NewReplacer("Message-ID:", "Message-Id:", "MIME-Version", "Mime-Version").Replace(header), "ours ticket bound " + u, "ours dkim bound " + u},
+		"no Received":                     {without(header, "Received"), "ours ticket bound " + u, "ours dkim bound " + u},
+		"no MIME fields":                  {without(header, "MIME-Version", "Content-Type"), "ours ticket bound " + u, "ours dkim bound " + u},
+		"no Subject":                      {without(header, "Subject"), "ours ticket bound " + u, "unproven"},
+		"no To":                           {without(header, "To"), "ours ticket bound " + u, "unproven"},
+		"a name in quotation marks":       {strings.Replace(header, "Example News <", "\"Example News\" <", 1), "ours ticket bound " + u, "unproven"},
+		"an encoded name":                 {strings.Replace(header, "Example News <", "=?utf-8?B?RXhhbXBsZSBOZXdz?= <", 1), "ours ticket bound " + u, "unproven"},
+		"To with the address as its name": {strings.Replace(header, "U <"+u+">", "\""+u+"\" <"+u+">", 1), "ours ticket bound " + u, "unproven"},
+		"the subject marked":              {strings.Replace(header, "Subject: ", "Subject: [EXTERNAL] ", 1), "ours ticket bound " + u, "unproven"},
+		"Date in another form":            {strings.Replace(header, "11:00:00 +0000\nMessage", "03:00:00 -0800 (PST)\nMessage", 1), "ours ticket bound " + u, "unproven"},
+		"another Message-ID":              {strings.Replace(header, "<1@mail.example.org>", "<2@exch.example.com>", 1), "unproven", "unproven"},
+		"an author as an X.500 address":   {strings.Replace(header, "<news@example.org>", "</O=EXAMPLE/OU=EXCHANGE/CN=NEWS>", 1), "unproven", "unproven"},
+		"no Message-ID":                   {without(header, "Message-ID"), "unproven", "unproven"},
+		"no From":                         {without(header, "From"), "unproven", "unproven"},
+		"no DKIM-Signature":               {without(header, "DKIM-Signature"), "ours ticket bound " + u, "unproven"},
+		"only From, To, Subject and Date": {without(header, "DKIM-Signature", "X-Bounce-Ticket", "Received", "Message-ID"), "unproven", "unproven"},
+	} {
+		for _, format := range []string{"exchange", "gmail"} {
+			t.Run(name+"/"+format, func(t *testing.T) {
+				b, err := os.ReadFile("testdata/formats/" + format + ".eml")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for what, v := range map[string]struct{ header, want string }{
+					"with the ticket": {tt.header, tt.ticket}, "without": {without(tt.header, "X-Bounce-Ticket"), tt.dkim},
+				} {
+					_, r := w.examine(t, bounced(string(b), u, v.header, body))
+					if got := found(r.Message); got != v.want {
+						t.Errorf("%s it is %s, want %s: %s", what, got, v.want, r.Message.Why)
+					}
+				}
+			})
+		}
 	}
 }
