@@ -6,9 +6,9 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
 )
 
-// isCandidate reports whether a line may be about a delivery. It is fast, and true of few
-// other lines. Nearly every line of a log has a tag with a process id; the octets behind
-// it tell.
+// isCandidate reports whether a line may be about a delivery. It is fast, and lets few other
+// lines through. Nearly every line of a log has a tag with a process id, and the octets
+// behind the tag decide.
 func isCandidate(line []byte) bool {
 	if len(line) < 20 {
 		return false
@@ -82,7 +82,7 @@ func isEximFlag(rest []byte) bool {
 	return false
 }
 
-// words are those of which every line about a delivery has one, those of Exim with the
+// words are such that every line about a delivery has one of them; those of Exim include the
 // spaces around them.
 var words = [...][]byte{[]byte("status="), []byte("stat="), []byte("reject"), []byte("=> "), []byte("** "), []byte("== "), []byte("-> "),
 	[]byte(">> "), []byte("Completed"), []byte("]: ["), []byte(gaveUpWords)}

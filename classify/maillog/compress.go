@@ -47,7 +47,7 @@ var compressions = []struct {
 // 64 MiB; logrotate's default, xz -6, needs 8.
 const maxWindow = 64 << 20
 
-// decompress sets what is read from the log, and refuses what is no text.
+// decompress sets what is read from the log, and refuses what is not text.
 func (f *openedLog) decompress(from io.Reader) error {
 	br := bufio.NewReaderSize(from, 64<<10)
 	head, err := br.Peek(16)
@@ -66,7 +66,7 @@ func (f *openedLog) decompress(from io.Reader) error {
 		if closer != nil {
 			f.close = append(f.close, func() error { closer(); return nil })
 		}
-		if written.Year() > 1990 && written.Before(f.latest) { // when the log ended, though the file be a copy
+		if written.Year() > 1990 && written.Before(f.latest) { // when the log ended, even if the file is a copy
 			f.latest = written
 		}
 		br = bufio.NewReaderSize(r, 64<<10)
@@ -79,10 +79,10 @@ func (f *openedLog) decompress(from io.Reader) error {
 	return nil
 }
 
-// errBinary is the error for a file that is no text.
+// errBinary is the error for a file that is not text.
 var errBinary = errors.New("a binary file, no log")
 
-// isBinary reports whether a file that begins so is no text.
+// isBinary reports whether a file that begins like this is not text.
 func isBinary(head []byte) bool { return bytes.IndexByte(head, 0) >= 0 }
 
 // decompressed says in its errors that decompressing failed.

@@ -7,8 +7,8 @@
 // program, are ignored and cost little. What a reply means is the business of package
 // classify; a [Judge] asks it.
 //
-// Much of a line was written by strangers: the remote server wrote the reply, and the
-// sender chose the address. What a line says about itself is read from left to right up
-// to the reply, so that a reply cannot pretend to be another field. Strings are limited
-// in length and contain no control characters.
+// Much of a line was written by strangers: the remote server wrote the reply, and the sender
+// chose the address. The fields of a line are read from left to right up to the reply, so
+// that a reply cannot pretend to be another field. Strings are limited in length and contain
+// no control characters.
 package maillog

@@ -20,7 +20,8 @@ const (
 // Formats lists every format.
 func Formats() []Format { return []Format{Postfix, Exim, Sendmail} }
 
-// Kind stands where the kind of a message stands in verdicts on messages.
+// Kind is the kind of a verdict on a line of a log, where a verdict on a message has the
+// kind of the message.
 const Kind dsn.Kind = "log"
 
 // Result is what became of an attempt.
@@ -31,19 +32,19 @@ const (
 	Sent     Result = "sent"     // delivered, or handed to the next server
 	Deferred Result = "deferred" // to be tried again
 	Bounced  Result = "bounced"  // refused for good, and returned to the sender
-	// Expired: the server gave up after its last attempt was deferred. Postfix and
-	// Sendmail say so about a message, which then holds for all its recipients that were
-	// not served; Recipient is "".
+	// Expired: the server gave up after its last attempt was deferred. Postfix and Sendmail
+	// say so about a whole message, that is, about all recipients who have not got it yet;
+	// Recipient is "".
 	Expired Result = "expired"
 	// Waiting: the server did not try, because it is not yet time. Exim says so.
 	Waiting Result = "waiting"
 	// Passed: handed to a content filter on the same machine, which hands it back as a
 	// new message. The fate of the recipient is that of the new message.
 	Passed Result = "passed"
-	// Probed: Postfix asked whether an address exists; there was no message. The reply is
-	// of a refusal; addresses that do exist have no entry.
+	// Probed: Postfix asked whether an address exists, without a message. Only a refusal
+	// makes an entry; an address that exists makes none.
 	Probed Result = "probed"
-	// Refused: this server refused mail of somebody else.
+	// Refused: this server refused mail that came in.
 	Refused Result = "refused"
 	// Done: Exim has nothing more to do for the message. Recipient is "".
 	Done Result = "done"
@@ -54,7 +55,7 @@ func Results() []Result {
 	return []Result{Sent, Deferred, Bounced, Expired, Waiting, Passed, Probed, Refused, Done}
 }
 
-// Failed reports whether the recipient did not get the message by this attempt.
+// Failed reports whether the attempt left the recipient without the message.
 func (r Result) Failed() bool { return r == Deferred || r == Bounced || r == Expired }
 
 // Entry is what one line says about one recipient. A string is "" and a number 0 where

@@ -38,9 +38,9 @@ func (e *Entry) Action() dsn.Action {
 	return ""
 }
 
-// Judge asks an engine what the replies in a log mean. A log repeats few replies many
-// times, so it remembers verdicts: of replies that differ only in the recipient's name,
-// in IP addresses and in long ids, the first is judged. It may be used concurrently.
+// Judge asks an engine what the replies in a log mean. A log repeats few replies many times,
+// so it remembers verdicts: if replies differ only in the recipient's name, IP addresses and
+// long ids, it judges the first of them. It may be used concurrently.
 type Judge struct {
 	engine *classify.Engine
 	seeds  [2]maphash.Seed
@@ -71,7 +71,7 @@ func (j *Judge) Recipient(e *Entry) classify.Recipient {
 		if !r.Action.Bounced() {
 			r = classify.Recipient{Action: r.Action, Provider: r.Provider}
 		}
-		// What differs from entry to entry is not kept.
+		// What differs from entry to entry is not remembered.
 		r.RemoteMTA, r.Diagnostic = "", ""
 		j.remember(key, r)
 	}
@@ -134,8 +134,8 @@ const (
 	minDigits = 9  // digits alone
 )
 
-// appendNormal appends a reply in a form in which the recipient, IP addresses and ids
-// look all the same.
+// appendNormal appends a reply in a form in which all recipients, all IP addresses and all
+// ids look the same.
 func appendNormal(b []byte, s, recipient string) []byte {
 	for i := 0; i < len(s); {
 		if recipient != "" && s[i] == recipient[0] && strings.HasPrefix(s[i:], recipient) {

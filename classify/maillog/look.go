@@ -14,7 +14,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
-// lookAt is how much of a file is looked at, in octets.
+// lookAt is how many octets of a file are looked at.
 const lookAt = 32 << 10
 
 // maxLooked bounds the lines that are looked at.

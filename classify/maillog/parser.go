@@ -25,8 +25,8 @@ type Parser struct {
 	Format Format
 	// Location is the time zone of time stamps without one, nil for the local zone.
 	Location *time.Location
-	// Latest is the latest time that a time stamp without a year may mean, but for a day
-	// on top; a zero Latest means now. Of a file it is best the time of its last change.
+	// Latest is the latest time that a time stamp without a year may mean, give or take a
+	// day; a zero Latest means now. For a file, its time of last change is best.
 	Latest time.Time
 
 	pieces joiner

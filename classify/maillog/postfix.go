@@ -48,7 +48,7 @@ func cutQueueID(s string) (id, rest string, ok bool) {
 	return s[:n], s[n+2:], true
 }
 
-// readAttempt reads the fields of an attempt, and reports whether they are of one.
+// readAttempt reads the fields of an attempt, and reports whether there was one.
 func (e *Entry) readAttempt(s string) bool {
 	for s != "" {
 		key, v, rest, ok := cutField(s)
@@ -197,8 +197,8 @@ func unquoteLocal(a string) string {
 	return a[1:i] + a[i+1:]
 }
 
-// readRelay reads "mx.example.com[192.0.2.1]:25". Of what is no host ("local", "none",
-// "mail.example.com[private/lmtp]") only the name is kept, or nothing.
+// readRelay reads "mx.example.com[192.0.2.1]:25". If the relay is not a host ("local",
+// "none", "mail.example.com[private/lmtp]"), it keeps the name alone, or nothing.
 func readRelay(v string) (host, addr string) {
 	host, addr, found := strings.Cut(v, "[")
 	if !found {
@@ -275,7 +275,7 @@ func (e *Entry) readWords() {
 	}
 }
 
-// withoutPhase cuts off to which command the server replied: "(in reply to RCPT TO
+// withoutPhase cuts off the command that the server replied to: "(in reply to RCPT TO
 // command)".
 func withoutPhase(s string) string {
 	if strings.HasSuffix(s, ")") {

@@ -66,7 +66,8 @@ func isReturn(s string) bool {
 	return (kind == "DSN" || kind == "return to sender") && strings.HasPrefix(why, gaveUpWords)
 }
 
-// gaveUpWords begin the reason with which Sendmail returns what it tried for too long.
+// gaveUpWords begin the reason that Sendmail gives when it returns a message that it tried
+// for too long.
 const gaveUpWords = "Cannot send message for "
 
 // cutList cuts the list of recipients off: "<u@x>,<v@x>, ", "u@x, ", `"|/bin/cmd", `.

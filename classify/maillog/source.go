@@ -30,8 +30,8 @@ type Source struct {
 // Attempt is an entry and the verdict on it.
 type Attempt struct {
 	Entry
-	// Verdict is there if the source has a judge and the entry is about an attempt for a
-	// recipient, and of a line with which a server gives up.
+	// Verdict is set if the source has a judge, and the entry is about an attempt for a
+	// recipient or says that a server gave up.
 	Verdict classify.Recipient
 }
 
@@ -43,7 +43,8 @@ type Batch struct {
 	Lines    int
 	LongLine bool // a line was too long to keep, and most of it was skipped
 
-	// Latest is what a time stamp without a year was compared to, see [Parser].
+	// Latest is the time before which time stamps without a year were taken to be, see
+	// [Parser].
 	Latest time.Time
 	// Err says why the file, or the rest of it, could not be read. The next batch is of
 	// the next file.
@@ -213,7 +214,8 @@ func (r *reading) file(path string) error {
 	}
 }
 
-// readFull fills b, unless the file ends before.
+// readFull fills b, unless the file ends first. Unlike [io.ReadFull] it keeps the file's own
+// error, which tells an end from a file that is cut short.
 func readFull(f io.Reader, b []byte) (int, error) {
 	n := 0
 	for n < len(b) {

@@ -31,7 +31,7 @@ func (s stamp) dated() bool { return s.kind > monthDay }
 
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-// cutStamp cuts a time stamp off, and the spaces after it.
+// cutStamp cuts off a time stamp and the spaces after it.
 func cutStamp(s string) (stamp, string) {
 	if len(s) < 15 {
 		return stamp{}, s

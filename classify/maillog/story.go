@@ -14,7 +14,7 @@ type Story struct {
 	// its reply and codes are those of an earlier attempt that does.
 	Entry
 	Verdict classify.Recipient
-	// Before is the verdict on the last failure, if the last attempt was none.
+	// Before is the verdict on the last failure, if the last attempt succeeded.
 	Before   classify.Recipient
 	Attempts int       // attempts that were seen
 	First    time.Time // when the first of them was
@@ -115,7 +115,7 @@ func (o *openStory) goOn(e *Entry, verdict *classify.Recipient, s *Stories) {
 		o.Time, o.Delay = e.Time, max(o.Delay, e.Delay)
 		return
 	}
-	if e.Result != Expired || e.Reply != "" { // to give up is no attempt
+	if e.Result != Expired || e.Reply != "" { // giving up is not an attempt
 		o.Attempts++
 	}
 	if e.Result.Failed() && s.tellsCause(&o.Verdict) && !s.tellsCause(verdict) {
@@ -166,7 +166,7 @@ func (s *Stories) Close() {
 	}
 }
 
-// closeOld ends stories that nothing was said about for long.
+// closeOld ends stories without an attempt for longer than MaxAge.
 func (s *Stories) closeOld(now time.Time) {
 	age := s.MaxAge
 	if age == 0 {
@@ -250,7 +250,7 @@ func (s *Stories) unlink(o *openStory) {
 	}
 }
 
-// compact copies an attempt into memory of its own, without what nobody needs later.
+// compact copies an attempt into memory of its own, without what is not needed later.
 func (s *Stories) compact(e *Entry, verdict *classify.Recipient) Story {
 	st := Story{Entry: *e, Verdict: *verdict}
 	st.Host, st.Program, st.PID = s.name(e.Host), s.name(e.Program), ""

@@ -20,8 +20,8 @@ const (
 // canonical writes an address in the form in which addresses are compared: bare, in lower
 // case, the domain in ASCII. Of what is too long to be an address it returns "".
 //
-// QUIRK: the local part too, which RFC 5321 section 2.4 wants left as it is: servers report
-// addresses in another case, and nobody has two mailboxes that differ by it.
+// QUIRK: the local part too, though RFC 5321 section 2.4 says to leave it alone: servers
+// report addresses in another case, and nobody has two mailboxes that differ only in case.
 func canonical(addr string) string {
 	if addr = address.Bare(addr); len(addr) > maxAddress {
 		return ""

@@ -12,8 +12,8 @@ import (
 // foreign says why a message is not ours, "" if that does not show. marked is true if a
 // ticket or a signature of ours is there, even one that is not valid.
 //
-// It takes a header of which nothing seems to be missing: servers drop fields from what
-// they return, and what is not there proves nothing then.
+// It needs a header that seems to be whole: servers drop fields from what they return, and a
+// missing field proves nothing.
 func (j *Judge) foreign(h *header, m *Message, marked bool, now time.Time) string {
 	if m.Cut || h.broken || marked {
 		return ""
@@ -33,8 +33,9 @@ func (j *Judge) foreign(h *header, m *Message, marked bool, now time.Time) strin
 	return ""
 }
 
-// unticketed reports whether a message would have a ticket if it were ours: all have one
-// for longer than the time in which a message can come back, and this one is not older.
+// unticketed reports whether a message would have a ticket if it were ours: all of our mail
+// has had one for longer than a message takes to come back, and this one is not older than
+// that.
 func (j *Judge) unticketed(h *header, now time.Time) bool {
 	if j.keys == nil || j.since.IsZero() || now.Sub(j.since) <= j.maxAge {
 		return false
@@ -49,7 +50,7 @@ type whereabouts struct {
 	j         *Judge
 	from, id  string // domains
 	date      bool
-	extension bool   // a field of nobody's standard came back, so that these were not dropped
+	extension bool   // an X- field came back, so fields of that kind were not dropped
 	received  int    // how many Received fields
 	source    string // the oldest of them
 	mentioned bool   // one of our hosts or domains has had the message
@@ -60,8 +61,8 @@ const (
 	maxDate   = 200 // octets of a Date that are read
 )
 
-// maxReceived is how many Received fields a message that still moves has: servers take
-// more for a loop (RFC 5321 section 6.3 wants at least 100).
+// maxReceived is how many Received fields a message can have on its way: servers take more
+// for a loop (RFC 5321 section 6.3 wants at least 100).
 const maxReceived = 200
 
 func (j *Judge) look(h *header) *whereabouts {

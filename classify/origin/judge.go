@@ -46,8 +46,8 @@ func Proofs() []Proof { return []Proof{ProofLocal, ProofTicket, ProofDKIM, Proof
 
 // Options say what is ours.
 type Options struct {
-	// Domains of our senders. Their subdomains count as ours where it would make a
-	// message foreign if they did not.
+	// Domains of our senders. Their subdomains are only protected: mail of theirs is never
+	// foreign.
 	Domains []string
 	// Hosts are names of our mail servers that are not in Domains, and Networks their
 	// addresses. Both only keep messages from being foreign.
@@ -68,13 +68,13 @@ type Options struct {
 	Resolver Resolver
 	// Deadline is how long a message waits for DNS in all, 0 for [DefaultDeadline].
 	Deadline time.Duration
-	// Work bounds what a message may cost, in octets looked at; 0 means 4 million. Above
+	// Work bounds how many octets are looked at for one message; 0 means 4 million. Beyond
 	// that nothing more is proved.
 	Work int
 }
 
-// Judge says whether returned messages are ours. It does not change except for keys from
-// DNS that it keeps, and is safe for concurrent use.
+// Judge says whether returned messages are ours. It changes only by the keys from DNS that
+// it keeps, and is safe for concurrent use.
 type Judge struct {
 	domains  map[string]bool
 	names    map[string]bool // domains and hosts, in lower case
@@ -166,7 +166,7 @@ func isName(s string) bool {
 	return len(s) <= maxDomain
 }
 
-// Signs reports whether mail with such an envelope sender is of one of our domains.
+// Signs reports whether an envelope sender is of one of our domains.
 func (j *Judge) Signs(sender string) bool { return j.domains[domainOf(canonical(sender))] }
 
 func keyName(domain, selector string) string { return selector + "._domainkey." + domain }
@@ -210,9 +210,8 @@ type Result struct {
 	// anybody who got the message could have written a report about anybody else: such a
 	// report is no reason to strike an address.
 	Bound bool
-	// Recipient is the address to which the message went, as the report or the VERP
-	// address has it: of a message to an alias, that of the alias. "" if it is not
-	// Bound.
+	// Recipient is the address to which the message went, as the report or the VERP address
+	// has it: for a message to an alias, the alias. It is "" if the proof is not Bound.
 	Recipient string
 	// Why says in words what decided.
 	Why string
@@ -285,8 +284,8 @@ func (e *Examination) say(why string) {
 }
 
 // readNames reads the recipients that a signature covers. If the author is of another site,
-// as of mail that a list of ours signs and sends on, To and Cc are the words of a stranger,
-// and name nobody to whom the message has gone.
+// as in mail that a list of ours signs and sends on, a stranger wrote To and Cc, and they
+// prove nothing.
 func (j *Judge) readNames(e *Examination) {
 	e.named = map[string]bool{}
 	for _, v := range e.dkim {

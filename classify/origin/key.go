@@ -146,7 +146,7 @@ func ReadKeys(path string) (*Keys, error) {
 }
 
 func readSecret(path string) ([]byte, error) {
-	// Of a pipe that nobody writes it does not wait for a writer.
+	// It does not wait for a writer, if the file is a pipe.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err == nil {
 		defer f.Close()
@@ -190,8 +190,8 @@ func exposed(info fs.FileInfo) string {
 	return ""
 }
 
-// mac writes fields to an HMAC so that no two lists of fields are the same octets: each
-// has its length before it.
+// mac writes fields to an HMAC, each with its length before it, so that different lists of
+// fields are different octets.
 type mac struct{ hash.Hash }
 
 func newMAC(secret []byte) mac { return mac{hmac.New(sha256.New, secret)} }

@@ -25,8 +25,8 @@ const (
 	maxCached  = 1000 // names
 	maxRecords = 8    // TXT records of a name that are read
 
-	// How long answers are kept. TTLs are not known here; keys stay for much longer
-	// than that, as mail does on its way.
+	// How long answers are kept. TTLs are not known here. Keys remain in DNS for much
+	// longer than that, since mail may be on its way for days.
 	keepKey    = time.Hour
 	keepNone   = 10 * time.Minute // there is no usable key
 	keepFailed = 30 * time.Second // DNS did not answer
@@ -112,8 +112,8 @@ func (c *cache) ask(name string) *answer {
 	return a
 }
 
-// makeRoom drops answers if there are too many: old ones, then those without a key, of
-// which a stranger can have any number asked, else any.
+// makeRoom drops answers if there are too many: old ones, then those without a key, which a
+// stranger can have us ask for without end, else any.
 func (c *cache) makeRoom() {
 	if len(c.names) < maxCached {
 		return

@@ -16,7 +16,7 @@ const TicketField = "X-Bounce-Ticket"
 const (
 	// DefaultMaxAge is how long a ticket is valid.
 	DefaultMaxAge = 14 * 24 * time.Hour
-	// DefaultMaxBound is up to how many recipients a ticket names.
+	// DefaultMaxBound is how many recipients a ticket names at most.
 	DefaultMaxBound = 20
 	// MostBound is the most that may be configured.
 	MostBound = 200
@@ -40,7 +40,7 @@ type Mail struct {
 
 // Sign returns the ticket of an outgoing message: the value of an X-Bounce-Ticket field,
 // folded with "\n\t". It names the recipients if there are no more than maxBound, 0 for
-// [DefaultMaxBound], in a form that only the holder of the key can tell.
+// [DefaultMaxBound], in a form that only the holder of the key can check.
 func (k *Keys) Sign(m *Mail, now time.Time, maxBound int) string {
 	signing := &k.list[0]
 	h := newMAC(signing.secret)
@@ -102,8 +102,8 @@ const (
 	labelRecipient = ticketLabel + " recipient"
 )
 
-// digest returns a keyed digest that means nothing without the key, and another one in
-// each message.
+// digest returns a keyed digest. It means nothing without the key, and differs from message
+// to message.
 func (t *ticket) digest(h mac, label, mid, addr string) string {
 	return h.of(digestSize, label, t.id, t.time, mid, addr)
 }
@@ -316,7 +316,7 @@ func (k *Keys) verify(t *ticket, facts *signed, now time.Time, maxAge time.Durat
 	if !ok {
 		return nil, true, "the ticket does not fit the message: its Message-ID, From or the ticket was changed"
 	}
-	// The time is signed, so that it is a number.
+	// The time is covered by the MAC, so it is a number that we wrote.
 	unix, err := strconv.ParseInt(t.time, 10, 64)
 	switch age := now.Sub(time.Unix(unix, 0)); {
 	case err != nil, age < -maxSkew:

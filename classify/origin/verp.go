@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// MACPlace is what stands in the place of the MAC when it is computed.
+// MACPlace stands where the MAC goes while the MAC is computed.
 const MACPlace = "{mac}"
 
 // VERPSize is how many hexadecimal digits of a MAC stand in an address: 96 bits.
 const VERPSize = 24
 
-// VERP returns the MAC of an address to which bounces shall come back and that has
-// [MACPlace] where the MAC goes, as in "bounces+u=example.com-{mac}@lists.example.org".
-// It is the beginning of the HMAC-SHA-256 of the address in lower case (ASCII letters
-// alone), by the first key, in hexadecimal digits.
+// VERP returns the MAC for an address that bounces shall come back to. The address has
+// [MACPlace] where the MAC goes, as in "bounces+u=example.com-{mac}@lists.example.org". It
+// is the beginning of the HMAC-SHA-256 of the address in lower case (ASCII letters alone),
+// by the first key, in hexadecimal digits.
 func (k *Keys) VERP(address string) string { return verpMAC(k.list[0].secret, address) }
 
 // VerifyVERP reports whether a MAC is that of an address with [MACPlace] in it, by any of

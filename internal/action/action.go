@@ -59,7 +59,7 @@ type Match struct {
 	Origin                           []string
 	Recipient                        []string // globs
 	EnvelopeRecipient                []string // globs
-	Bound                            bool     // the report speaks of nobody but whom our message went to
+	Bound                            bool     // the report names only those whom our message went to
 }
 
 // Field is a header field to add.
@@ -105,7 +105,7 @@ func (o *Options) Targets() []string {
 	return o.Redirect
 }
 
-// Kinds are the kinds of messages that actions can be about: ordinary mail is none.
+// Kinds are the kinds of messages that actions can match: all but ordinary mail.
 func Kinds() []dsn.Kind {
 	return slices.DeleteFunc(dsn.Kinds(), func(k dsn.Kind) bool { return k == dsn.KindNone })
 }

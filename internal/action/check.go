@@ -27,8 +27,8 @@ func VocabularyOf(e *classify.Engine) Vocabulary {
 }
 
 // Check returns what is wrong with the actions as a list, and as to the rules in force:
-// unknown reasons and providers, a match that nothing fits, an action that is never
-// reached. It passes over what Validate complains of.
+// unknown reasons and providers, a match that nothing fits, an action that is never reached.
+// It leaves out what Validate complains about.
 func Check(list []Options, voc Vocabulary) toml.Problems {
 	var ps toml.Problems
 	all := situations(voc.Verdicts)
@@ -136,7 +136,7 @@ func (s *situation) facts() *facts {
 		typ: bitOf(s.Type, allTypes), reason: s.Reason}
 }
 
-// contradiction says which keys of a match nothing fits together.
+// contradiction says which keys of a match exclude each other.
 func contradiction(ps *toml.Problems, at string, o *Options, all []situation) {
 	few := slices.DeleteFunc(o.Match.lists(), func(l matchList) bool { return l.key == "origin" || l.key == "envelope_recipient" })
 	for j := range few {

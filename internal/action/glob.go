@@ -9,8 +9,8 @@ import (
 )
 
 // globs are patterns of addresses in which "*" stands for any characters, none included.
-// Case does not matter. Matching takes time in proportion to the address: there is
-// nothing to try again, because the first place where a piece fits is the best.
+// Case does not matter. Matching takes time in proportion to the address: the first place
+// where a piece fits is the best, so nothing is tried twice.
 type globs struct {
 	whole map[string]bool // those without a "*"
 	rest  []glob

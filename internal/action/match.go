@@ -35,7 +35,7 @@ type Message struct {
 	*classify.Result
 	Origin     origin.Origin   // of the primary recipient, "" if nobody asked
 	Origins    []origin.Origin // of each recipient of the result
-	Bound      bool            // all that the report says is about whom the message went to
+	Bound      bool            // the report names only those whom the message went to
 	Recipients []string        // of the envelope
 }
 

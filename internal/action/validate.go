@@ -181,8 +181,8 @@ func isAddress(s string) bool {
 		!strings.Contains(s, ".@") && !strings.HasSuffix(s, ".") && !strings.Contains(s, "@.") && !strings.Contains(s, "@-")
 }
 
-// SameAddress reports whether two addresses mean the same mailbox as far as anybody can
-// tell from outside. Hardly a server tells upper from lower case in a local part.
+// SameAddress reports whether two addresses mean the same mailbox as far as anybody can tell
+// from outside. Hardly any server tells upper from lower case in a local part.
 func SameAddress(a, b string) bool { return strings.EqualFold(a, b) }
 
 // quarantine checks the reason that the mail server notes.

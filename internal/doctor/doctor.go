@@ -1,6 +1,6 @@
-// Package doctor looks at a machine and says what keeps bounce-milter from its work, and
-// the command that mends it. It reads files, asks postconf and connects to sockets; it
-// changes nothing. The bounce that it may send is refused.
+// Package doctor looks at a machine and says what keeps bounce-milter from working, and
+// which command mends it. It reads files, asks postconf and connects to sockets; it changes
+// nothing. The bounce that it may send is refused.
 package doctor
 
 import (
@@ -54,8 +54,7 @@ type Options struct {
 	Send bool
 }
 
-// patience bounds every question to another program. A mail server that has much to do may
-// answer late.
+// patience bounds every question to another program. A busy mail server may answer late.
 const patience = 15 * time.Second
 
 // report collects findings.
@@ -122,8 +121,7 @@ func Examine(ctx context.Context, opts Options) []Finding {
 	return r.list
 }
 
-// configuration returns what could be read of the configuration; of what is wrong, the
-// defaults.
+// configuration returns the configuration, with the defaults in place of what is wrong.
 func (r *report) configuration() *config.Config {
 	const check = "configuration"
 	cfg, problems, err := config.Examine(r.Config)
@@ -191,7 +189,7 @@ func Worst(list []Finding) State {
 	return Good
 }
 
-// quote writes words as a shell reads them. No word is ever more than a word.
+// quote writes words as a shell reads them. Each stays one word, whatever is in it.
 func quote(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// postfix is what a Postfix says of itself.
+// postfix is what a Postfix says about itself.
 type postfix struct {
 	version  string
 	major    int
@@ -189,7 +189,7 @@ func (p *postfix) expand(s string, svc *service) (string, []string) {
 type expansion struct {
 	*postfix
 	service *service
-	names   int // that were looked up: values that name each other may be many
+	names   int // that were looked up: values may name each other many times
 	missing []string
 }
 

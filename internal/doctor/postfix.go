@@ -94,7 +94,7 @@ func with(raw, entry string) string {
 }
 
 // isIntake reports whether mail from elsewhere comes in by a service: by port 25, or from
-// postscreen. Where no service looks so, all of them may.
+// postscreen. If no service looks like that, any of them may take it in.
 func (c *postfixCheck) isIntake(s *service) bool {
 	looks := func(s *service) bool {
 		if s.command != "smtpd" {
@@ -275,7 +275,7 @@ func (c *postfixCheck) action(name string, s *service, e *entry) {
 	c.wrong(check, mend, "%s has the action %s for us: while bounce-milter is down, %s", name, action, what)
 }
 
-// holder returns the parameter in which an entry stands: name, or one that it refers to.
+// holder returns the parameter that contains an entry: name, or one that name refers to.
 func (c *postfixCheck) holder(name string, s *service, entry string) (raw, at string) {
 	if raw := c.raw(name, s); strings.Contains(raw, entry) {
 		if _, own := s.options[name]; !own {

@@ -32,9 +32,9 @@ func (r *report) send() {
 // check is the name of the findings of this file.
 const check = "send"
 
-// direct hands a bounce to the daemon as the mail server would: as its user, in its
-// chroot, at the address that it was given, in its words. No mail server takes part, so
-// there is nobody who could deliver it.
+// direct hands a bounce to the daemon as the mail server would: as its user, in its chroot,
+// at the address in its configuration, by its protocol. No mail server takes part, so there
+// is nobody who could deliver it.
 func (r *report) direct() {
 	conn, err := r.line.dial()
 	if err != nil {

@@ -81,10 +81,10 @@ func (v *visitor) become(uid, gid int, groups []int) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-// foreignError says that it could not be tried.
+// foreignError says why a connection could not be tried.
 type foreignError struct{ error }
 
-// idsOf returns the numbers that a server has that runs as a user.
+// idsOf returns the user and group numbers of a server that runs as a user.
 func idsOf(name string) (uid, gid int, groups []int, err error) {
 	if name == "" {
 		return 0, 0, nil, nil
@@ -144,12 +144,12 @@ func (r *report) visit(v *visitor) {
 	r.good(check, "%s reaches a milter at %s", who, where)
 }
 
-// handed is a dialer for a connection that is there.
+// handed is a dialer that returns a connection that is open already.
 type handed struct{ net.Conn }
 
 func (h handed) Dial(string, string) (net.Conn, error) { return h.Conn, nil }
 
-// session begins to speak as a mail server does.
+// session begins a session as a mail server does.
 func session(conn net.Conn) (*milter.ClientSession, error) {
 	c := milter.NewClientWithOptions(conn.RemoteAddr().Network(), "", milter.ClientOptions{
 		Dialer: handed{conn}, ReadTimeout: patience, WriteTimeout: patience,

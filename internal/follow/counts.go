@@ -28,7 +28,7 @@ var deliveries = prometheus.NewDesc("bounce_milter_deliveries_total",
 	"Attempts to deliver a message to a recipient, as the mail server's log tells them, by result and, if they failed, by verdict.",
 	[]string{"result", "category", "type", "provider"}, nil)
 
-// counted are the results that are deliveries of ours.
+// counted are the results that count as deliveries.
 var counted = map[maillog.Result]bool{maillog.Sent: true, maillog.Deferred: true, maillog.Bounced: true, maillog.Expired: true}
 
 // counts are the deliveries so far. It does not lock.
@@ -50,8 +50,8 @@ func (c counts) list() []count {
 	return list
 }
 
-// shown are counts for Prometheus. What it is shown was kept before, so that a process
-// that is killed does not go on below it.
+// shown are the counts that Prometheus sees. They are saved before it sees them, so that
+// they never fall, even if the process is killed.
 type shown struct{ f *Follower }
 
 func (s shown) Describe(ch chan<- *prometheus.Desc) { ch <- deliveries }

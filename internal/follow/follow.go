@@ -1,8 +1,8 @@
 // Package follow reads a mail log as it grows: it counts deliveries by verdict, hands
 // records of failures to the sinks of events, and says once an hour what happened.
 //
-// Its place in the log is kept together with the counts, and before Prometheus is shown a
-// count: whenever the process is killed, each line is counted once.
+// Its place in the log is saved together with the counts, before Prometheus sees them. So
+// each line is counted once, whenever the process is killed.
 package follow
 
 import (
@@ -200,7 +200,7 @@ func (f *Follower) took(t *tail) {
 	f.wrong(what)
 }
 
-// stdin reads lines until the end. Nothing is kept of the place: the writer has it.
+// stdin reads lines until the end. It saves no place: that is up to the writer.
 func (f *Follower) stdin(ctx context.Context) error {
 	read := make(chan []byte)
 	failed := make(chan error, 1)
@@ -244,7 +244,7 @@ func (f *Follower) stdin(ctx context.Context) error {
 	}
 }
 
-// journalLine counts an entry of the journal. last says that no other is there yet.
+// journalLine counts an entry of the journal. last is true if no other entry is waiting.
 func (f *Follower) journalLine(line []byte, cursor string, last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -297,13 +297,13 @@ func (f *Follower) entry(judge *maillog.Judge, e *maillog.Entry) {
 	records := event.Build(&classify.Result{Kind: maillog.Kind, Recipients: []classify.Recipient{v}},
 		event.Envelope{Time: when, Source: event.SourceLog, Host: f.host, QueueID: e.QueueID})
 	for i := range records {
-		// The same line makes the same id, should it be read again after a crash.
+		// If a line is read again after a crash, its record has the same id.
 		records[i].ID = event.IDOf(when, strings.Join([]string{e.Host, e.Program, e.PID, e.QueueID, e.Recipient, string(e.Result), e.Words}, "\x00"))
 	}
 	f.rec.Record(records)
 }
 
-// current returns the counts that Prometheus is shown: those that were kept.
+// current returns the counts that Prometheus sees: those that were saved.
 func (f *Follower) current() []count {
 	if f.mu.TryLock() {
 		f.save()

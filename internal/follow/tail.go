@@ -25,9 +25,10 @@ const (
 	// poll is how often a file that has ended is looked at again.
 	poll = 250 * time.Millisecond
 	// grace is how long a file that was moved away is still read: the program that writes
-	// it is told to take the new one a little later.
+	// it switches to the new one a little later.
 	grace = 2 * time.Second
-	// printed is how many octets at the beginning of a file tell it from others.
+	// printed is how many octets at the beginning of a file are compared to tell it from
+	// other files.
 	printed = 1 << 10
 	// maxLine bounds a line; the rest of a longer one is skipped.
 	maxLine = 1 << 20
@@ -35,13 +36,13 @@ const (
 	chunk = 256 << 10
 )
 
-// Place is where in a file reading goes on.
+// Place is where reading goes on, in which file.
 type Place struct {
 	Device uint64 `json:"device"`
 	Inode  uint64 `json:"inode"`
 	Offset int64  `json:"offset"` // behind the last whole line
-	// Print is the SHA-256 of the first PrintSize octets. A file of the same number that
-	// begins otherwise is another one.
+	// Print is the SHA-256 of the first PrintSize octets. A file with the same inode that
+	// begins differently is another one.
 	Print     string `json:"print"`
 	PrintSize int64  `json:"print_size"`
 }
@@ -66,8 +67,8 @@ type tail struct {
 }
 
 // resume opens the file where an earlier process left it. It looks for a file that was
-// rotated in between, and reads its rest first. With no place it begins at the end, so that
-// a log of years is not counted as if it were of today.
+// rotated in between, and reads its rest first. Without a place it begins at the end, so
+// that an old log is not counted as if it were from today.
 func (t *tail) resume(was *Place, pass func(lines []byte)) {
 	if was == nil {
 		t.open()
@@ -149,7 +150,8 @@ func (t *tail) rest(was *Place, pass func(lines []byte)) {
 	t.log.Warn("the log was replaced while nobody read it, and what was added to the old one cannot be found: it is not counted", "path", t.path)
 }
 
-// within returns the rest of a compressed file behind a place, nil if it is another file.
+// within returns what a compressed file has behind the place, nil if the place is in another
+// file.
 func (p *Place) within(f *os.File) io.Reader {
 	zr, err := gzip.NewReader(f)
 	if err != nil {
@@ -190,7 +192,7 @@ func (p *Place) begins(f *os.File) bool {
 	return err == nil && print(head) == p.Print || p.PrintSize == 0
 }
 
-// mark takes the print of the open file, if it has become longer than it was.
+// mark takes the print of the open file, if the file has grown since the last print.
 func (t *tail) mark() {
 	if t.place.PrintSize == printed || t.place.PrintSize >= t.place.Offset {
 		return
@@ -287,8 +289,8 @@ func (t *tail) step(now time.Time, pass func(lines []byte)) bool {
 	return false
 }
 
-// same reports whether the path still names the open file. One that names nothing does: a
-// new file will come.
+// same reports whether the path still names the open file. A path that names nothing counts
+// as the same: a new file will come.
 func (t *tail) same() bool {
 	named, err := os.Stat(t.path)
 	if err != nil {
@@ -313,7 +315,7 @@ func (t *tail) read(pass func(lines []byte)) bool {
 	i := bytes.LastIndexByte(t.buf, '\n')
 	if i < 0 {
 		if len(t.buf) > maxLine {
-			// Its beginning says all that is used of it.
+			// Only the beginning of a line is used.
 			if !t.skips {
 				pass(append(t.buf[:maxLine:maxLine], '\n'))
 			}

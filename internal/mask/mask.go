@@ -1,11 +1,10 @@
 // Package mask takes out of a reply or a notice whatever could name a person, a machine or a
-// message: addresses, host names, IP addresses, links, numbers and identifiers. What is left
-// are the words, which are the same for everybody and may be shown and passed on.
+// message: addresses, host names, IP addresses, links, numbers and identifiers. What remains
+// is words that are the same for everybody, and may be shown and passed on.
 //
-// It needs no rules and no list of names. In case of doubt it masks too much. What it cannot
-// see is a person's name among other words; names that the caller knows, such as the
-// recipient's address, are given to [Find]. The work is linear in the text for a given
-// number of names.
+// It needs no rules and no list of names. If in doubt it masks too much. It cannot see a
+// person's name among other words; the caller tells [Find] the names that it knows, such as
+// the recipient's address. The work is linear in the text for a given number of names.
 package mask
 
 import (
@@ -64,7 +63,7 @@ func Find(s string, known ...string) []Span {
 		i = max(to, f.word(i, to))
 	}
 	slices.SortFunc(f.spans, func(a, b Span) int { return a.From - b.From })
-	// What is left and right of a name that the caller knows is one with it.
+	// Words that touch a known name belong to it.
 	spans := f.spans[:0]
 	for _, p := range f.spans {
 		if n := len(spans); n > 0 && spans[n-1].To == p.From && spans[n-1].Kind == p.Kind && p.Kind != Code {
@@ -107,7 +106,7 @@ func Example(s string, known ...string) string {
 	})
 }
 
-// Replace returns s with what with returns in place of each span, codes excepted.
+// Replace returns s with each span but the codes replaced by what with returns.
 func Replace(s string, spans []Span, with func(Span) string) string {
 	var b strings.Builder
 	at := 0
@@ -130,7 +129,7 @@ type finder struct {
 	spans []Span
 }
 
-// mark adds a span, unless a part of it is taken.
+// mark adds a span, unless a part of it is marked already.
 func (f *finder) mark(from, to int, kind Kind) {
 	if from >= to || slices.Contains(f.taken[from:to], true) {
 		return
@@ -235,7 +234,7 @@ func (f *finder) word(from, to int) int {
 	return to
 }
 
-// address marks the address of which an "@" in some form stands at i.
+// address marks the address whose "@", in whatever form, stands at i.
 func (f *finder) address(from, i, to int) int {
 	if i == from && from > 0 && f.s[from-1] == '"' { // a quoted local part (RFC 5321 section 4.1.2)
 		if q := strings.LastIndexByte(f.s[max(0, from-66):from-1], '"'); q >= 0 {

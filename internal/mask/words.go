@@ -28,7 +28,7 @@ func atSign(w string) int {
 }
 
 // isHost reports whether a word is a host name or a domain: labels of which the last is a
-// top-level domain. "The mailbox is full.It will …" has none, for a capital letter there
+// top-level domain. "The mailbox is full.It will …" has none: a capital letter after the dot
 // begins a sentence.
 func isHost(w string) bool {
 	if len(w) > 255 || strings.IndexByte(w, '.') <= 0 {
@@ -107,8 +107,8 @@ var technical = map[string]bool{
 	"o365": true, "mx1": true, "mx2": true, "win32": true, "http2": true, "1st": true, "2nd": true, "3rd": true, "postgrey1": true,
 }
 
-// isID reports whether a word looks made by a machine: letters with digits among them, or
-// long with capitals in its middle. Short ones in capitals, such as "S3140", are a
+// isID reports whether a word looks as if a machine made it: letters and digits mixed, or a
+// long word with capitals in the middle. Short ones in capitals, such as "S3140", are a
 // provider's codes and stay.
 func isID(w string) bool {
 	digits, small, capitals, turns := 0, 0, 0, 0

@@ -33,22 +33,22 @@ type Finding struct {
 	// not proved. It is one that the report or the VERP address names for the recipient.
 	WentTo string
 	// Bound is true if every address that the report and the VERP address name for the
-	// recipient is proved like that. One that is not may be anything that a stranger liked to
-	// write, or to send the report to.
+	// recipient is proved like that. An address that is not proved may be whatever a
+	// stranger wrote, or sent the report to.
 	Bound bool
 	Why   string // what decided, in words
 }
 
 // Report says whose mail a report returns.
 type Report struct {
-	// Message is what holds for the recipient that the headers describe, and of a
-	// complaint, or a report that names nobody, for all of them.
+	// Message is about the recipient that the headers describe. For a complaint, or a
+	// report that names nobody, it says what is true for all of them.
 	Message Finding
 	// Each are the findings about the recipients of a result, or of its complaint.
 	Each []Finding
-	// Bound is true if the report speaks of nobody to whom the message is not proved to
-	// have gone, as far as it was read, and holds no other report. Then it may be given as a
-	// whole to a program that strikes every address in it.
+	// Bound is true if the message is proved to have gone to everybody whom the report
+	// names, as far as it was read, and no other report is in it. Then the whole report may
+	// be given to a program that strikes every address in it.
 	Bound bool
 }
 
@@ -66,8 +66,8 @@ func (e *Examiner) ExamineNow(ctx context.Context, res *classify.Result, env Env
 	return e.examine(ctx, cmp.Or(e.quick, e.Judge), res, env, now)
 }
 
-// Examine says whose mail a report returns, nil if it is none that can. It never waits
-// longer than [origin.DefaultDeadline].
+// Examine says whose mail a report returns, nil if a message of its kind returns none. It
+// never waits longer than [origin.DefaultDeadline].
 func (e *Examiner) Examine(ctx context.Context, res *classify.Result, env Envelope, now time.Time) *Report {
 	return e.examine(ctx, e.Judge, res, env, now)
 }
@@ -164,8 +164,8 @@ func (x *examination) of(r origin.Recipient) Finding {
 	return f
 }
 
-// proves reports whether an address that a report names for a recipient is proved to be
-// the one to which the message went, by itself. There is nothing to prove about none.
+// proves reports whether an address that a report names for a recipient is, by itself,
+// proved to be the one that the message went to. An empty address needs no proof.
 func (x *examination) proves(addr string, alone origin.Recipient) bool {
 	if addr == "" {
 		return true

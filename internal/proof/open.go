@@ -25,8 +25,8 @@ type Examiner struct {
 	quick *origin.Judge // asks no DNS; nil if Judge asks none either
 }
 
-// Open reads the keys that options name. It returns nil if they say nothing. The error is
-// [toml.Problems].
+// Open reads the keys that options name. It returns nil if [origin] is not configured. The
+// error is [toml.Problems].
 func Open(o Options) (*Examiner, error) {
 	if !o.On() {
 		return nil, nil
@@ -39,7 +39,8 @@ func Open(o Options) (*Examiner, error) {
 		TicketsSince: o.TicketSince, Resolver: o.Resolver}
 	for i, d := range o.DKIM {
 		out.DKIM = append(out.DKIM, origin.DKIMKey{Domain: d.Domain, Selector: d.Selector, Public: public[i]})
-		// Mail that our keys sign is not of another site, even if its signature is lost.
+		// Mail from a domain that signs with our keys is ours, even if its signature is
+		// lost.
 		out.Hosts = append(out.Hosts, d.Domain)
 	}
 	if host, err := os.Hostname(); err == nil {
@@ -104,8 +105,8 @@ func (o *Options) CheckHost(uid int) toml.Problems {
 	return ps
 }
 
-// locked says why a user cannot read a key file that others may not read, "" if he can or
-// if it is not known.
+// locked says why a user cannot read a key file that others may not read, "" if the user can
+// or that is not known.
 func locked(path string, uid int) string {
 	info, err := os.Stat(path)
 	if err != nil || uid <= 0 {

@@ -41,7 +41,8 @@ type DKIM struct {
 	DNS           bool // the key is looked up in DNS, where Selector may be "", for any
 }
 
-// DefaultOptions says that nobody asks whose mail comes back.
+// DefaultOptions are those of a configuration without [origin]: nobody asks whose mail comes
+// back.
 func DefaultOptions() Options {
 	return Options{MaxAge: origin.DefaultMaxAge, MaxBound: origin.DefaultMaxBound}
 }
@@ -90,7 +91,7 @@ func (o *Options) Validate() toml.Problems {
 	return ps
 }
 
-// idle returns a key that is set and says nothing without domains, "" if there is none.
+// idle returns a key that is set but has no effect without domains, "" if there is none.
 func (o *Options) idle() string {
 	for _, k := range []struct {
 		set  bool
@@ -153,13 +154,13 @@ func (d *DKIM) check(ps *toml.Problems, at string, seen map[string]bool) {
 	seen[name] = true
 }
 
-// Networks so large that everybody is in them, or nearly so.
+// Networks so large that nearly everybody is in them.
 const (
 	wide4 = 7  // bits of a prefix: registries give out /8 at most
 	wide6 = 11 // likewise /12
 )
 
-// Warn returns what works and can hardly be meant.
+// Warn returns what is valid but hardly meant.
 func (o *Options) Warn(now time.Time) toml.Problems {
 	var ps toml.Problems
 	for i, n := range o.Networks {

@@ -6,7 +6,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/event"
 )
 
-// Events returns the findings as records have them. A nil report has none.
+// Events returns the findings in the form of records. A nil report has none.
 func (r *Report) Events() []event.Whose {
 	if r == nil {
 		return nil
@@ -25,8 +25,8 @@ func (f *Finding) event() event.Whose {
 	return event.Whose{Origin: string(f.Origin), Proof: string(f.Proof), Bound: f.Bound, WentTo: f.WentTo}
 }
 
-// Action returns a result as actions go by it. With a nil report nobody asked whose mail
-// came back.
+// Action returns a result in the form that actions match. With a nil report nobody asked
+// whose mail came back.
 func (r *Report) Action(res *classify.Result) action.Message {
 	msg := action.Message{Result: res}
 	if r == nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Drafter writes rules for groups, of which each passes the test of rules but for its reason.
+// Drafter writes rules for groups. Each passes the test of rules once its reason is chosen.
 type Drafter struct {
 	// Words returns a reply in the form that phrases are matched on.
 	Words func(reply string) string
@@ -55,7 +55,7 @@ func (d *Drafter) Rules(list []*Group) (map[*Group]string, error) {
 	}
 }
 
-// drafts is a file of rules, and of which group each is.
+// drafts is a file of rules, and the group that each rule is for.
 type drafts struct {
 	text   strings.Builder
 	groups []*Group

@@ -1,10 +1,10 @@
 // Package propose groups replies that no rule understood, and proposes rules for them.
 //
-// Of each reply everything that could name a person, a machine or a message is masked.
-// Masked replies of the same number of words that differ in few of them form a group: a
-// tree finds the candidates by their length and their first words, as Drain does (He and
-// others, 2017), so that a reply is compared with few groups. Memory is bounded; the
-// groups that were met least often make room.
+// In each reply it masks everything that could name a person, a machine or a message. Masked
+// replies of the same number of words that differ in few of them form a group: a tree finds
+// the candidates by their length and their first words, as Drain does (He and others, 2017),
+// so that a reply is compared with few groups. Memory is bounded; the groups that were met
+// least often make room.
 package propose
 
 import (
@@ -21,9 +21,10 @@ const (
 	maxWords = 80
 	// maxGroups is how many groups are kept at a time.
 	maxGroups = 5000
-	// maxLeaf is with how many groups one reply is compared.
+	// maxLeaf is how many groups a reply is compared with at most.
 	maxLeaf = 64
-	// alike is which share of the words of two replies must be equal, in percent.
+	// alike is the share of words, in percent, that two replies of a group have in common
+	// at least.
 	alike = 60
 	// maxExamples is how many different replies of a group are kept.
 	maxExamples = 2
@@ -39,7 +40,7 @@ type Miss struct {
 	Known []string
 	// Time is when it was given, zero if that is not known.
 	Time time.Time
-	// Hint is what is known about it all the same: what its codes stand for.
+	// Hint says what its codes stand for, "" for nothing.
 	Hint string
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// Bounds of a proposed phrase in octets: one that is short says little, one that is long
-// says it to one message.
+// Bounds of a proposed phrase in octets: a short phrase fits too many replies, a long one
+// fits only one.
 const (
 	minPhrase = 8
 	maxPhrase = 72
@@ -23,7 +23,7 @@ const (
 // Choose stands in a proposed rule where its reason goes.
 const Choose = "CHOOSE"
 
-// Phrases returns stretches of words, the longest first, by which a rule can tell these
+// Phrases returns stretches of words, the longest first, by which a rule can recognise these
 // replies: each stands in all of them, in the form that phrases are matched on.
 func Phrases(understood []string) []string {
 	if len(understood) == 0 {

@@ -18,8 +18,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
-// Kind is a kind of state file. It begins with the name; behind it stand the version, and the
-// SHA-256 of the rest, in a line of their own.
+// Kind is a kind of state file. A file begins with a line with the name; the second line has
+// the version and the SHA-256 of the rest.
 type Kind struct {
 	Name    string
 	Version int
