@@ -69,15 +69,30 @@ type reporter struct {
 func (r *reporter) masked(text string, known ...string) string {
 	text = mask.Clean(text, longestSaid)
 	return mask.Replace(text, mask.Find(text, known...), func(s mask.Span) string {
-		key := s.Kind.String() + "\x00" + strings.ToLower(text[s.From:s.To])
-		n, ok := r.seen[key]
-		if !ok {
-			r.kinds[s.Kind]++
-			n = r.kinds[s.Kind]
-			r.seen[key] = n
-		}
-		return fmt.Sprintf("[%s %d]", s.Kind, n)
+		return r.stands(s.Kind, text[s.From:s.To])
 	})
+}
+
+// host masks the name of a server, which may have no dot.
+func (r *reporter) host(name string) string {
+	for _, s := range mask.Find(name) {
+		if s.Kind == mask.IP && s.From == 0 && s.To == len(name) {
+			return r.stands(mask.IP, name)
+		}
+	}
+	return r.stands(mask.Host, name)
+}
+
+// stands returns what stands for a text of a kind.
+func (r *reporter) stands(kind mask.Kind, text string) string {
+	key := kind.String() + "\x00" + strings.ToLower(text)
+	n, ok := r.seen[key]
+	if !ok {
+		r.kinds[kind]++
+		n = r.kinds[kind]
+		r.seen[key] = n
+	}
+	return fmt.Sprintf("[%s %d]", kind, n)
 }
 
 func (r *reporter) message(n int, raw []byte) {
@@ -86,7 +101,7 @@ func (r *reporter) message(n int, raw []byte) {
 	p.head(fmt.Sprintf("Message %d", n))
 	p.field("kind", string(res.Kind))
 	if res.ReportingMTA != "" {
-		p.field("reporter", r.masked(res.ReportingMTA))
+		p.field("reporter", r.host(res.ReportingMTA))
 	}
 	if names := fieldNames(raw); names != "" {
 		p.field("fields", names)
@@ -107,7 +122,7 @@ func (r *reporter) message(n int, raw []byte) {
 		p.field("codes", codes(rcpt.SMTPCode, rcpt.Status))
 		p.field("provider", rcpt.Provider)
 		if rcpt.RemoteMTA != "" {
-			p.field("from", r.masked(rcpt.RemoteMTA))
+			p.field("from", r.host(rcpt.RemoteMTA))
 		}
 		if rcpt.Diagnostic != "" {
 			p.field("reply", r.masked(rcpt.Diagnostic, known...))
@@ -137,8 +152,16 @@ func (r *reporter) message(n int, raw []byte) {
 	}
 }
 
-// fieldNames lists the names of a header's fields, which are the same for everybody but
-// those that begin with "X-".
+// standardFields are the names of fields that tell nobody who sent a message.
+const standardFields = " Accept-Language Apparently-To ARC-Authentication-Results ARC-Message-Signature ARC-Seal Authentication-Results " +
+	"Auto-Submitted Bcc Cc Comments Content-Class Content-Description Content-Disposition Content-ID Content-Language Content-Length " +
+	"Content-Transfer-Encoding Content-Type Date Delivered-To Diagnostic-Code Disposition-Notification-To DKIM-Signature Domainkey-Signature " +
+	"Encoding Envelope-To Errors-To Failed-Recipients Feedback-ID From Importance In-Reply-To Keywords List-Archive List-Help List-ID " +
+	"List-Owner List-Post List-Subscribe List-Unsubscribe List-Unsubscribe-Post Lines Mailing-List Message-ID MIME-Version Organization " +
+	"Original-Recipient Precedence Priority Received Received-SPF References Reply-To Return-Path Sender Sensitivity Status Subject " +
+	"Thread-Index Thread-Topic TLS-Required To User-Agent "
+
+// fieldNames lists the names of a header's fields, as far as they are the same for everybody.
 func fieldNames(raw []byte) string {
 	var names []string
 	count := map[string]int{}
@@ -151,8 +174,11 @@ func fieldNames(raw []byte) string {
 			continue
 		}
 		key := string(name)
-		if len(key) > 2 && strings.EqualFold(key[:2], "X-") {
+		switch {
+		case len(key) > 2 && strings.EqualFold(key[:2], "X-"):
 			key = "X-…"
+		case !strings.Contains(strings.ToLower(standardFields), " "+strings.ToLower(key)+" "):
+			key = "…"
 		}
 		if count[key]++; count[key] == 1 {
 			if len(names) == mostFields {
@@ -178,6 +204,17 @@ func isFieldName(name []byte) bool {
 	return len(name) > 0 && len(name) <= 40
 }
 
+// usualSubtypes are the types of parts that tell nobody who sent a message.
+const usualSubtypes = " plain html enriched calendar csv rfc822-headers global-headers rfc822 global delivery-status global-delivery-status " +
+	"disposition-notification global-disposition-notification feedback-report partial external-body mixed alternative related report " +
+	"signed encrypted digest parallel octet-stream pdf zip json xml pgp-signature pgp-encrypted pkcs7-mime pkcs7-signature ms-tnef " +
+	"x-pkcs7-mime x-pkcs7-signature jpeg png gif "
+
+func isUsualType(t string) bool {
+	kind, sub, _ := strings.Cut(t, "/")
+	return strings.Contains(" text message multipart application image ", " "+kind+" ") && strings.Contains(usualSubtypes, " "+strings.ToLower(sub)+" ")
+}
+
 // parts lists the MIME parts of a message, each with its type and size.
 func parts(raw []byte) []string {
 	e, err := message.Read(bytes.NewReader(raw))
@@ -193,10 +230,10 @@ func parts(raw []byte) []string {
 		text := "not in a form that can be read"
 		if part != nil && err == nil {
 			t, params, bad := mime.ParseMediaType(part.Header.Get("Content-Type"))
-			if bad != nil || !strings.Contains(t, "/") || mask.Text(t) != t {
+			if bad != nil || !isUsualType(t) {
 				t = "text/plain, or of an odd type"
 			}
-			if kind := params["report-type"]; kind != "" && mask.Text(kind) == kind && len(kind) < 40 {
+			if kind := params["report-type"]; isUsualType("message/" + kind) {
 				t += "; report-type=" + kind
 			}
 			text = t

@@ -149,7 +149,14 @@ func (f *finder) known(a string) {
 		f.marks(a, Address)
 	}
 	base, _, _ := strings.Cut(local, "+")
-	for _, word := range []string{local, strings.Trim(local, `"`), base} {
+	words := []string{local, strings.Trim(local, `"`), base}
+	// A server that knows the mailbox may write it as the name of a user, or of a person.
+	if parts := strings.FieldsFunc(base, isSeparator); len(parts) > 1 {
+		for _, between := range []string{" ", "", ".", "_", "-"} {
+			words = append(words, strings.Join(parts, between))
+		}
+	}
+	for _, word := range words {
 		if len(word) > 1 {
 			f.marks(word, Name)
 		}
@@ -179,8 +186,11 @@ func (f *finder) marks(word string, kind Kind) {
 // word marks what is to be masked of the word s[from:to], and returns where to go on.
 func (f *finder) word(from, to int) int {
 	w := f.s[from:to]
-	if at := atSign(w); at >= 0 {
+	if at := atSign(w); at >= 0 && (w != "@" || !f.isSpelledAt(from, to)) {
 		return f.address(from, from+at, to)
+	}
+	if f.isSpelledAt(from, to) {
+		return f.spelledAt(from, to)
 	}
 	if i := strings.Index(w, "://"); i >= 0 || len(w) > 4 && strings.EqualFold(w[:4], "www.") {
 		end := from
@@ -222,8 +232,10 @@ func (f *finder) word(from, to int) int {
 		f.mark(start, end, Host)
 	case isPath(w):
 		f.mark(start, end, Link)
-	case isVERP(w):
+	case isVERP(w), isBangPath(w), isXtext(w):
 		f.mark(start, end, Address)
+	case isAccount(w):
+		f.mark(start, end, Name)
 	case isNumber(w):
 		f.mark(start, end, Number)
 	case isID(w) && !strings.ContainsAny(w, "=:/#|&+"):
@@ -274,16 +286,71 @@ const maxCodes = 3
 // parts marks codes, numbers and identifiers in a word that is made of parts, as
 // "id=4711" is.
 func (f *finder) parts(from, to int) {
+	key := ""
 	for i := from; i < to; {
 		end := i
 		for end < to && strings.IndexByte("=:/#_|&+~*%$!?\\-", f.s[end]) < 0 {
 			end++
 		}
 		if part := f.s[i:end]; part != "" {
+			if person[lower(key)] {
+				f.mark(i, end, Name)
+			}
 			f.part(i, end, part)
+		}
+		key = ""
+		if end < to && f.s[end] == '=' {
+			key = f.s[i:end]
 		}
 		i = end + 1
 	}
+}
+
+// isSpelledAt reports whether a word is an at sign that stands apart or is written out,
+// before a host: "jo [at] example.com", "jo @ example.com".
+func (f *finder) isSpelledAt(from, to int) bool {
+	switch w := f.s[from:to]; {
+	case w == "@":
+	case len(w) != 2 || lower(w) != "at" || from == 0 || to == len(f.s):
+		return false
+	case f.s[from-1] == '[' && f.s[to] == ']', f.s[from-1] == '(' && f.s[to] == ')':
+	default:
+		return false
+	}
+	next, end := f.next(to)
+	return isHost(f.s[next:f.trimEnd(next, end)])
+}
+
+// spelledAt marks the address around such an at sign.
+func (f *finder) spelledAt(from, to int) int {
+	before := from
+	for n := 0; before > 0 && n < maxBetween && isDelimiter(f.s[before-1]); n++ {
+		before--
+	}
+	for n := 0; before > 0 && n < maxLocal && !isDelimiter(f.s[before-1]) && !f.taken[before-1]; n++ {
+		before--
+	}
+	next, end := f.next(to)
+	f.mark(before, f.trimEnd(next, end), Address)
+	return end
+}
+
+// Bounds of what is looked at around an at sign, in octets.
+const (
+	maxBetween = 2
+	maxLocal   = 64
+	maxHost    = 255
+)
+
+// next returns where the next word begins and ends.
+func (f *finder) next(at int) (from, to int) {
+	for n := 0; at < len(f.s) && n < maxBetween && isDelimiter(f.s[at]); n++ {
+		at++
+	}
+	for to = at; to < len(f.s) && to < at+maxHost && !isDelimiter(f.s[to]); {
+		to++
+	}
+	return at, to
 }
 
 func (f *finder) part(from, to int, part string) {

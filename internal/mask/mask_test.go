@@ -41,6 +41,17 @@ func TestText(t *testing.T) {
 		{"to=carla@example.com,", "[address],"},
 		{"a@b@c.example", "[address]"},
 		{"@", "[address]"},
+		{"mail for carla [at] example.com failed", "mail for [address] failed"},
+		{"mail for carla(at)example.com, failed", "mail for [address], failed"},
+		{"mail for carla @ example.com failed", "mail for [address] failed"},
+		{"look (at) this", "look (at) this"},
+		{"carla&commat;example.com carla&#064;example.com", "[address];[host] [address];[host]"},
+		{`carla\x{40}example.com, carla+40example.com, carla+AEA-example.com`, "[address]{[number]}[host], [address], [address]"},
+		{"relay!host!carla has gone. Stop!", "[address] has gone. Stop!"},
+		{`CORP\carla, corp\nora, C:\Users\carla\Mail are locked.\nTry later`, `[name], corp\nora, [name] are locked.\nTry later`},
+		{"/home/carla/Maildir and /var/mail/carla: and/or", "[name] and [name]: and/or"},
+		{"/o=Example/ou=Site One/cn=Recipients/cn=carla", "[name] One/cn=[name]/cn=[name]"},
+		{"c=de;a= ;p=example;s=carla;g=ann; user=carla, p=reject", "c=de;a= ;p=example;s=[name];g=[name]; user=[name], p=reject"},
 		{"<>", "<>"},
 		{"", ""},
 	} {
@@ -60,6 +71,11 @@ func TestKnown(t *testing.T) {
 	} {
 		if got := Text(c.in, "carla.jones@example.com"); got != c.want {
 			t.Errorf("%q\n got %q\nwant %q", c.in, got, c.want)
+		}
+	}
+	for in, want := range map[string]string{"Carla Jones is full": "[name] is full", "carla_jones: carlajones": "[name]: [name]", "carla and jones": "carla and jones"} {
+		if got := Text(in, "carla.jones+x@example.com"); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
 	if got := Text("User o'neil+a unknown", "o'neil+a@example.com"); got != "User [name] unknown" {
@@ -129,7 +145,7 @@ func FuzzFind(f *testing.F) {
 
 // The work is linear: a text of hostile words takes no more per octet than a plain one.
 func TestLong(t *testing.T) {
-	for _, unit := range []string{"a@", "\"@", "421-", "a.", "://", "1.", "=", "<a>", "%40", "@[", "www."} {
+	for _, unit := range []string{"a@", "\"@", "421-", "a.", "://", "1.", "=", "<a>", "%40", "@[", "www.", "[at]a.com", "@ a.com", "a!", `a\\`, "/a", "cn=", "+40"} {
 		s := strings.Repeat(unit, 64<<10/len(unit))
 		if n := len(Find(s, "a@example.com", "carla@example.com")); n > len(s) {
 			t.Errorf("%q: %d spans", unit, n)

@@ -12,9 +12,9 @@ func isDelimiter(c byte) bool {
 	return c <= ' ' || c == 0x7f || strings.IndexByte("<>()[]{}\"'`,;|", c) >= 0
 }
 
-// atSigns are the forms of an "@": plain, in a URL, in a URL within another URL, in HTML, and
-// the wide and small ones of East Asian keyboards.
-var atSigns = [...]string{"@", "%40", "%2540", "&#64", "&#x40", "\uFF20", "\uFE6B"}
+// atSigns are the forms of an "@": plain, in a URL, in a URL within another URL, in HTML, as the
+// beginning of \x{40} (RFC 6533 section 3), and the wide and small ones of East Asian keyboards.
+var atSigns = [...]string{"@", "%40", "%2540", "&#64", "&#064", "&#x40", "&#x040", "&commat", `\x`, "\uFF20", "\uFE6B"}
 
 // atSign returns where in w the first "@" stands in any of its forms, -1 if nowhere.
 func atSign(w string) int {
@@ -76,6 +76,46 @@ func isPath(w string) bool {
 	}
 	host, _, _ = strings.Cut(host, ":")
 	return isHost(host) || isIP(host)
+}
+
+// person are the keys whose values name somebody, as in "cn=jo" of X.500 and "s=jo" of
+// X.400.
+var person = map[string]bool{
+	"cn": true, "uid": true, "s": true, "g": true, "i": true, "user": true, "username": true, "login": true, "account": true,
+	"mailbox": true, "recipient": true, "rcpt": true, "sender": true, "to": true, "from": true, "name": true,
+}
+
+func isSeparator(r rune) bool { return r == '.' || r == '_' || r == '-' }
+
+// isBangPath reports whether a word is an address of UUCP, "host!jo".
+func isBangPath(w string) bool {
+	i := strings.IndexByte(w, '!')
+	return i > 0 && i < len(w)-1 && isLetter(w[i-1]) && isLetter(w[i+1])
+}
+
+// isXtext reports whether a word is an address with an at sign as in xtext (RFC 3461
+// section 4) or UTF-7.
+func isXtext(w string) bool {
+	for _, at := range []string{"+40", "+AEA-"} {
+		if i := strings.Index(w, at); i > 0 && isHost(w[i+len(at):]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isAccount reports whether a word is a user with a domain of Windows, `CORP\jo`, or the
+// path of a file, which often names one.
+func isAccount(w string) bool {
+	if w[0] == '/' {
+		return strings.IndexByte(w[1:], '/') > 0
+	}
+	i := strings.IndexByte(w, '\\')
+	if i <= 0 || i == len(w)-1 || !isLetter(w[i+1]) {
+		return false
+	}
+	// "said\nthis" is the end of a line.
+	return w[i-1] == ':' || isLetter(w[i-1]) && (w[:i] == strings.ToUpper(w[:i]) || strings.IndexByte("nrt", w[i+1]) < 0)
 }
 
 // isVERP reports whether a word is an address within another one, as in
