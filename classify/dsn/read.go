@@ -148,8 +148,6 @@ func (r *reading) statusParts() bool {
 	}
 	if returned != nil {
 		r.returned(returned)
-	} else {
-		r.attached()
 	}
 	if len(sr.groups) == 0 && !r.machine() {
 		return false
@@ -159,6 +157,10 @@ func (r *reading) statusParts() bool {
 		r.haveWords = false
 	}
 	r.fill(&sr)
+	if returned == nil {
+		// QUIRK: Exchange returns no message that is too large, and quotes its header.
+		r.returnedAfter([]byte(r.folded(r.words()).Returned()), 0)
+	}
 	return true
 }
 

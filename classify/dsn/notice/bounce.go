@@ -57,10 +57,7 @@ func (n *Notice) Bounce(h Header, head Score, limit int) (rs []Recipient, return
 			rs[i].Delayed = delayed
 		}
 	}
-	if n.rest > 0 {
-		returned = n.source[n.rest:]
-	}
-	return rs, returned
+	return rs, n.Returned()
 }
 
 // Recipients returns the recipients that the notice is about, at most limit; at least

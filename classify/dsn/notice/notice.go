@@ -125,6 +125,14 @@ func (d *Data) Read(text string, w Budget) *Notice {
 // Source returns the text that was given to Read.
 func (n *Notice) Source() string { return n.source }
 
+// Returned returns the returned message if it follows in the text, "" if it does not.
+func (n *Notice) Returned() string {
+	if n.rest == 0 {
+		return ""
+	}
+	return n.source[n.rest:]
+}
+
 // forget resets the notice for another search for recipients.
 func (n *Notice) forget() {
 	n.found, n.index, n.order, n.dialogue, n.others = nil, nil, nil, nil, nil
