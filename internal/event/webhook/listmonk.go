@@ -97,11 +97,15 @@ func (s *Sink) bounceOf(r *event.Record) (bounce, bool) {
 		}
 	}
 	b := bounce{
-		Subscriber: uuid(returned(r, "X-Listmonk-Subscriber")),
-		Email:      subscriber(r),
-		Campaign:   uuid(returned(r, "X-Listmonk-Campaign")),
-		Source:     "bounce-milter",
-		Type:       kind,
+		Email:    subscriber(r),
+		Campaign: uuid(returned(r, "X-Listmonk-Campaign")),
+		Source:   "bounce-milter",
+		Type:     kind,
+	}
+	// No proof covers this field, and listmonk prefers it to the address. Whoever got one
+	// message could return it with another subscriber.
+	if r.WentTo == "" {
+		b.Subscriber = uuid(returned(r, "X-Listmonk-Subscriber"))
 	}
 	if b.Subscriber == "" && b.Email == "" {
 		return bounce{}, false
@@ -158,7 +162,11 @@ func (s *Sink) typeOf(r *event.Record) (string, bool) {
 // one in our VERP address, else the original recipient of the report, else the address that
 // failed.
 func subscriber(r *event.Record) string {
-	for _, a := range []string{r.WentTo, r.VERP, r.Original, r.Address} {
+	list := []string{r.VERP, r.Original, r.Address}
+	if r.WentTo != "" { // what else the report says is not proved
+		list = []string{r.WentTo}
+	}
+	for _, a := range list {
 		if address.IsMailbox(a) {
 			return a
 		}

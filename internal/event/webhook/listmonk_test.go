@@ -138,6 +138,14 @@ func TestListmonk(t *testing.T) {
 		"a test message": {failed(dsn.KindDSN, classify.Hard, headers(noUUID, noUUID)), "", &b{Email: "u@example.com", Type: "hard"}},
 		"subscriber only": {failed(dsn.KindDSN, classify.Soft, func(r *event.Record) { headers(subscriberID, "")(r); r.Address = "" }),
 			"", &b{SubscriberUUID: subscriberID, Type: "soft"}},
+		"proved, with somebody else's UUID": {failed(dsn.KindDSN, classify.Hard, func(r *event.Record) {
+			headers(subscriberID, campaignID)(r)
+			r.Origin, r.WentTo = "ours", "went@example.com"
+		}), "", &b{Email: "went@example.com", CampaignUUID: campaignID, Type: "hard"}},
+		"proved to have gone to what is no mailbox": {failed(dsn.KindDSN, classify.Hard, func(r *event.Record) {
+			headers(subscriberID, "")(r)
+			r.Origin, r.Original, r.WentTo = "ours", "postmaster", "postmaster"
+		}), "", nil},
 		"campaign only": {failed(dsn.KindDSN, classify.Soft, func(r *event.Record) { headers("", campaignID)(r); r.Address = "" }), "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
