@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -52,12 +51,11 @@ func TestShieldByOrigin(t *testing.T) {
 			r.Address = m
 			refused = append(refused, r)
 		}
-		text := string(Bounce(id, processor, nil, refused...))
+		data := Bounce(id, processor, nil, refused...)
 		if returned != nil {
-			before, _, _ := strings.Cut(text, "Content-Type: message/rfc822\n")
-			text = before + "Content-Type: message/rfc822\n\n" + string(returned) + "\n--4ABCD.1793613600/mx.remote.test--\n"
+			data = Returning(id, processor, returned, refused...)
 		}
-		return Mail{To: []string{processor}, Data: []byte(text)}
+		return Mail{To: []string{processor}, Data: data}
 	}
 	ticket := got[0].Raw
 	send(t, in,

@@ -201,9 +201,15 @@ func procmail(t *testing.T, l *Lab) string {
 	return l.Path("procmail")
 }
 
-func newRoutingWorld(t *testing.T) *routingWorld {
+// newRoutingWorld starts it. setUp returns tables of the daemon's configuration, and further
+// services of Postfix; it may be nil.
+func newRoutingWorld(t *testing.T, setUp func(l *Lab) (tables string, more []Service)) *routingWorld {
 	l := newLab(t)
 	w := &routingWorld{world: &world{}}
+	tablesOfDaemon, more := "", []Service(nil)
+	if setUp != nil {
+		tablesOfDaemon, more = setUp(l)
+	}
 	var err error
 	if w.remote, err = l.StartRemote(refuse); err != nil {
 		t.Fatal(err)
@@ -213,7 +219,7 @@ func newRoutingWorld(t *testing.T) *routingWorld {
 		t.Fatal(err)
 	}
 	milter := "{ inet:" + Loopback(ports[0]) + ", default_action=accept }"
-	if w.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{"inet:" + Loopback(ports[0])}}); err != nil {
+	if w.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{"inet:" + Loopback(ports[0])}, Tables: tablesOfDaemon}); err != nil {
 		t.Fatal(err)
 	}
 	script, err := l.mkdir(0o755, nobody, nobody, "sieve") // Dovecot compiles it there
@@ -244,12 +250,11 @@ func newRoutingWorld(t *testing.T) *routingWorld {
 		t.Fatal(err)
 	}
 	w.postfix, err = l.StartPostfix("pf", PostfixConfig{
-		Services: []Service{
-			{Name: "routing", Milters: milter},
-			{Name: "discard", Milters: milter, Options: []string{"cleanup_service_name = discard_cleanup"}},
-			{Name: "transport", Milters: milter, Options: []string{"cleanup_service_name = transport_cleanup"}},
-			{Name: "plain", Milters: milter, Options: []string{"cleanup_service_name = plain_cleanup"}},
-		},
+		Services: append(more,
+			Service{Name: "routing", Milters: milter},
+			Service{Name: "discard", Milters: milter, Options: []string{"cleanup_service_name = discard_cleanup"}},
+			Service{Name: "transport", Milters: milter, Options: []string{"cleanup_service_name = transport_cleanup"}},
+			Service{Name: "plain", Milters: milter, Options: []string{"cleanup_service_name = plain_cleanup"}}),
 		OwnBounces: milter, Remote: w.remote.Addr,
 		Main: fmt.Sprintf("milter_header_checks = regexp:%srouting.regexp\nbounces_destination_recipient_limit = 1\n"+
 			"transport_maps = inline:{ remote.test=smtp:[%s]:%s, example.com=smtp:[%[2]s]:%[3]s, dovecot.test=lmtp:inet:%s, slashes.test=lmtp:inet:%s }\n",
@@ -272,7 +277,7 @@ func newRoutingWorld(t *testing.T) *routingWorld {
 // The recipes for Postfix, Dovecot and procmail send each class where they say, and
 // nothing else anywhere else; without the daemon all mail is delivered.
 func TestRouting(t *testing.T) {
-	w := newRoutingWorld(t)
+	w := newRoutingWorld(t, nil)
 	at := func(address string, n int) []Message {
 		t.Helper()
 		got, err := w.remote.Wait(address, n)

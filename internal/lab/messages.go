@@ -91,6 +91,14 @@ Hello.
 	return b.Bytes()
 }
 
+// Returning is Bounce with a message of its own that came back.
+func Returning(id, to string, returned []byte, refused ...Refused) []byte {
+	text := string(Bounce(id, to, nil, refused...))
+	const part, end = "Content-Type: message/rfc822\n\n", "\n--4ABCD.1793613600/mx.remote.test--\n"
+	before, _, _ := strings.Cut(text, part)
+	return []byte(before + part + string(returned) + end)
+}
+
 // WordsOnly builds a bounce in words only, as qmail writes it.
 func WordsOnly(id, to, recipient, reply string) []byte {
 	return fmt.Appendf(nil, `Date: 2 Nov 2026 10:00:00 -0000
