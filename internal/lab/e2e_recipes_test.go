@@ -474,15 +474,21 @@ func TestRecipeVictoriaLogs(t *testing.T) {
 	}
 	// What is left of a record: every field by its name.
 	query := url.Values{"query": {`id:="01JDKQ3V5R8W9X0Y1Z2A3B0001"`}}
-	resp, err := http.Get("http://" + addr + "/select/logsql/query?" + query.Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	for _, field := range []string{`"recipient":"ü1@example.com"`, `"type":"soft"`, `"smtp_code":"552"`} {
-		if err != nil || !strings.Contains(string(body), field) {
-			t.Errorf("the record has no %s: %s (%v)", field, body, err)
+	err = Until("the record", func() (bool, error) {
+		resp, err := http.Get("http://" + addr + "/select/logsql/query?" + query.Encode())
+		if err != nil {
+			return false, err
 		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		for _, field := range []string{`"recipient":"ü1@example.com"`, `"type":"soft"`, `"smtp_code":"552"`} {
+			if err == nil && !strings.Contains(string(body), field) {
+				err = fmt.Errorf("it has no %s: %s", field, body)
+			}
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
