@@ -43,6 +43,9 @@ func (t *text) findLastLetters() {
 
 // speaks reports whether norm[from:] holds a word that may explain something: only
 // letters ("ad1si1997pbd" is an id), and not a mute word such as "esmtp".
+//
+// QUIRK: Postfix and others write "?" for each octet beyond ASCII. Words that were lost
+// in this way are words.
 func (q *inquest) speaks(t *text, from int) bool {
 	b := t.norm
 	for i := max(1, from+1); i < len(b); {
@@ -52,6 +55,8 @@ func (q *inquest) speaks(t *text, from int) bool {
 			i++
 		}
 		switch {
+		case i == word && b[i] == '?' && i+1 < len(b) && b[i+1] == '?' && (t.marks[i]|t.marks[i+1])&(markMasked|markTail) == 0:
+			return true
 		case i == word:
 			i++
 		case letters && i-word > 1 && (t.marks[word]|t.marks[i-1])&(markMasked|markTail) == 0 &&
