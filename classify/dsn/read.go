@@ -40,6 +40,10 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 			r.rep.Reporter = from[strings.LastIndexByte(from, '@')+1:]
 		}
 	}
+	if r.source && r.rep.Kind == KindDSN {
+		r.rep.Aside = r.aside()
+		r.rep.Nested = r.rep.Nested || len(r.rep.Aside) > maxAside
+	}
 	r.rep.Spent = r.work.Spent()
 	r.rep.Truncated = r.rep.Truncated || r.rep.Spent
 	r.rep.Work = r.work.Used()

@@ -96,8 +96,13 @@ type Report struct {
 	Truncated bool
 	// Nested is true if a message that is attached to the report, such as the one that it
 	// returns, holds a report too. Its recipients are not among Recipients, but other
-	// programs may read them: those that walk through all parts, however deep.
+	// programs may read them: those that walk through all parts, however deep. It is also
+	// true if there are more in Aside than are looked at.
 	Nested bool
+	// Aside are addresses that the words of a report with fields name where notices list
+	// recipients, or its X-Failed-Recipients does, and Recipients does not. Other programs may
+	// take them for recipients. They are looked for only by [Reader.WithSource].
+	Aside []string
 	// Spent is true if that limit was Limits.Work. Then something may be
 	// missing about any recipient.
 	Spent bool `json:"-"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,7 +87,12 @@ func (e *Examiner) examine(ctx context.Context, j *origin.Judge, res *classify.R
 	}
 	x := examination{Examination: j.Examine(ctx, m, now), m: m}
 	x.namesHost = sync.OnceValue(func() bool { return namesHost(m.Header, env.Host) })
-	return report(res, x.of)
+	r := report(res, x.of)
+	r.Bound = r.Bound && !slices.ContainsFunc(res.Aside, func(a string) bool {
+		itself := func(to string) bool { return strings.EqualFold(to, a) } // to whom the report came
+		return !slices.ContainsFunc(env.To, itself) && !x.proves(a, origin.Recipient{Final: a})
+	})
+	return r
 }
 
 // Unproven is the report about mail that could not be examined.

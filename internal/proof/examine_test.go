@@ -180,3 +180,53 @@ func TestManyRecipients(t *testing.T) {
 		}
 	}
 }
+
+// A report as a whole is bound only if no place of it that a list manager may read names
+// somebody else.
+func TestNamedAside(t *testing.T) {
+	e := examiner(t, nil)
+	engine, err := classify.New(classify.Options{ReturnedSource: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &origin.Mail{Sender: "b@example.org", From: "news@example.org", MessageID: "<1@mail.example.org>", Recipients: []string{"u@example.com", "u2@example.com"}}
+	ticket := origin.TicketField + ": " + e.Keys.Sign(m, now, 0)
+	many := "" // ways to write one address
+	for i := range 32 {
+		many += "<u@example.com" + strings.Repeat(".", i+1) + ">\n"
+	}
+	many += "<v@example.net>\n"
+	const parts = "--b\n\n%s\n\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\nFinal-Recipient: rfc822; u@example.com\n" +
+		"Action: failed\nStatus: 5.1.1\n\n--b\nContent-Type: message/rfc822\n\n"
+	for name, tt := range map[string]struct {
+		words, field string
+		want         bool
+	}{
+		"words alone":             {"It failed, says postmaster@example.com.", "", true},
+		"like Postfix":            {"<u@example.com>: host mx.example.com said: 550 no such user", "", true},
+		"a victim as Postfix":     {"<v@example.net>: host mx.example.net said: 550 no such user", "", false},
+		"a victim as Exim":        {"failed:\n\n  v@example.net\n    host mx.example.net: 550 no such user", "", false},
+		"a victim as Sendmail":    {"   ----- The following addresses had permanent fatal errors -----\n<v@example.net>", "", false},
+		"another recipient":       {"<U2@example.com>: no such user", "", true},
+		"the list itself":         {"<bounces@example.org> sent this", "", true},
+		"the Message-ID":          {"Message-ID:\n <1@mail.example.org>", "", true},
+		"a header that is quoted": {"spf=pass\n smtp.mailfrom=b@example.org", "", true},
+		"X-Failed-Recipients":     {"It failed.", "u@example.com, v@example.net", false},
+		"more than are looked at": {many, "", false},
+		"the same recipient":      {"It failed.", "U@example.com", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			head := "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.com\nTo: v@example.net\nSubject: Undelivered\n"
+			if tt.field != "" {
+				head += "X-Failed-Recipients: " + tt.field + "\n"
+			}
+			raw := head + "MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n" +
+				fmt.Sprintf(parts, tt.words) + ticket + "\nFrom: news@example.org\nMessage-ID: <1@mail.example.org>\n\nHello\n--b--\n"
+			res := engine.Classify(t.Context(), []byte(raw))
+			r := e.Examine(t.Context(), &res, Envelope{To: []string{"bounces@example.org"}}, now)
+			if len(r.Each) != 1 || !r.Each[0].Bound || r.Bound != tt.want {
+				t.Errorf("bound %v, want %v: %+v, aside %q", r.Bound, tt.want, r.Each, res.Aside)
+			}
+		})
+	}
+}
