@@ -1,10 +1,10 @@
 // Package page is the status page: what a daemon saw in the last hour, day and week, for
 // people at / and for programs at /api/v1/summary.
 //
-// The mail path hands over what it saw by atomic counters and a channel that is never waited
-// for; it shares no lock with whoever looks. A [Board] counts by the minute for a day and by
-// the hour for a week, in less than [MaxMemory]. It goes by the monotonic clock, so that
-// nothing moves when the wall clock is set, and it can be kept over a restart in a file.
+// The mail path hands over what it saw by atomic counters and a channel that it never waits
+// for; it shares no lock with readers of the page. A [Board] counts by the minute for a day
+// and by the hour for a week, in less than [MaxMemory]. It uses the monotonic clock, so that
+// nothing moves when the wall clock is set, and it can be kept in a file over a restart.
 //
 // What strangers wrote is masked, cleaned and bounded before it is kept, and escaped where
 // it is shown.
@@ -24,7 +24,8 @@ import (
 // MaxMemory is what a Board holds at most, in octets, whatever comes.
 const MaxMemory = 4 << 20
 
-// maxQueue is how many bounces may wait until they are counted. More are dropped, and said.
+// maxQueue is how many bounces may wait until they are counted. Further ones are dropped,
+// and counted as missed.
 const maxQueue = 2048
 
 // Bounce is a failed or delayed recipient.
@@ -35,8 +36,9 @@ type Bounce struct {
 	Provider string // a name of the rules in force, or "other"
 	Reason   string // likewise, or "unknown"
 
-	// Reply is what was said, and Address and Original whom it may name: of a bounce that no
-	// rule understood, else "". They are kept for seconds, until they are masked.
+	// Reply is what was said, and Address and Original are the addresses that it may
+	// contain. They are set only if no rule understood the bounce, and kept for seconds,
+	// until they are masked.
 	Reply             string
 	Address, Original string
 }
@@ -79,7 +81,7 @@ type Board struct {
 	start   time.Time
 
 	mu      sync.Mutex // never held by the mail path
-	since   int64      // second of the Board's clock from which on is counted
+	since   int64      // second of the Board's clock when counting began
 	rings   rings
 	names   names
 	replies replies
@@ -132,7 +134,7 @@ func (b *Board) Bounce(x Bounce) {
 	default:
 		b.missed.Add(1)
 	}
-	// They are counted every second anyway: to wake somebody for each would cost the mail
+	// They are counted every second anyway: waking a goroutine for each would cost mail
 	// more than all the rest.
 	if len(b.queue) >= maxQueue/2 {
 		select {
@@ -163,10 +165,10 @@ func (b *Board) Error(stage string, n uint64) {
 	}
 }
 
-// SetStatus says what to ask for how the daemon is.
+// SetStatus sets the function that says how the daemon is.
 func (b *Board) SetStatus(f func() Status) { b.status.Store(&f) }
 
-// SetSinks says what to ask for how the sinks are.
+// SetSinks sets the function that says how the sinks are.
 func (b *Board) SetSinks(f func() []Sink) { b.sinks.Store(&f) }
 
 // SetWords puts the words of other rules in force.

@@ -70,12 +70,12 @@ func (e *encoder) slots(ring [][]cell, at []int64, open map[key]uint32, now int6
 var errDamaged = errors.New("is cut off or damaged: it is written anew")
 
 // decode takes over a state, with its times moved so that everything is as long ago as it
-// is. If it cannot be read, the Board stays as it was. It is called with mu held.
+// really is. If it cannot be read, the Board stays as it was. It is called with mu held.
 func (b *Board) decode(body []byte) error {
 	d := decoder{buf: body}
 	saved, then, since := d.number(), d.number(), d.number()
 	message, bounce := d.number(), d.number()
-	// No time passed meanwhile if the clock says less than none.
+	// If the clock was set back, no time has passed.
 	down := max(0, b.wall().Unix()-saved)
 	shift := b.second() - (then + down)
 

@@ -83,7 +83,7 @@ func (b *Board) Home() http.Handler {
 			return render("status", newView(s, window, every))
 		})
 		if every && err == nil {
-			// Only who asks for it gets a page that loads itself again (WCAG 2.2.1).
+			// The page reloads itself only for readers who ask for it (WCAG 2.2.1).
 			w.Header().Set("Refresh", "60")
 		}
 		answer(w, "text/html; charset=utf-8", data, err)
@@ -120,8 +120,8 @@ func (b *Board) JSON() http.Handler {
 	})
 }
 
-// made returns what is made of the summary, which is not made again as long as the summary is
-// the same: so it does not matter how many people look.
+// made returns a page made of the summary. It is made once for each summary, however many
+// readers ask.
 func (b *Board) made(form string, make func(*Summary) ([]byte, error)) ([]byte, error) {
 	s := b.Summary()
 	b.cache.Lock()

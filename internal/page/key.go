@@ -45,8 +45,8 @@ func (k key) valid(n *names) bool {
 		k.category() < len(categories) && k.kind() < len(types)
 }
 
-// coarser forget, one after the other, what tells bounces apart. Category and counters
-// always stay.
+// coarser are functions that each forget one more thing that tells bounces apart. Category
+// and counters always stay.
 var coarser = []func(key) key{
 	func(k key) key { return k.without(maxProviders - 1) },
 	func(k key) key { return k.without((maxReasons - 1) << reasonAt) },

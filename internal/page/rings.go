@@ -10,8 +10,8 @@ const (
 	keptMinutes = 25*60 + 4
 	keptHours   = 7*24 + 1
 
-	// What one minute and one hour hold at most. There is more to tell only if strangers make
-	// it up: then what differs in provider and reason is counted together.
+	// What one minute and one hour hold at most. There is more only if strangers make it
+	// up: then bounces that differ in provider or reason are counted together.
 	maxMinuteCells = 160
 	maxHourCells   = 512
 	maxOpenCells   = 1024

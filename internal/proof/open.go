@@ -39,7 +39,7 @@ func Open(o Options) (*Examiner, error) {
 		TicketsSince: o.TicketSince, Resolver: o.Resolver}
 	for i, d := range o.DKIM {
 		out.DKIM = append(out.DKIM, origin.DKIMKey{Domain: d.Domain, Selector: d.Selector, Public: public[i]})
-		// Mail from a domain that signs with our keys is ours, even if its signature is
+		// Mail from a domain of our DKIM keys is never foreign, even if its signature is
 		// lost.
 		out.Hosts = append(out.Hosts, d.Domain)
 	}
