@@ -41,9 +41,19 @@ func (a *app) appendKey(path, line string) error {
 	if len(before) > 0 && before[len(before)-1] != '\n' {
 		line = "\n" + line
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	flags := os.O_WRONLY | os.O_APPEND
+	if before == nil { // so that nobody puts another file there meanwhile
+		flags |= os.O_CREATE | os.O_EXCL
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return fmt.Errorf("ticket keygen: %w", err)
+	}
+	if len(bytes.TrimSpace(before)) == 0 {
+		if err := private(f); err != nil {
+			f.Close()
+			return fmt.Errorf("ticket keygen: the key file %s %w", path, err)
+		}
 	}
 	_, err = f.WriteString(line + "\n")
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -55,6 +65,18 @@ func (a *app) appendKey(path, line string) error {
 		return nil
 	}
 	fmt.Fprintf(a.out, "%s: %s signs\n", path, id)
+	return nil
+}
+
+// private says why a file that has no key yet should get none: others may read it.
+func private(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
+		return fmt.Errorf("has mode %04o, so that others may use it: chmod 600, or remove it", mode.Perm())
+	}
 	return nil
 }
 
