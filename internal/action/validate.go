@@ -16,6 +16,7 @@ import (
 // Bounds on what may be written. With them a message costs microseconds at most.
 const (
 	maxActions = 100
+	maxAction  = 32 // octets of a name
 	maxGlobs   = 100 // of one list
 	maxTargets = 20
 	maxText    = 200 // octets of a reason or a reply
@@ -25,7 +26,7 @@ const (
 )
 
 var (
-	actionName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	actionName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 	fieldName  = regexp.MustCompile(`^[Xx]-[!-9;-~]+$`) // RFC 5322 section 2.2
 	enhanced   = regexp.MustCompile(`^([45])\.[0-9]{1,3}\.[0-9]{1,3} `)
 )
@@ -45,7 +46,7 @@ func Validate(list []Options, prefix string) toml.Problems {
 		switch {
 		case o.Name == "":
 			v.bad("name", `is missing: write a name for the log, as in name = "dead"`)
-		case !actionName.MatchString(o.Name):
+		case len(o.Name) > maxAction || !actionName.MatchString(o.Name):
 			v.bad("name", `%q is not a valid name: write at most 32 small letters, digits, "-" and "_", the first a letter or a digit`, o.Name)
 		case names[o.Name]:
 			v.bad("name", "another action has the name %q: give each its own", o.Name)

@@ -19,10 +19,11 @@ import (
 // maxPage bounds what is read of a page of the daemon.
 const maxPage = 4 << 20
 
-// buildInfo finds the versions in the metrics.
-var buildInfo = regexp.MustCompile(`(?m)^bounce_milter_build_info\{(.*)\} 1$`)
-
-var label = regexp.MustCompile(`(\w+)="([^"]*)"`)
+// Where the versions stand in the metrics.
+const (
+	buildInfo = `(?m)^bounce_milter_build_info\{(.*)\} 1$`
+	label     = `(\w+)="([^"]*)"`
+)
 
 // daemon looks at the running daemon, through its metrics.
 func (r *report) daemon(cfg *config.Config) {
@@ -55,13 +56,13 @@ func (r *report) daemon(cfg *config.Config) {
 	if err != nil || status != http.StatusOK {
 		return
 	}
-	m := buildInfo.FindStringSubmatch(page)
+	m := regexp.MustCompile(buildInfo).FindStringSubmatch(page)
 	if m == nil {
 		r.wrong(check, nil, "what answers at %s is not bounce-milter", at)
 		return
 	}
 	labels := map[string]string{}
-	for _, l := range label.FindAllStringSubmatch(m[1], -1) {
+	for _, l := range regexp.MustCompile(label).FindAllStringSubmatch(m[1], -1) {
 		labels[l[1]] = l[2]
 	}
 	if v := labels["version"]; v != r.Version {

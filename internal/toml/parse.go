@@ -142,7 +142,7 @@ func parseAny(name string, data []byte) (*Table, Problems) {
 }
 
 // bareWord is a value that lacks its quotes.
-var bareWord = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(#.*)?$`)
+const bareWord = `^\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(#.*)?$`
 
 // syntax says where a file is not TOML, with the mend if it is known and the text of
 // the line if not.
@@ -159,7 +159,7 @@ func syntax(name string, data []byte, err error) Problem {
 	}
 	text := strings.TrimSpace(lines[p.Line-1])
 	var alone map[string]any
-	if m := bareWord.FindStringSubmatch(text); m != nil && toml.Unmarshal([]byte(text), &alone) != nil {
+	if m := regexp.MustCompile(bareWord).FindStringSubmatch(text); m != nil && toml.Unmarshal([]byte(text), &alone) != nil {
 		p.Message += fmt.Sprintf(": put quotes around the value, %s = %s", m[1], Quote(m[2]))
 	} else if text != "" {
 		p.Message += ", in: " + excerpt(text)

@@ -211,13 +211,10 @@ func certificate(path string) *x509.Certificate {
 	}
 }
 
-var (
-	atLine     = regexp.MustCompile(`line (\d+): ([^\n]+)`)
-	unknownKey = regexp.MustCompile(`^field (\S+) not found in type web\.`)
-)
-
 // toolkitProblems puts the toolkit's own words at their lines.
 func toolkitProblems(path string, err error) (ps toml.Problems) {
+	atLine := regexp.MustCompile(`line (\d+): ([^\n]+)`)
+	unknownKey := regexp.MustCompile(`^field (\S+) not found in type web\.`)
 	for _, m := range atLine.FindAllStringSubmatch(err.Error(), -1) {
 		line, _ := strconv.Atoi(m[1])
 		p := toml.Problem{File: path, Line: line, Message: m[2]}

@@ -109,13 +109,15 @@ const (
 	maxSpool   = 1 << 40
 	maxSinks   = 32
 	maxHeaders = 32
+	maxName    = 32 // octets of the name of a sink
+	maxField   = 64 // of that of a header field
 
 	goodKey = 16 // octets from which a key cannot be guessed
 )
 
 var (
-	sinkName   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
-	headerName = regexp.MustCompile(`^[!-9;-~]{1,64}$`) // RFC 5322 section 2.2
+	sinkName   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	headerName = regexp.MustCompile(`^[!-9;-~]+$`) // RFC 5322 section 2.2
 )
 
 // Validate returns every error in o. The keys are those of the configuration file.
@@ -133,7 +135,7 @@ func (o *Options) Validate() toml.Problems {
 		ps.Add("events.returned_headers", "has %d names: write %d at most", len(o.ReturnedHeaders), maxHeaders)
 	}
 	for i, h := range o.ReturnedHeaders {
-		if !headerName.MatchString(h) {
+		if len(h) > maxField || !headerName.MatchString(h) {
 			ps.Add(fmt.Sprintf("events.returned_headers[%d]", i), `%q is not the name of a header field: write one without the ":", as in "List-Id"`, h)
 		}
 	}
@@ -147,7 +149,7 @@ func (o *Options) Validate() toml.Problems {
 		switch {
 		case s.Name == "":
 			ps.Add(key+".name", "is missing: write a name for metrics and log, as in name = \"crm\"")
-		case !sinkName.MatchString(s.Name):
+		case len(s.Name) > maxName || !sinkName.MatchString(s.Name):
 			ps.Add(key+".name", `%q is not a valid name: write at most 32 small letters, digits, "-" and "_", the first a letter or a digit`, s.Name)
 		case seen[s.Name]:
 			ps.Add(key+".name", "another sink has the name %q: give each its own", s.Name)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
@@ -184,14 +185,16 @@ func returned(r *event.Record, name string) string {
 	return ""
 }
 
-var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var uuidForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+})
 
 // noUUID is what listmonk writes in place of a UUID in test messages.
 const noUUID = "00000000-0000-0000-0000-000000000000"
 
 // uuid returns s if it is a UUID other than noUUID, else "".
 func uuid(s string) string {
-	if s == noUUID || !uuidForm.MatchString(s) {
+	if s == noUUID || !uuidForm().MatchString(s) {
 		return ""
 	}
 	return strings.ToLower(s)
