@@ -16,7 +16,7 @@ import (
 // Bounds on what may be written. With them a message costs microseconds at most.
 const (
 	maxActions = 100
-	maxAction  = 32 // octets of a name
+	maxAction  = 32  // octets of a name
 	maxGlobs   = 100 // of one list
 	maxTargets = 20
 	maxText    = 200 // octets of a reason or a reply
