@@ -2,7 +2,8 @@
 #
 #   make run      build the daemon and serve on its built-in defaults (needs only Go)
 #   make test     all checks, real Postfix and Sendmail included (needs root on Debian)
-#   make demo     a private Postfix, the daemon and a handful of bounces, to look at
+#   make demo     a private Postfix, the daemon and a handful of bounces, to look at (needs root;
+#                 Debian's postfix package stays)
 #   make build    bin/bounce-milter
 #   make install  binary, manual pages, units and recipes; DESTDIR, PREFIX, SYSCONFDIR
 #   make packages static binaries, .deb, .rpm and images for amd64 and arm64, in bin/packages
@@ -12,11 +13,12 @@
 #   make bench    the daemon compared with no-op milters, on the wire and under Postfix
 #   make bench-log  classify compared with pflogsumm and logwatch, on one big log
 #   make clean    remove what the other targets made
+#   make help     print this list
 #
 # A target installs the Debian packages that it needs.
 
 .DEFAULT_GOAL := build
-.PHONY: build binary run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
+.PHONY: help build binary run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
 
 GO         ?= go
 FUZZTIME   ?= 5m
@@ -37,6 +39,9 @@ BUILDVCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 # The program that make install installs, and the licences of what is linked into it.
 BINARY   ?= bin/bounce-milter
 LICENSES ?= bin/licenses
+
+help:
+	@sed -n 's/^#   \( *\)/\1/p' Makefile
 
 build: binary
 	@rm -rf $(LICENSES) && GO='$(GO)' packaging/licenses.sh $(LICENSES)
@@ -86,7 +91,10 @@ rules: build
 	@echo "=== every rule is reached by its own examples"
 	bin/bounce-milter rules test
 
-demo: build
+demo:
+	@if [ "$$(id -u)" != 0 ]; then echo 'make demo starts a private Postfix, which needs root: sudo env PATH="$$PATH" make demo' >&2; exit 1; fi
+	@echo "make demo: as root, a private Postfix in a temporary folder; Debian's postfix package is installed if it is missing, and stays"
+	@$(MAKE) --no-print-directory build
 	@internal/lab/debs.sh postfix
 	@$(GO) run $(BUILDVCS) ./internal/lab/demo -bin bin/bounce-milter
 

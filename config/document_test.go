@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -62,5 +63,22 @@ func keyTables() string {
 		}
 	}
 	b.WriteString("\n")
+	b.WriteString("\n### What needs a restart\n\nA reload puts every key in force but these:\n\n| key or table | why |\n|---|---|\n")
+	for _, r := range restarts {
+		name := r.name
+		if slices.ContainsFunc(tables, func(t table) bool { return t.name == name }) {
+			name = "[" + name + "]"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, r.why)
+	}
 	return b.String()
+}
+
+// What needs a restart is a key or a table.
+func TestRestarts(t *testing.T) {
+	for _, r := range restarts {
+		if !slices.ContainsFunc(keys, func(k key) bool { return k.name == r.name }) && !slices.ContainsFunc(tables, func(t table) bool { return t.name == r.name }) {
+			t.Errorf("%s is neither a key nor a table", r.name)
+		}
+	}
 }

@@ -29,7 +29,7 @@ func TestTrial(t *testing.T) {
 		if len(found) != 1 {
 			t.Fatalf("%d secrets", len(found))
 		}
-		return trial.Field + ": " + found[0]
+		return trial.Field + ": " + found[0].Secret
 	}
 	session := func(connect []byte) *wireClient {
 		c := newClient(t, ts.dial(t), offerAll)
@@ -87,8 +87,8 @@ func TestTrialObserves(t *testing.T) {
 	c := newClient(t, ts.dial(t), offerAll)
 	c.expect('c', connectFrame("192.0.2.1"))
 	refused := false
-	for _, value := range trial.Find("") { // other daemons may run here
-		c.message("", trial.Field+": "+value, "Content-Type: multipart/report; report-type=delivery-status; boundary=b", "", goodReport)
+	for _, d := range trial.Find("") { // other daemons may run here
+		c.message("", trial.Field+": "+d.Secret, "Content-Type: multipart/report; report-type=delivery-status; boundary=b", "", goodReport)
 		if fields, ok := trial.Read(c.refused); ok {
 			refused = true
 			if len(fields) > 0 {

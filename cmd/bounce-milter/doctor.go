@@ -12,7 +12,7 @@ import (
 func runDoctor(a *app, _ []string) error {
 	b := readBuild()
 	list := doctor.Examine(context.Background(), doctor.Options{
-		Config: a.options.config, Send: a.options.send, Version: b.version, Built: builtAt(),
+		Config: a.options.config, Send: a.options.send, Version: b.version, Revision: b.commit, Built: builtAt(),
 	})
 	if a.options.json() {
 		enc := newEncoder(a)

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/config"
+	"github.com/bounce-milter/bounce-milter/internal/trial"
 	"github.com/bounce-milter/bounce-milter/milter"
 	"golang.org/x/sys/unix"
 )
@@ -65,13 +67,25 @@ func (r *report) daemon(cfg *config.Config) {
 	for _, l := range regexp.MustCompile(label).FindAllStringSubmatch(m[1], -1) {
 		labels[l[1]] = l[2]
 	}
-	if v := labels["version"]; v != r.Version {
-		r.add("version", Warning, []string{"sudo systemctl restart bounce-milter"},
-			"version %s is running, and %s is installed: restart the daemon", v, r.Version)
+	running, installed := labels["version"], r.Version
+	if rev := labels["revision"]; running == installed && rev != r.Revision && isKnown(rev) && isKnown(r.Revision) {
+		running, installed = running+" ("+rev+")", installed+" ("+r.Revision+")"
+	}
+	restart := []string{"sudo systemctl restart bounce-milter"}
+	replaced := slices.ContainsFunc(trial.Find(cfg.File), func(d trial.Daemon) bool { return d.Replaced })
+	switch {
+	case running != installed:
+		r.add("version", Warning, restart, "version %s is running, and %s is installed: a reload does not change the program, a restart does", running, installed)
+		return
+	case replaced:
+		r.add("version", Warning, restart, "the program was replaced while it runs: a reload does not change it, a restart does")
 		return
 	}
 	r.good("version", "version %s is running, with the rules %s", labels["version"], labels["ruleset"])
 }
+
+// isKnown reports whether a program knows the revision that it was built from.
+func isKnown(revision string) bool { return revision != "" && revision != "unknown" }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 

@@ -47,6 +47,7 @@ type Options struct {
 	Config     string // configuration file
 	SendmailCF string // Sendmail's configuration, /etc/mail/sendmail.cf
 	Version    string // of this program
+	Revision   string // of its source, "" if it is not known
 	Built      time.Time
 	// Run runs a program and returns what it printed.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
@@ -64,8 +65,8 @@ type report struct {
 	list []Finding
 	line *visitor // the first connection of a mail server to us
 
-	intake *intake         // of Postfix, nil if none is known
-	proof  func() []string // the secrets of the daemon, nil if none is to be shown
+	intake *intake               // of Postfix, nil if none is known
+	proof  func() []trial.Daemon // the daemons that we may know, nil if none is to be shown a secret
 }
 
 func (r *report) add(check string, state State, mend []string, format string, args ...any) {
@@ -115,7 +116,7 @@ func Examine(ctx context.Context, opts Options) []Finding {
 		r.add("mail server", Unknown, nil, "there is neither Postfix (postconf) nor Sendmail (%s) here: run this where the mail server is", opts.SendmailCF)
 	}
 	if opts.Send {
-		r.proof = func() []string { return trial.Find(cfg.File) }
+		r.proof = func() []trial.Daemon { return trial.Find(cfg.File) }
 		r.send()
 	}
 	return r.list

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/internal/trial"
@@ -66,6 +67,7 @@ func (r *report) direct() {
 	}
 	counted := ""
 	if !proved {
+		slices.Reverse(headers) // each was inserted above the one before
 		counted = ", and counts it as one of a stranger"
 	}
 	r.got(headers, "bounce-milter, asked in the mail server's place, gives a bounce these headers"+counted)
@@ -87,8 +89,8 @@ func (r *report) bounce() string {
 		return bounce
 	}
 	var b strings.Builder
-	for _, secret := range r.proof() {
-		b.WriteString(trial.Field + ": " + secret + "\n")
+	for _, d := range r.proof() {
+		b.WriteString(trial.Field + ": " + d.Secret + "\n")
 	}
 	return b.String() + bounce
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ func (c *postfixCheck) door() *intake {
 		ip := net.ParseIP(host)
 		if ip == nil {
 			continue
+		}
+		if n, err := net.LookupPort("tcp", port); err == nil {
+			port = strconv.Itoa(n)
 		}
 		// postconf(5), double_bounce_sender: all mail to this address is silently
 		// discarded. That holds for local domains, of which the server's own addresses are

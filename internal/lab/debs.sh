@@ -39,3 +39,6 @@ if ! install; then
 	apt-get -o Acquire::Retries=3 update -q </dev/null >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 	install || { cat "$log" >&2; exit 1; }
 fi
+case " $absent " in
+*" postfix "*) [ -e /etc/postfix/main.cf ] || echo "postfix has no configuration and does not run; to use it yourself: dpkg-reconfigure postfix" ;;
+esac

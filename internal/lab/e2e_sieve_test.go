@@ -23,7 +23,7 @@ func scripts(t *testing.T) map[string]string {
 		}
 		return string(b)
 	}
-	_, readme, ok := strings.Cut(read("README.md"), "```\nrequire [\"fileinto\"")
+	_, readme, ok := strings.Cut(read("README.md"), "```sieve\nrequire [\"fileinto\"")
 	if !ok {
 		t.Fatal("README.md has no Sieve script")
 	}

@@ -88,19 +88,27 @@ func (s *Secret) Close() error {
 	return s.file.Close()
 }
 
-// Find returns the secrets of the daemons that run with a configuration file. There are
-// several while one is restarted, and none for who may not read them: only root may.
-func Find(config string) []string {
-	// The last element is matched after a link is read, because nobody else's are opened.
+// Daemon is a daemon that runs.
+type Daemon struct {
+	Secret string
+	// Replaced says that its program is not the installed one any more: a package was
+	// upgraded, and the daemon was not restarted.
+	Replaced bool
+}
+
+// Find returns the daemons that run with a configuration file. There are several while one
+// is restarted, and none for who may not read their secrets: only root may.
+func Find(config string) []Daemon {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	var found []string
+	var found []Daemon
 	for _, link := range links {
 		if to, err := os.Readlink(link); err != nil || !strings.HasPrefix(to, "/memfd:"+memoryName) {
 			continue
 		}
 		value, of, err := read(link)
 		if err == nil && of == absolute(config) && len(found) < maxDaemons {
-			found = append(found, value)
+			program, _ := os.Readlink(filepath.Join(filepath.Dir(link), "../exe"))
+			found = append(found, Daemon{value, strings.HasSuffix(program, " (deleted)")})
 		}
 	}
 	return found

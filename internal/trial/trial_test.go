@@ -42,31 +42,31 @@ func TestSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := Find(config)
-	if len(first) != 1 {
-		t.Fatalf("found %q", first)
+	if len(first) != 1 || first[0].Replaced {
+		t.Fatalf("found %+v", first)
 	}
-	for _, wrong := range []string{"", "x", first[0][1:], first[0] + "A", strings.ToLower(first[0])} {
+	for _, wrong := range []string{"", "x", first[0].Secret[1:], first[0].Secret + "A", strings.ToLower(first[0].Secret)} {
 		if s.Proves([]byte(wrong)) {
 			t.Errorf("%q proves it", wrong)
 		}
 	}
-	if !s.Proves([]byte(" " + first[0])) {
+	if !s.Proves([]byte(" " + first[0].Secret)) {
 		t.Error("the secret does not prove it")
 	}
-	if s.Proves([]byte(first[0])) {
+	if s.Proves([]byte(first[0].Secret)) {
 		t.Error("the secret proves it twice")
 	}
-	if second := Find(config); len(second) != 1 || second[0] == first[0] {
-		t.Errorf("the next secret is %q", second)
+	if second := Find(config); len(second) != 1 || second[0].Secret == first[0].Secret {
+		t.Errorf("the next secret is %+v", second)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if left := Find(config); len(left) > 0 {
-		t.Errorf("after its end, %q is found", left)
+		t.Errorf("after its end, %+v is found", left)
 	}
 	var none *Secret
-	if none.Proves([]byte(first[0])) || none.Close() != nil {
+	if none.Proves([]byte(first[0].Secret)) || none.Close() != nil {
 		t.Error("no secret proves it")
 	}
 }
