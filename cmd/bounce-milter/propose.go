@@ -61,6 +61,11 @@ func runRulesPropose(a *app, paths []string) error {
 	drafter := propose.Drafter{Test: p.test, Words: func(reply string) string {
 		return engine.Explain(&classify.Evidence{Reply: reply}).Words
 	}}
+	for _, r := range engine.Rules() {
+		for _, x := range r.Examples {
+			drafter.Others = append(drafter.Others, x.Reply)
+		}
+	}
 	rules, err := drafter.Rules(list[:min(len(list), mostProposed)])
 	if err != nil {
 		return err

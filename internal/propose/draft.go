@@ -11,6 +11,9 @@ type Drafter struct {
 	Words func(reply string) string
 	// Test returns the lines of a file of rules on which it finds problems.
 	Test func(file string) ([]int, error)
+	// Others are replies that other rules are about. A phrase that stands in one of them is
+	// too general.
+	Others []string
 }
 
 const (
@@ -24,13 +27,19 @@ const (
 // by which another rule decides, or that another group has, gives way to the next one. A few
 // rounds do; what has problems then gets no rule.
 func (d *Drafter) Rules(list []*Group) (map[*Group]string, error) {
+	others := make([]string, len(d.Others))
+	for i, o := range d.Others {
+		others[i] = strings.ToLower(strings.Join(strings.Fields(o), " "))
+	}
 	phrases := map[*Group][]string{} // that are left to try
 	for _, g := range list {
 		var words []string
 		for _, r := range g.Replies {
 			words = append(words, d.Words(r))
 		}
-		phrases[g] = Phrases(words)
+		phrases[g] = slices.DeleteFunc(Phrases(words), func(p string) bool {
+			return slices.ContainsFunc(others, func(o string) bool { return strings.Contains(o, p) })
+		})
 	}
 	for round := 1; ; round++ {
 		f := draft(list, phrases)

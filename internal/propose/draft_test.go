@@ -35,6 +35,13 @@ func TestDrafter(t *testing.T) {
 		t.Errorf("got %v, %v", rules, err)
 	}
 
+	// What the heron does is what another rule is about.
+	general := accept
+	general.Others = []string{"554 Where  THE HERON stands, no mail goes"}
+	if rules, err = general.Rules(list); err != nil || strings.Contains(rules[first], `any = ["the heron stands"`) || rules[other] == "" {
+		t.Errorf("got %v, %v", rules, err)
+	}
+
 	broken := errors.New("no room")
 	fails := Drafter{Words: words, Test: func(string) ([]int, error) { return nil, broken }}
 	if _, err := fails.Rules(list); !errors.Is(err, broken) {

@@ -106,6 +106,9 @@ func TestPhrases(t *testing.T) {
 	}{
 		{"none", nil, ""},
 		{"short", []string{"no"}, ""},
+		{"one word", []string{"delivery"}, ""},
+		{"one long word", []string{"verschwundibusleer"}, "verschwundibusleer"},
+		{"two words", []string{"not today"}, "not today"},
 		{"one", []string{"the gatekeeper declines"}, "the gatekeeper declines"},
 		{"around an address", []string{"refused for @ by the gatekeeper of mail"}, "by the gatekeeper of mail"},
 		{"what differs is left out", []string{"the gatekeeper declines mode one at dawn", "the gatekeeper refuses mode one at dawn"}, "mode one at dawn"},

@@ -17,6 +17,7 @@ import (
 // fits only one.
 const (
 	minPhrase = 8
+	minWord   = 16 // of a single word, if its language puts spaces between words
 	maxPhrase = 72
 )
 
@@ -34,7 +35,7 @@ func Phrases(understood []string) []string {
 	at := 0
 	for _, p := range append(mask.Find(words), mask.Span{From: len(words), To: len(words)}) {
 		for _, s := range stretches(words[at:p.From], understood[1:]) {
-			if s = fit(s); len(s) >= minPhrase && !strings.ContainsRune(s, '@') {
+			if s = fit(s); len(s) >= minPhrase && !isOneWord(s) && !strings.ContainsRune(s, '@') {
 				list = append(list, s)
 			}
 		}
@@ -42,6 +43,12 @@ func Phrases(understood []string) []string {
 	}
 	slices.SortStableFunc(list, func(a, b string) int { return len(b) - len(a) })
 	return list
+}
+
+// isOneWord reports whether a phrase is a word such as "delivery", which many other replies
+// have: whoever wants to spoil somebody's rules may reply with nothing else.
+func isOneWord(s string) bool {
+	return len(s) < minWord && strings.IndexByte(s, ' ') < 0 && ascii.Only(s)
 }
 
 // stretches splits text into runs of words that stand in every other text too.
