@@ -225,7 +225,7 @@ func (r *reading) holdsReport() bool {
 		if p == r.within || p.kind.status() || !strings.HasPrefix(p.kind.name, "message/") {
 			continue
 		}
-		if !r.work.Take(len(p.body)/16) || namesStatus(p.body) {
+		if !r.work.Take(len(p.body)/8) || namesStatus(p.body) {
 			return true
 		}
 	}
@@ -236,14 +236,19 @@ func (r *reading) holdsReport() bool {
 // (RFC 3464 section 2).
 func namesStatus(b []byte) bool {
 	const before, after = "delivery", "-status"
-	for at := 0; ; at++ {
-		i := bytes.IndexByte(b[at:], '-')
-		if i < 0 {
-			return false
+	for at := len(before); at+len(after) <= len(b); at++ {
+		if b[at] != '-' {
+			i := bytes.IndexByte(b[at:], '-')
+			if i < 0 {
+				return false
+			}
+			at += i - 1
+			continue
 		}
-		at += i
-		if at >= len(before) && len(b)-at >= len(after) && ascii.EqualFold(b[at-len(before):at+len(after)], before+after) {
+		// Bodies may be full of dashes: few are worth a closer look.
+		if b[at-1]|0x20 == 'y' && b[at+1]|0x20 == 's' && ascii.EqualFold(b[at-len(before):at+len(after)], before+after) {
 			return true
 		}
 	}
+	return false
 }
