@@ -23,7 +23,7 @@ import (
 // configuration names but this host does not have, and files with keys that are wrong. It
 // opens no socket.
 func (c *Config) CheckHost() toml.Problems {
-	ps := append(c.CheckForMail(), c.CheckForMetrics()...)
+	ps := append(c.CheckForMail(), c.checkForMetrics()...)
 	ps = append(ps, c.checkFollowSocket()...)
 	ps.Sort()
 	return ps
@@ -47,8 +47,8 @@ func (c *Config) checkFollowSocket() (ps toml.Problems) {
 	return ps
 }
 
-// CheckForMetrics is the part of [Config.CheckHost] that mail does not need.
-func (c *Config) CheckForMetrics() (ps toml.Problems) {
+// checkForMetrics is the part of [Config.CheckHost] that mail does not need.
+func (c *Config) checkForMetrics() (ps toml.Problems) {
 	if err := checkSocket(c.Milter.Metrics); err != nil {
 		ps = append(ps, c.problem("metrics.listen", "%s %v", metricsSocket{&c.Milter.Metrics}.text(), err))
 	}

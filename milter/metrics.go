@@ -186,12 +186,12 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 	for _, r := range []string{reloadDone, reloadRefused} {
 		m.reloads.WithLabelValues(r)
 	}
-	m.SetBuild(b)
+	m.setBuild(b)
 	return m
 }
 
-// SetBuild replaces the labels of build_info: the rule set may change at a reload.
-func (m *Metrics) SetBuild(b Build) {
+// setBuild replaces the labels of build_info: the rule set may change at a reload.
+func (m *Metrics) setBuild(b Build) {
 	m.build.Store(&b)
 	m.buildInfo.Reset()
 	m.buildInfo.WithLabelValues(b.Version, b.Revision, runtime.Version(), b.Ruleset).Set(1)

@@ -146,7 +146,7 @@ func TestPages(t *testing.T) {
 	if code, body := get(t, h, "/-/ready"); code != 200 || body != "ready\n" {
 		t.Errorf("/-/ready while serving: %d %s", code, body)
 	}
-	s.metrics.SetBuild(Build{Version: "1.2.3<script>alert(1)</script>", Revision: "abcdef"})
+	s.metrics.setBuild(Build{Version: "1.2.3<script>alert(1)</script>", Revision: "abcdef"})
 	res := bounce("u@example.com")
 	s.metrics.result(&res, "", nil)
 	s.metrics.failed(stageTimeout)

@@ -114,7 +114,7 @@ func (s *Server) use(st *state) {
 	s.metrics.setActions(&st.cfg)
 	if b := *s.metrics.build.Load(); st.rules.Version != "" && b.Ruleset != st.rules.Version {
 		b.Ruleset = st.rules.Version
-		s.metrics.SetBuild(b)
+		s.metrics.setBuild(b)
 	}
 	s.memory.max.Store(st.cfg.Limits.MaxMemory)
 	s.limits.Store(&st.cfg.Limits)

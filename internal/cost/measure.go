@@ -15,7 +15,7 @@ import (
 const (
 	MaxOctets = 256 << 10
 	MaxTime   = 25 * time.Millisecond // of CPU, for MaxOctets at most
-	MaxGrowth = 2.2                   // for twice the octets
+	maxGrowth = 2.2                   // for twice the octets
 )
 
 // Cost is what a message costs to read and judge.
@@ -68,7 +68,7 @@ func Unbounded() (*classify.Engine, error) {
 }
 
 // Grows says why the work for a recipe's messages grows faster than their length, "" if
-// it does not. It does if twice the length costs more than MaxGrowth times as much, and
+// it does not. It does if twice the length costs more than maxGrowth times as much, and
 // so does what the second half adds, three times in a row. Once is only a step: a longer
 // message may have one more part, or a list that ends. The engine must have no bound on
 // work, because growth would end there.
@@ -80,7 +80,7 @@ func Grows(e *classify.Engine, r Recipe) string {
 		before, last, c = last, c, e.Classify(context.Background(), raw).Work
 		switch {
 		case before == 0, c-last < little, last < before,
-			float64(c) <= MaxGrowth*float64(last), float64(c-last) <= MaxGrowth*float64(last-before):
+			float64(c) <= maxGrowth*float64(last), float64(c-last) <= maxGrowth*float64(last-before):
 			row = 0
 		default:
 			if row++; row == 3 {

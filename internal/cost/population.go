@@ -30,11 +30,11 @@ func NewPopulation(rnd *rand.Rand, atoms []string) *Population {
 // Next returns a recipe to try: from random atoms, or from expensive recipes.
 func (p *Population) Next() Recipe {
 	if len(p.all) < 20 || p.rnd.IntN(5) == 0 {
-		return Random(p.rnd, p.atoms)
+		return randomRecipe(p.rnd, p.atoms)
 	}
-	r := p.pick().Mutate(p.rnd, p.atoms, p.pick())
+	r := p.pick().mutate(p.rnd, p.atoms, p.pick())
 	for p.rnd.IntN(2) == 0 {
-		r = r.Mutate(p.rnd, p.atoms, p.pick())
+		r = r.mutate(p.rnd, p.atoms, p.pick())
 	}
 	return r
 }

@@ -56,8 +56,8 @@ func (r Recipe) fill(octets int, n *int) string {
 	return s[:min(len(s), max(0, octets-len(r.After)))] + r.After
 }
 
-// Random returns a recipe of random atoms.
-func Random(rnd *rand.Rand, atoms []string) Recipe {
+// randomRecipe returns a recipe of random atoms.
+func randomRecipe(rnd *rand.Rand, atoms []string) Recipe {
 	r := Recipe{Place: Places[rnd.IntN(len(Places))], Each: eaches[rnd.IntN(len(eaches))]}
 	for range 1 + rnd.IntN(4) {
 		r.Unit = append(r.Unit, atom(rnd, atoms))
@@ -82,8 +82,8 @@ func atom(rnd *rand.Rand, atoms []string) string {
 	return atoms[rnd.IntN(len(atoms))]
 }
 
-// Mutate changes a recipe, or takes a part of another recipe.
-func (r Recipe) Mutate(rnd *rand.Rand, atoms []string, other Recipe) Recipe {
+// mutate changes a recipe, or takes a part of another recipe.
+func (r Recipe) mutate(rnd *rand.Rand, atoms []string, other Recipe) Recipe {
 	unit := append([]string(nil), r.Unit...)
 	switch at := rnd.IntN(len(unit)); rnd.IntN(11) {
 	case 0:

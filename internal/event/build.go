@@ -79,7 +79,7 @@ func Build(res *classify.Result, env Envelope) []Record {
 	for i := range rcpts {
 		r := &records[i]
 		*r = all
-		r.ID = NewID(env.Time)
+		r.ID = newID(env.Time)
 		r.Recipient = rcpts[i]
 		if i < len(env.Origins) {
 			r.Whose = env.Origins[i]

@@ -23,7 +23,7 @@ func TestNewID(t *testing.T) {
 		if i%7 == 3 {
 			now = at.Add(-time.Hour)
 		}
-		ids = append(ids, NewID(now))
+		ids = append(ids, newID(now))
 	}
 	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Error("ids are out of order, or there twice")
@@ -33,7 +33,7 @@ func TestNewID(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				if _, again := seen.LoadOrStore(NewID(at), true); again {
+				if _, again := seen.LoadOrStore(newID(at), true); again {
 					t.Error("an id is there twice")
 				}
 			}

@@ -19,9 +19,9 @@ var ids = struct {
 	last    uint64
 }{entropy: ulid.Monotonic(bufio.NewReader(rand.Reader), 0)}
 
-// NewID returns a new id for a record, a ULID. No two machines make the same one. It may
+// newID returns a new id for a record, a ULID. No two machines make the same one. It may
 // be called concurrently.
-func NewID(now time.Time) string {
+func newID(now time.Time) string {
 	ids.Lock()
 	defer ids.Unlock()
 	ids.last = max(ids.last, ulid.Timestamp(now))

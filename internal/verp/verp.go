@@ -35,8 +35,8 @@ type Match struct {
 	Signed  string // the address that the MAC should fit, with {mac} in its place
 }
 
-// Found reports whether there was a match.
-func (m Match) Found() bool { return m.Address != "" || m.Token != "" }
+// found reports whether there was a match.
+func (m Match) found() bool { return m.Address != "" || m.Token != "" }
 
 // Patterns are the forms of a site's bounce addresses. They do not change. A nil *Patterns
 // has no patterns and decodes only the well-known forms.
@@ -45,7 +45,7 @@ type Patterns struct{ list []*pattern }
 // First decodes the first address that can be decoded.
 func (ps *Patterns) First(addrs ...string) Match {
 	for _, a := range addrs {
-		if m := ps.Decode(a); m.Found() {
+		if m := ps.Decode(a); m.found() {
 			return m
 		}
 	}
@@ -64,7 +64,7 @@ func (ps *Patterns) Attribute(res *classify.Result, to ...string) Match {
 	return m
 }
 
-// Decode decodes an address. If it has none of the forms, the match is not Found.
+// Decode decodes an address. If it has none of the forms, the match is empty.
 func (ps *Patterns) Decode(addr string) Match {
 	if len(addr) > maxAddress {
 		return Match{}
@@ -81,13 +81,13 @@ func (ps *Patterns) Decode(addr string) Match {
 			if p.domain != domain {
 				continue
 			}
-			if m := p.match(local, low); m.Found() {
+			if m := p.match(local, low); m.found() {
 				return m
 			}
 		}
 	}
 	for _, p := range wellKnown {
-		if m := p.match(local, low); m.Found() && isPublic(m.Address) && p.once(low) {
+		if m := p.match(local, low); m.found() && isPublic(m.Address) && p.once(low) {
 			return m
 		}
 	}

@@ -227,7 +227,7 @@ func FuzzCompile(f *testing.F) {
 				local += value[f] + p.texts[j+1]
 			}
 			m := p.match(local, lower(local))
-			if !m.Found() {
+			if !m.found() {
 				t.Fatalf("%q does not read its own %q", p.text, local)
 			}
 			for f, got := range map[field]string{fieldList: m.List, fieldToken: m.Token, fieldMAC: m.MAC} {
@@ -238,7 +238,7 @@ func FuzzCompile(f *testing.F) {
 			if m.Address != "" && m.Address != word+"@x-y.example" {
 				t.Errorf("%q reads %q as %q", p.text, local, m.Address)
 			}
-			if q := ps.list[1-i]; q.domain == p.domain && q.match(local, lower(local)).Found() {
+			if q := ps.list[1-i]; q.domain == p.domain && q.match(local, lower(local)).found() {
 				t.Errorf("%q fits %q and %q", local, p.text, q.text)
 			}
 		}

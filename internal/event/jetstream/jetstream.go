@@ -241,7 +241,7 @@ func (s *Sink) Send(ctx context.Context, batch []event.Item) (sent event.Sent, e
 }
 
 func (s *Sink) message(item event.Item) *nats.Msg {
-	m := &nats.Msg{Subject: s.subject.For(item.Record()), Data: item.JSON, Header: nats.Header{
+	m := &nats.Msg{Subject: s.subject.forRecord(item.Record()), Data: item.JSON, Header: nats.Header{
 		jetstream.MsgIDHeader: {item.ID},
 	}}
 	if s.opts.Stream != "" {
@@ -287,13 +287,13 @@ func (s *Sink) await(ctx context.Context, ack jetstream.PubAckFuture) (refused, 
 func (s *Sink) create() string {
 	name := s.opts.Stream
 	if name == "" {
-		first, _, _ := strings.Cut(s.subject.Wildcard(), ".")
+		first, _, _ := strings.Cut(s.subject.wildcard(), ".")
 		name = strings.ToUpper(first)
 		if name == "*" {
 			name = "BOUNCES"
 		}
 	}
-	return fmt.Sprintf("nats stream add %s --subjects='%s' --storage=file --replicas=3 --dupe-window=1h --defaults", name, s.subject.Wildcard())
+	return fmt.Sprintf("nats stream add %s --subjects='%s' --storage=file --replicas=3 --dupe-window=1h --defaults", name, s.subject.wildcard())
 }
 
 // Close ends the connection.

@@ -13,13 +13,13 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/toml"
 )
 
-// DefaultSubject is the subject of a sink for which none is configured.
-const DefaultSubject = "bounces.{category}"
+// defaultSubject is the subject of a sink for which none is configured.
+const defaultSubject = "bounces.{category}"
 
 // Options are an administrator's settings of a NATS sink.
 type Options struct {
 	Servers []string // "nats://host:4222", "tls://…"; these name the other servers of their cluster
-	Subject string   // "bounces.{category}"; "" for [DefaultSubject]
+	Subject string   // "bounces.{category}"; "" for [defaultSubject]
 	Stream  string   // stream that must store the records, "" for whichever has the subject
 
 	// CredentialsFile is a file with what NATS calls credentials (a user's JWT and its
@@ -86,7 +86,7 @@ func (o *Options) CheckHost(ps *toml.Problems, key string) {
 
 func (o *Options) subject() string {
 	if o.Subject == "" {
-		return DefaultSubject
+		return defaultSubject
 	}
 	return o.Subject
 }

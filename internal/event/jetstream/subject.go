@@ -52,7 +52,7 @@ func parseSubject(text string) (*subject, error) {
 		}
 		name, after, ok := strings.Cut(after, "}")
 		if !ok {
-			return nil, fmt.Errorf("%q opens a brace and does not close it: write it as in %q", text, DefaultSubject)
+			return nil, fmt.Errorf("%q opens a brace and does not close it: write it as in %q", text, defaultSubject)
 		}
 		of := place(name)
 		if of == nil {
@@ -92,9 +92,9 @@ func placeNames() (names []string) {
 	return names
 }
 
-// For returns the subject of a record. It always has as many parts as the template,
+// forRecord returns the subject of a record. It always has as many parts as the template,
 // whatever the record contains.
-func (s *subject) For(r *event.Record) string {
+func (s *subject) forRecord(r *event.Record) string {
 	var b strings.Builder
 	for i, of := range s.of {
 		b.WriteString(s.fixed[i])
@@ -104,8 +104,8 @@ func (s *subject) For(r *event.Record) string {
 	return b.String()
 }
 
-// Wildcard returns the subject that a stream needs to store every record.
-func (s *subject) Wildcard() string {
+// wildcard returns the subject that a stream needs to store every record.
+func (s *subject) wildcard() string {
 	parts := strings.Split(s.text, ".")
 	for i, p := range parts {
 		if strings.Contains(p, "{") {

@@ -27,11 +27,11 @@ func TestSubject(t *testing.T) {
 			t.Fatal(err)
 		}
 		for r, want := range map[*event.Record]string{bounce: tt.bounce, complaint: tt.complaint, hostile: tt.hostile} {
-			if got := s.For(r); got != want {
+			if got := s.forRecord(r); got != want {
 				t.Errorf("%s: %q, want %q", tt.template, got, want)
 			}
 		}
-		if got := s.Wildcard(); got != tt.wildcard {
+		if got := s.wildcard(); got != tt.wildcard {
 			t.Errorf("%s: a stream takes %q, want %q", tt.template, got, tt.wildcard)
 		}
 	}
@@ -48,7 +48,7 @@ func FuzzSubject(f *testing.F) {
 		}
 		r := &event.Record{Kind: dsn.Kind(b), Host: a, Source: event.Source(b)}
 		r.Category, r.Type, r.Provider = classify.Category(a), classify.Type(b), b
-		got := s.For(r)
+		got := s.forRecord(r)
 		if strings.Count(got, ".") != strings.Count(template, ".") || strings.Contains("."+got+".", "..") {
 			t.Errorf("%q has other parts than %q", got, template)
 		}
