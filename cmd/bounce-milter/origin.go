@@ -81,13 +81,18 @@ type ownedRecipient struct {
 
 // owned is a line of classify --format json where [origin] is configured.
 type owned struct {
-	classified
-	Recipients []ownedRecipient `json:"recipients"`
-	Origin     origin.Origin    `json:"origin"`
+	File string `json:"file"`
+	classify.Result
+	Recipients  []ownedRecipient `json:"recipients"`
+	Origin      origin.Origin    `json:"origin"`
+	VERP        string           `json:"verp,omitempty"`
+	ActionTaken *string          `json:"action_taken,omitempty"`
+	Error       string           `json:"error"`
 }
 
 func ownedOf(c classified) owned {
-	o := owned{classified: c, Recipients: make([]ownedRecipient, len(c.Recipients)), Origin: c.whose.Message.Origin}
+	o := owned{File: c.File, Result: c.Result, Recipients: make([]ownedRecipient, len(c.Recipients)),
+		Origin: c.whose.Message.Origin, VERP: c.VERP, ActionTaken: c.ActionTaken, Error: c.Error}
 	for i, r := range c.Result.Recipients {
 		o.Recipients[i] = ownedRecipient{r, ownershipOf(c.whose, i)}
 	}
