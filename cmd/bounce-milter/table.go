@@ -161,7 +161,11 @@ func (t *classifyTable) summary(asked bool) {
 	if t.shape != nil {
 		fmt.Fprintln(out)
 	}
-	fmt.Fprintln(out, counted(t.messages, "message", "messages")+listed(kinds))
+	all := []string{counted(t.messages, "message", "messages") + listed(kinds)}
+	if isTerminal(t.a.stdout) {
+		all = wrap(all[0], width(t.a.stdout))
+	}
+	fmt.Fprintln(out, strings.Join(all, "\n"))
 
 	order := classify.Categories()
 	for _, c := range order {
