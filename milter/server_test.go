@@ -374,12 +374,7 @@ func TestReload(t *testing.T) {
 // TestReloadMovesSockets changes the address of a port that stays, and the
 // rights of a socket that stays.
 func TestReloadMovesSockets(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
+	port := freePort(t)
 	ts := start(t, func(c *Config) { c.Listen = append(c.Listen, Socket{"tcp4", "127.0.0.1:" + port}) })
 	cfg := ts.state.Load().cfg
 	cfg.Listen = []Socket{cfg.Listen[0], {"tcp4", "0.0.0.0:" + port}}
