@@ -18,8 +18,8 @@ const (
 // aside returns addresses that a report with fields calls failed in another place: in
 // X-Failed-Recipients, or at the beginning of a line of its words, where notices list
 // recipients. What holds for Recipients need not hold for them, but list managers read both.
-func (r *reading) aside() []string {
-	var list []string
+// more is true if there may be others.
+func (r *reading) aside() (list []string, more bool) {
 	note := func(a string) {
 		if at := strings.LastIndexByte(a, '@'); a == r.rep.Returned.MessageID || at > 0 && strings.IndexByte(a[:at], '=') >= 0 {
 			return // the id of the message, or "smtp.mailfrom=u@example.com" of a header that is quoted
@@ -33,12 +33,19 @@ func (r *reading) aside() []string {
 	for _, a := range notice.Failed(r.fields(), r.lim.Recipients) {
 		note(address.Bare(a))
 	}
+	octets := 0
 	for i := range r.tree.parts {
 		p := &r.tree.parts[i]
 		if !p.kind.isWords() && p.kind.name != "text/html" || p.kind.returned() || p.kind.status() {
 			continue
 		}
-		for line := range strings.Lines(p.words()) {
+		// A message of many words keeps what its verdict needs.
+		if octets > maxText || r.work.Used() > r.lim.Work/2 {
+			return list, true
+		}
+		words := p.words()
+		octets += len(words)
+		for line := range strings.Lines(words) {
 			if strings.IndexByte(line, '@') < 0 {
 				continue
 			}
@@ -50,5 +57,5 @@ func (r *reading) aside() []string {
 			}
 		}
 	}
-	return list
+	return list, len(list) > maxAside
 }

@@ -41,8 +41,8 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 		}
 	}
 	if r.source && r.rep.Kind == KindDSN {
-		r.rep.Aside = r.aside()
-		r.rep.Nested = r.rep.Nested || len(r.rep.Aside) > maxAside
+		list, more := r.aside()
+		r.rep.Aside, r.rep.Nested = list, r.rep.Nested || more
 	}
 	r.rep.Spent = r.work.Spent()
 	r.rep.Truncated = r.rep.Truncated || r.rep.Spent
