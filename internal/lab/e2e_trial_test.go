@@ -53,9 +53,7 @@ func TestDoctorSends(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s\n%+v", when, code, told(list), last)
 		}
 	}
-	if n, err := p.QueueLength(); n != 0 || err != nil {
-		t.Errorf("%d messages are queued, %v", n, err)
-	}
+	queued(t, p, 0)
 	nobody("after a trial")
 	after := scrape(t, d).Since(before)
 	for _, name := range []string{"messages_total", "bounces_total", "bounce_reasons_total", "actions_total"} {
@@ -63,9 +61,7 @@ func TestDoctorSends(t *testing.T) {
 			t.Errorf("%s counts %v", name, n)
 		}
 	}
-	if n := strings.Count(d.Log(), `msg="bounce of doctor, refused and not counted"`); n != 2 {
-		t.Errorf("the log names %d bounces of doctor", n)
-	}
+	logged(t, d.Log, 2, `msg="bounce of doctor, refused and not counted"`)
 }
 
 // A Postfix that takes a bounce and does not show it is found out, and nobody gets that
