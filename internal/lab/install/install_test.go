@@ -135,6 +135,10 @@ func TestDebianPackage(t *testing.T) {
 		t.Error("the new configuration is not beside the edited one")
 	}
 	m.tagged(held, "after the upgrade")
+	const old = "the program was replaced while it runs: a reload does not change it, a restart does"
+	if says, _ := m.try("bounce-milter", "doctor", "--format", "json"); !strings.Contains(says, old) || !strings.Contains(says, "sudo systemctl restart bounce-milter") {
+		t.Errorf("after the upgrade doctor says\n%s", says)
+	}
 	if journal := m.run("journalctl", "-q", "-u", "postfix@-"); regexp.MustCompile(`(?i)milter inet:`).MatchString(journal) {
 		t.Errorf("Postfix missed its milter:\n%s", journal)
 	}
@@ -190,13 +194,22 @@ func (m *machine) useMilter(command string) {
 func (m *machine) tagged(c *lab.SMTP, when string) {
 	m.t.Helper()
 	id := strings.ReplaceAll(when, " ", "-")
-	bounce := lab.Bounce(id, "root@lab.test", nil, lab.Refused{Address: "gone@example.com", Status: "5.1.1",
+	got := m.deliver(c, id, lab.Refused{Address: "gone@example.com", Status: "5.1.1",
 		Diagnostic: "550 5.1.1 <gone@example.com>: user unknown", RemoteMTA: "mx.example.com"})
+	if !strings.Contains(got, "\nX-Bounce-Type: hard\n") {
+		m.t.Errorf("the bounce %s has no headers:\n%.1500s", when, got)
+	}
+}
+
+// deliver sends a bounce in an open session, and returns it as it is in the mailbox.
+func (m *machine) deliver(c *lab.SMTP, id string, refused lab.Refused) string {
+	m.t.Helper()
+	bounce := lab.Bounce(id, "root@lab.test", nil, refused)
 	if _, err := c.Send(lab.Mail{To: []string{"root@lab.test"}, Data: bounce}); err != nil {
-		m.t.Fatalf("%s: %v\n%s", when, err, m.run("journalctl", "-q", "-n", "50"))
+		m.t.Fatalf("%s: %v\n%s", id, err, m.run("journalctl", "-q", "-n", "50"))
 	}
 	var got string
-	err := lab.Until("the bounce "+when, func() (bool, error) {
+	err := lab.Until("the bounce "+id, func() (bool, error) {
 		for _, box := range []string{"/var/mail/root", "/var/mail/nobody", "/var/mail/mail"} {
 			for message := range strings.SplitSeq(m.read(box), "\nFrom ") {
 				if strings.Contains(message, "<"+id+"@") {
@@ -210,9 +223,7 @@ func (m *machine) tagged(c *lab.SMTP, when string) {
 	if err != nil {
 		m.t.Fatalf("%v\n%s", err, m.run("journalctl", "-q", "-n", "50"))
 	}
-	if !strings.Contains(got, "\nX-Bounce-Type: hard\n") {
-		m.t.Errorf("the bounce %s has no headers:\n%.1500s", when, got)
-	}
+	return got
 }
 
 // listeners returns the addresses of the machine on which a TCP socket listens.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"os"
 	"os/exec"
@@ -26,6 +27,9 @@ import (
 // install them when it wants.
 const later = "postfix"
 
+// there are packages that every machine has, beyond the smallest Debian.
+const there = "systemd-sysv,dbus,adduser,procps,make,ca-certificates,sudo,curl,jq,logrotate"
+
 // bootPatience is for machines with more to do than to boot.
 const bootPatience = 5 * time.Minute
 
@@ -36,7 +40,8 @@ func baseRoot() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(module, "bin", "lab", "debian-12")
+	// A root of another list is another root.
+	dir := filepath.Join(module, "bin", "lab", fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(there+" "+later))))
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
@@ -56,7 +61,7 @@ func baseRoot() (string, error) {
 		return "", err
 	}
 	for _, args := range [][]string{
-		{"debootstrap", "--variant=minbase", "--include=systemd-sysv,dbus,adduser,procps,make,sudo,curl,logrotate", "bookworm", tmp},
+		{"debootstrap", "--variant=minbase", "--include=" + there, "bookworm", tmp},
 		{"cp", "/etc/resolv.conf", tmp + "/etc/resolv.conf"},
 		{"chroot", tmp, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", later},
 	} {
@@ -114,14 +119,17 @@ func fresh(t *testing.T, size string) string {
 }
 
 // boot starts a machine on a fresh root; binds are folders of ours that it sees at the same
-// path.
+// path, or options of systemd-nspawn.
 func boot(t *testing.T, root string, binds ...string) *machine {
 	t.Helper()
 	m := &machine{t: t, root: root}
 	args := []string{"-q", "-D", m.root, "--register=no", "--keep-unit", "--private-network", "--link-journal=no",
 		"--machine=" + strings.ToLower(t.Name()), "--console=pipe", "--hostname=mx.lab.test"}
 	for _, b := range binds {
-		args = append(args, "--bind-ro="+b)
+		if !strings.HasPrefix(b, "--") {
+			b = "--bind-ro=" + b
+		}
+		args = append(args, b)
 	}
 	cmd := exec.Command("systemd-nspawn", append(args, "-b")...)
 	var console lockedBuffer
