@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -88,15 +89,16 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// Pages are made one at a time, and readers that have left do not take a turn.
+// Pages are made one at a time. Readers share one that is begun after they have asked, if
+// they ask for the same, and those that have left do not take a turn.
 func TestPagesAreMadeOneAtATime(t *testing.T) {
 	var making, made atomic.Int32
 	p := testPages
-	p.Home = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	p.Home = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if making.Add(1) > 1 {
 			t.Error("two at a time")
 		}
-		made.Add(1)
+		fmt.Fprint(w, made.Add(1), " ", r.URL, " ", r.Header.Get("Accept"))
 		runtime.Gosched()
 		making.Add(-1)
 	})
@@ -107,19 +109,102 @@ func TestPagesAreMadeOneAtATime(t *testing.T) {
 	var readers sync.WaitGroup
 	for i := range 100 {
 		readers.Go(func() {
-			r := httptest.NewRequest("GET", []string{"/", "/api/v1/summary"}[i%2], nil)
-			h.ServeHTTP(httptest.NewRecorder(), r)
+			r := httptest.NewRequest("GET", []string{"/", "/api/v1/summary", "/?window=day"}[i%3], nil)
+			r.Header.Set("Accept", []string{"text/html", "application/json"}[i%2])
+			w := httptest.NewRecorder()
+			before := made.Load()
+			h.ServeHTTP(w, r)
+			var n int32
+			var path, accept string
+			if _, err := fmt.Sscan(w.Body.String(), &n, &path, &accept); err != nil || path != r.URL.String() || accept != r.Header.Get("Accept") {
+				t.Errorf("asked for %s, %s, and got %q", r.URL, r.Header.Get("Accept"), w.Body)
+			}
+			if n <= before {
+				t.Errorf("got page %d, after %d were begun already", n, before)
+			}
 		})
 	}
 	readers.Wait()
-	if n := made.Load(); n != 100 {
+	n := made.Load()
+	if n > 100 {
 		t.Errorf("%d pages made for 100 readers", n)
 	}
 	for range 100 {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(gone))
 	}
-	if n := made.Load(); n != 100 {
-		t.Errorf("%d pages made for readers that had left", n-100)
+	if more := made.Load() - n; more > 0 {
+		t.Errorf("%d pages made for readers that had left", more)
+	}
+}
+
+// All who ask while a page is made get the next one. Who leaves meanwhile does not take it
+// away from the others, and nothing is made for nobody.
+func TestReadersShareAPage(t *testing.T) {
+	made := 0
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	p := testPages
+	p.Home = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		made++
+		begun <- struct{}{}
+		<-proceed
+		fmt.Fprint(w, made)
+	})
+	m := newMaker()
+	h := m.whole(p.Home)
+	get := func(ctx context.Context, path string) <-chan string {
+		got := make(chan string, 1)
+		go func() {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", path, nil).WithContext(ctx))
+			got <- w.Body.String()
+		}()
+		return got
+	}
+	waiting := func(want int) {
+		t.Helper()
+		for {
+			n := 0
+			m.mu.Lock()
+			for _, p := range m.next {
+				n += p.readers
+			}
+			m.mu.Unlock()
+			if n == want {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+	first := get(t.Context(), "/")
+	<-begun
+	leaving, leave := context.WithCancel(t.Context())
+	left, nobody := get(leaving, "/"), get(leaving, "/?window=day")
+	waiting(2)
+	var others []<-chan string
+	for range 10 {
+		others = append(others, get(t.Context(), "/"))
+	}
+	waiting(12)
+	leave()
+	if got := <-left + <-nobody; got != "" {
+		t.Errorf("who has left got %q", got)
+	}
+	proceed <- struct{}{}
+	if got := <-first; got != "1" {
+		t.Errorf("the first got page %s", got)
+	}
+	<-begun
+	proceed <- struct{}{}
+	for _, o := range others {
+		if got := <-o; got != "2" {
+			t.Errorf("one of the others got page %s", got)
+		}
+	}
+	last := get(t.Context(), "/")
+	<-begun
+	proceed <- struct{}{}
+	if got := <-last; got != "3" {
+		t.Errorf("the last got page %s", got)
 	}
 }
 
