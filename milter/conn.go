@@ -24,7 +24,6 @@ var (
 // that serves the connection.
 type conn struct {
 	nc     net.Conn
-	rw     io.ReadWriter // reads and writes nc
 	h      handler
 	limits *atomic.Pointer[Limits]
 	quick  func() // asks the kernel for immediate acknowledgements, nil if there is no need
@@ -55,7 +54,7 @@ type conn struct {
 }
 
 func newConn(nc net.Conn, h handler, limits *atomic.Pointer[Limits], draining *atomic.Bool, onClose func(*conn)) *conn {
-	c := &conn{nc: nc, rw: direct(nc), h: h, limits: limits, draining: draining, onClose: onClose, quick: quickAck(nc)}
+	c := &conn{nc: nc, h: h, limits: limits, draining: draining, onClose: onClose, quick: quickAck(nc)}
 	c.pool = readPool.Get().(*[]byte)
 	c.buf = *c.pool
 	c.idle.Store(true)

@@ -128,7 +128,7 @@ func (c *conn) read(p []byte, within bool) (int, error) {
 		if c.quick != nil && !c.replied {
 			c.quick()
 		}
-		n, err := c.rw.Read(p)
+		n, err := c.nc.Read(p)
 		if n > 0 {
 			c.replied = false
 			if within {

@@ -73,7 +73,7 @@ func (c *conn) flush() error {
 		return nil
 	}
 	c.nc.SetWriteDeadline(time.Now().Add(c.limits.Load().WriteTimeout))
-	_, err := c.rw.Write(c.reply)
+	_, err := c.nc.Write(c.reply)
 	c.replied = true
 	c.reply = c.reply[:0]
 	if cap(c.reply) > flushSize {
