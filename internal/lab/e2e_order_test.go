@@ -3,8 +3,6 @@
 package lab
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"strings"
 	"testing"
 )
@@ -14,10 +12,7 @@ import (
 // the daemon removes what it covers. In the other order that one fails.
 func TestOrderBesideOpenDKIM(t *testing.T) {
 	l := newLab(t)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	start := func(name, conf string) *OpenDKIM {
 		o, err := l.StartOpenDKIM(name, key, conf)
 		if err != nil {

@@ -3,8 +3,6 @@
 package lab
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"testing"
 )
@@ -19,10 +17,7 @@ func TestShieldByOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	ports, err := FreePorts(1)
 	if err != nil {
 		t.Fatal(err)

@@ -3,8 +3,6 @@
 package lab
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"testing"
 )
@@ -14,22 +12,12 @@ import (
 func TestTicketsOfUsers(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(err)
+	must := orFail(t)
 	remote, err := l.StartRemote(refuse)
 	must(err)
 	ports, err := FreePorts(1)
 	must(err)
-	daemon, err := l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{"inet:" + Loopback(ports[0])}, Tables: originTable(t, l, key, `"lab.test"`, "")})
-	must(err)
-	showOnFailure(t, "bounce-milter", daemon.Log)
-	t.Cleanup(func() { noRaces(t, daemon) })
+	startOrigin(t, l, "inet:"+Loopback(ports[0]), originTable(t, l, newKey(t), `"lab.test"`, ""))
 
 	auth := l.Path("dovecot", "auth")
 	dovecot, err := l.StartDovecot("dovecot", fmt.Sprintf("auth_mechanisms = plain\nservice auth {\n  unix_listener %s {\n    mode = 0666\n  }\n}\n", auth))

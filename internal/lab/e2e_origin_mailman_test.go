@@ -4,8 +4,6 @@ package lab
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"os"
 	"strings"
@@ -19,12 +17,7 @@ import (
 func TestMailmanWithTickets(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := orFail(t)
 	ports, err := FreePorts(1)
 	must(err)
 	mailman, err := l.NewMailman("mm", Loopback(ports[0]))
@@ -40,8 +33,7 @@ func TestMailmanWithTickets(t *testing.T) {
 	owners := rewritten(t, l, "mailman_owners.cf", `(?m)^dbpath = .*$`, "dbpath = "+mailman.Database())
 	list := "news@" + listDomain
 	must(mailman.NewList(list, listOwners(), members("ann", "fine", "gone", "left", "nobody+1", "victim")))
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(err)
+	key := newKey(t)
 	s := newShielded(t, l, ports[0], []string{"sqlite:" + owners}, "regexp:"+mailman.TransportMap(), "")
 	s.daemon.Tables = originTable(t, l, key, fmt.Sprintf("%q", listDomain), `networks = ["127.0.0.0/8"]`) +
 		fmt.Sprintf("[verp]\npatterns = [\"{list}-bounces+{local}={domain}@%s\"]\n", listDomain)

@@ -3,8 +3,6 @@
 package lab
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"os"
 	"regexp"
 	"strings"
@@ -34,10 +32,7 @@ func TestRoutingByOrigin(t *testing.T) {
 	if actions == nil || !strings.Contains(actions[1], "list-cleaner@example.org") {
 		t.Fatal("docs/routing.md does not say how to act by origin")
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := newKey(t)
 	w := newRoutingWorld(t, func(l *Lab) (string, []Service) {
 		ports, err := FreePorts(1)
 		if err != nil {

@@ -4,7 +4,6 @@ package lab
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -91,29 +90,33 @@ func newOriginWorld(t *testing.T, relays ...string) *originWorld {
 	return newOriginWorldWith(t, func(*Lab) (string, error) { return "", nil }, relays...)
 }
 
+// startOrigin starts a daemon with a table that originTable wrote.
+func startOrigin(t *testing.T, l *Lab, listen, table string) *Daemon {
+	t.Helper()
+	d, err := l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen}, Tables: table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	showOnFailure(t, "bounce-milter", d.Log)
+	t.Cleanup(func() { noRaces(t, d) })
+	return d
+}
+
 // newOriginWorldWith is newOriginWorld with more lines in main.cf.
 func newOriginWorldWith(t *testing.T, more func(*Lab) (string, error), relays ...string) *originWorld {
 	t.Helper()
 	l := newLab(t)
 	w := &originWorld{lab: l, relays: relays}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must := orFail(t)
+	key := newKey(t)
+	remote, err := l.StartRemote(refuse)
 	must(err)
-	w.remote, err = l.StartRemote(refuse)
-	must(err)
+	w.remote = remote
 	ports, err := FreePorts(2)
 	must(err)
 	w.listen, w.back = "inet:"+Loopback(ports[0]), Loopback(ports[1])
 	w.origin = originTable(t, l, key, `"lab.test"`, "")
-	w.daemon, err = l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{w.listen}, Tables: w.origin})
-	must(err)
-	showOnFailure(t, "bounce-milter", w.daemon.Log)
-	t.Cleanup(func() { noRaces(t, w.daemon) })
+	w.daemon = startOrigin(t, l, w.listen, w.origin)
 	w.dkim, err = l.StartOpenDKIM("opendkim", key, "Mode s\nCanonicalization relaxed/simple\n")
 	must(err)
 	showOnFailure(t, "opendkim", w.dkim.Log)
@@ -433,24 +436,14 @@ func TestOriginIsLocal(t *testing.T) {
 func TestOriginUnderSendmail(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(err)
+	must := orFail(t)
+	key := newKey(t)
 	remote, err := l.StartRemote(refuse)
 	must(err)
 	ports, err := FreePorts(1)
 	must(err)
 	listen := fmt.Sprintf("inet:%d@127.0.0.1", ports[0])
-	daemon, err := l.StartDaemon("daemon", DaemonConfig{Bin: bin, Listen: []string{listen},
-		Tables: originTable(t, l, key, `"lab.test"`, `networks = ["127.0.0.0/8"]`)})
-	must(err)
-	showOnFailure(t, "bounce-milter", daemon.Log)
-	t.Cleanup(func() { noRaces(t, daemon) })
+	startOrigin(t, l, listen, originTable(t, l, key, `"lab.test"`, `networks = ["127.0.0.0/8"]`))
 	dkim, err := l.StartOpenDKIM("opendkim", key, "Mode s\n")
 	must(err)
 	showOnFailure(t, "opendkim", dkim.Log)

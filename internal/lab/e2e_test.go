@@ -3,6 +3,8 @@
 package lab
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"os"
 	"strings"
@@ -83,6 +85,26 @@ func newLab(t *testing.T) *Lab {
 	}
 	t.Cleanup(l.Close)
 	return l
+}
+
+// orFail returns a function that ends the test at an error.
+func orFail(t *testing.T) func(error) {
+	return func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// newKey returns a key for DKIM.
+func newKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func showOnFailure(t *testing.T, name string, log func() string) {
