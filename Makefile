@@ -18,7 +18,7 @@
 # A target installs the Debian packages that it needs.
 
 .DEFAULT_GOAL := build
-.PHONY: help build binary run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
+.PHONY: help build binary licenses run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
 
 GO         ?= go
 FUZZTIME   ?= 5m
@@ -43,12 +43,14 @@ LICENSES ?= bin/licenses
 help:
 	@sed -n 's/^#   \( *\)/\1/p' Makefile
 
-build: binary
-	@rm -rf $(LICENSES) && GO='$(GO)' packaging/licenses.sh $(LICENSES)
+build: binary licenses
 
 binary:
 	@packaging/go-version.sh '$(GO)'
 	$(GO) build $(BUILDVCS) -trimpath -ldflags '-s -w' -o $(BINARY) ./cmd/bounce-milter
+
+licenses:
+	@rm -rf $(LICENSES) && GO='$(GO)' packaging/licenses.sh $(LICENSES)
 
 run: build
 	bin/bounce-milter serve
@@ -115,7 +117,7 @@ bench: build
 # Everything that is installed, here and by the packages: make packages runs this target.
 # What make has built is not built again, because root often has no Go on its PATH.
 # An administrator's files in SYSCONFDIR stay.
-install: $(if $(and $(wildcard $(BINARY)),$(wildcard $(LICENSES))),,build)
+install: $(if $(wildcard $(BINARY)),,binary) $(if $(wildcard $(LICENSES)),,licenses)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/bounce-milter/rules.d
 	install -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/bounce-milter
 	for page in packaging/man/*.[158]; do \

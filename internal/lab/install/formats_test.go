@@ -52,7 +52,8 @@ func TestPackagesHaveWhatIsInstalled(t *testing.T) {
 		{"rpm", "ZSHDIR=/usr/share/zsh/site-functions", strings.Split(output(t, "rpm", "-qlp", built(t, "*x86_64.rpm")), "\n"), nil},
 	} {
 		root := filepath.Join(dir, c.name)
-		output(t, "make", "-C", module, "install", "BINARY="+built(t, "*-linux-amd64"), "DESTDIR="+root, "PREFIX=/usr", "SYSCONFDIR=/etc", c.option)
+		output(t, "make", "-C", module, "install", "BINARY="+built(t, "*-linux-amd64"), "LICENSES="+filepath.Join(dir, "licenses"),
+			"DESTDIR="+root, "PREFIX=/usr", "SYSCONFDIR=/etc", c.option)
 		want := append(c.extra, "/usr/share/doc/bounce-milter/changelog.gz", "/usr/share/doc/bounce-milter/copyright")
 		for path := range strings.Lines(output(t, "find", root, "-type", "f", "-printf", "/%P\n")) {
 			path = strings.TrimSpace(path)
@@ -86,6 +87,8 @@ func TestPackagesHaveWhatIsInstalled(t *testing.T) {
 			}
 		}
 	}
+	// make install built what was absent, the licences, and left the program as it was.
+	output(t, "sh", "-c", `cd "$1" && sha256sum --quiet -c SHA256SUMS`, "sh", filepath.Dir(built(t, "SHA256SUMS")))
 }
 
 // lintian and rpmlint find nothing in the packages that is not argued for.
