@@ -19,9 +19,10 @@ const (
 	drainLook = 10 * time.Millisecond // how often draining checks for messages in progress
 )
 
-// Shutdown ends the server. It takes no new session; those that are there go on until no
-// message is in progress, or ctx is done. Then every session is closed. The error says how
-// many messages were cut off.
+// Shutdown ends the server. Until no message is in progress or ctx is done, the server
+// goes on as before, new sessions included: mail that finds no server passes with its
+// forged headers, so the time without one must be short. Then every session is closed.
+// The error says how many messages were cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -32,10 +33,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.serving.Store(false)
 	s.notify("STOPPING=1")
 	s.mu.Lock()
-	for spec, lns := range s.milter {
-		closeAll(lns)
-		delete(s.milter, spec)
-	}
 	n := len(s.conns)
 	s.mu.Unlock()
 	s.log.Info("stopping", "sessions", n, "messages", s.progress.Load())
@@ -43,6 +40,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 	s.mu.Lock()
 	s.draining.Store(true)
+	for spec, lns := range s.milter {
+		closeAll(lns)
+		delete(s.milter, spec)
+	}
 	s.checkEmpty()
 	cut := 0
 	late := ctx.Err() != nil

@@ -46,7 +46,7 @@ type Server struct {
 	recorder  Recorder                     // nil for none
 	trials    atomic.Pointer[trial.Secret] // nil if bounces of doctor are not recognised
 	host      string                       // the name of this machine
-	stopping  atomic.Bool                  // Shutdown was called; sessions that are there are still served
+	stopping  atomic.Bool                  // Shutdown was called; mail is still served
 	draining  atomic.Bool                  // sessions are being ended
 	progress  atomic.Int64                 // messages in progress
 	serving   atomic.Bool
