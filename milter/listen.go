@@ -30,26 +30,49 @@ var ErrInUse = errors.New("another process serves it")
 // may give a socket up and a later one may want it back.
 var inherited = sync.OnceValue(func() []*os.File { return activation.Files(true) })
 
-// Listen opens a socket for metrics of another program than the daemon.
-func Listen(spec Socket) ([]net.Listener, error) { return open(spec, true, 0o660, "") }
+// The keys of the configuration that name the daemon's sockets.
+const (
+	listenKey  = "listen"
+	metricsKey = "metrics.listen"
+)
 
-// open opens a socket. It returns one listener, or for systemd all sockets of that name.
-func open(spec Socket, forMetrics bool, mode fs.FileMode, group string) ([]net.Listener, error) {
+// Listen opens a socket for metrics of another program than the daemon. key is the key of
+// the configuration that names the socket.
+func Listen(spec Socket, key string) ([]net.Listener, error) { return open(spec, key, 0o660, "") }
+
+// open opens the socket that a key names. It returns one listener, or for systemd all
+// sockets of that name.
+func open(spec Socket, key string, mode fs.FileMode, group string) ([]net.Listener, error) {
+	var ln net.Listener
+	var err error
 	switch spec.Network {
-	case "systemd":
-		return openInherited(spec, forMetrics)
+	case Systemd:
+		return openInherited(spec, key != listenKey)
 	case "unix":
-		ln, err := openUnix(spec.Address, mode, group)
-		if err != nil {
-			return nil, fmt.Errorf("listening on %s: %w", spec, err)
-		}
-		return []net.Listener{ln}, nil
+		ln, err = openUnix(spec.Address, mode, group)
+	default:
+		ln, err = net.Listen(spec.Network, spec.Address)
 	}
-	ln, err := net.Listen(spec.Network, spec.Address)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", spec, bare(err))
+		return nil, fmt.Errorf("listening on %s: %w%s", spec, bare(err), openMend(spec, key, err))
 	}
 	return []net.Listener{ln}, nil
+}
+
+// openMend says what to do about a socket that cannot be opened, "" if the reason says
+// it all.
+func openMend(spec Socket, key string, err error) string {
+	_, port, _ := net.SplitHostPort(spec.Address)
+	n, _ := strconv.Atoi(port)
+	switch {
+	case errors.Is(err, ErrInUse):
+		return fmt.Sprintf(": end that process (sudo ss -lxp src %s shows it), or name another path in %s", spec.Address, key)
+	case errors.Is(err, syscall.EADDRINUSE) && port != "":
+		return fmt.Sprintf(": end the program that has the port (sudo ss -ltnp 'sport = :%s' shows it), or name another port in %s", port, key)
+	case errors.Is(err, syscall.EACCES) && n > 0 && n < 1024:
+		return fmt.Sprintf(": ports below 1024 are for root alone: name a higher one in %s, or let systemd open it", key)
+	}
+	return ""
 }
 
 // bare returns the cause of a [net.OpError], without the address, which messages name

@@ -150,12 +150,21 @@ func TestListenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	path := filepath.Join(t.TempDir(), "m.sock")
+	served, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer served.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	for spec, want := range map[Socket]string{
-		{"tcp", taken.Addr().String()}: "listening on " + (Socket{"tcp", taken.Addr().String()}).String() + ": address already in use",
-		{"tcp", "192.0.2.1:8894"}:      "cannot assign requested address",
-		{"systemd", ""}:                "systemd passed no such socket",
+		{"tcp", taken.Addr().String()}: "listening on " + (Socket{"tcp", taken.Addr().String()}).String() + ": address already in use: " +
+			"end the program that has the port (sudo ss -ltnp 'sport = :" + port + "' shows it), or name another port in listen",
+		{"unix", path}:            "another process serves it: end that process (sudo ss -lxp src " + path + " shows it), or name another path in listen",
+		{"tcp", "192.0.2.1:8894"}: "cannot assign requested address",
+		{"systemd", ""}:           "systemd passed no such socket",
 	} {
-		if _, err := open(spec, false, 0o660, ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := open(spec, listenKey, 0o660, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", spec, err, want)
 		}
 	}

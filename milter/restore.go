@@ -54,7 +54,7 @@ func (s *Server) restore() {
 	gone, web := s.unreachable()
 	for _, spec := range gone {
 		cfg := s.state.Load().cfg
-		lns, err := open(spec, false, cfg.SocketMode, cfg.SocketGroup)
+		lns, err := open(spec, listenKey, cfg.SocketMode, cfg.SocketGroup)
 		if s.again(spec, err) {
 			s.mu.Lock()
 			old := s.milter[spec]
@@ -65,7 +65,7 @@ func (s *Server) restore() {
 	}
 	if web {
 		cfg := s.state.Load().cfg
-		next, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return open(cfg.Metrics, true, cfg.SocketMode, cfg.SocketGroup) })
+		next, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return open(cfg.Metrics, metricsKey, cfg.SocketMode, cfg.SocketGroup) })
 		if s.again(cfg.Metrics, err) {
 			s.mu.Lock()
 			old := s.web

@@ -51,7 +51,7 @@ func (s *Server) openFor(cfg Config, starting bool) (ch sockets, err error) {
 		if have[spec] {
 			continue
 		}
-		lns, err := s.openInstead(&ch, spec, false, cfg)
+		lns, err := s.openInstead(&ch, spec, listenKey, cfg)
 		if err != nil {
 			return ch, err
 		}
@@ -61,7 +61,7 @@ func (s *Server) openFor(cfg Config, starting bool) (ch sockets, err error) {
 	case cfg.Metrics == (Socket{}):
 		ch.web = nil
 	case web == nil || ch.newWeb:
-		next, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return s.openInstead(&ch, cfg.Metrics, true, cfg) })
+		next, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return s.openInstead(&ch, cfg.Metrics, metricsKey, cfg) })
 		switch {
 		case err != nil && !starting:
 			return ch, err
@@ -89,10 +89,10 @@ func (s *Server) openFor(cfg Config, starting bool) (ch sockets, err error) {
 
 // openInstead opens a socket. If an old socket that is to be closed anyway is in the way,
 // it closes that first.
-func (s *Server) openInstead(ch *sockets, spec Socket, forMetrics bool, cfg Config) ([]net.Listener, error) {
-	lns, err := open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
+func (s *Server) openInstead(ch *sockets, spec Socket, key string, cfg Config) ([]net.Listener, error) {
+	lns, err := open(spec, key, cfg.SocketMode, cfg.SocketGroup)
 	if (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, ErrInUse)) && s.makeRoom(ch, spec) {
-		return open(spec, forMetrics, cfg.SocketMode, cfg.SocketGroup)
+		return open(spec, key, cfg.SocketMode, cfg.SocketGroup)
 	}
 	return lns, err
 }
@@ -135,7 +135,7 @@ func (s *Server) reopen(ch sockets) {
 	cfg := s.state.Load().cfg
 	const lost = "a reload failed, and a socket was lost in it"
 	for _, spec := range ch.closed {
-		lns, err := open(spec, false, cfg.SocketMode, cfg.SocketGroup)
+		lns, err := open(spec, listenKey, cfg.SocketMode, cfg.SocketGroup)
 		if err != nil {
 			s.lose(spec, lost, err)
 		}
@@ -144,7 +144,7 @@ func (s *Server) reopen(ch sockets) {
 		s.mu.Unlock()
 	}
 	if ch.oldWeb != nil {
-		web, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return open(cfg.Metrics, true, cfg.SocketMode, cfg.SocketGroup) })
+		web, err := s.makeWeb(&cfg, func() ([]net.Listener, error) { return open(cfg.Metrics, metricsKey, cfg.SocketMode, cfg.SocketGroup) })
 		if err != nil {
 			s.lose(cfg.Metrics, lost, err)
 		}

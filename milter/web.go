@@ -2,12 +2,10 @@ package milter
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/internal/web"
@@ -31,9 +29,6 @@ func (s *Server) makeWeb(cfg *Config, open func() ([]net.Listener, error)) (*web
 		return w, err
 	}
 	lns, err := open()
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return w, fmt.Errorf("%w: end the program that has the port (ss -ltnp shows it), or name another in metrics.listen", err)
-	}
 	if err != nil {
 		return w, err
 	}

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/bounce-milter/bounce-milter/classify"
@@ -58,9 +56,6 @@ func runFollow(a *app, args []string) error {
 	defer w.endEvents(cfg)
 	w.follower = follow.New(follow.Options{Path: cfg.Follow.Path, Stdin: a.stdin, StateFile: stateFile(cfg)}, engine, w.events, registry, w.log)
 	server, err := w.serve(cfg, registry)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: end the program that has the port (ss -ltnp shows it), or name another", err)
-	}
 	if err != nil {
 		return cfg.Refuse("follow.listen", "%v", err)
 	}
@@ -145,7 +140,7 @@ func (w *watcher) serve(cfg *config.Config, reg *prometheus.Registry) (*web.Serv
 	if cfg.Follow.Listen == (milter.Socket{}) {
 		return nil, nil
 	}
-	lns, err := milter.Listen(cfg.Follow.Listen)
+	lns, err := milter.Listen(cfg.Follow.Listen, "follow.listen")
 	if err != nil {
 		return nil, err
 	}
