@@ -49,84 +49,96 @@ type signature struct {
 	expires    int64 // x=, likewise
 }
 
+const malformedSignature = "the DKIM signature is malformed"
+
 // parseSignature reads a signature. why says what is wrong with it, "" if nothing is.
 func parseSignature(f *field) (s signature, why string) {
 	if len(f.value) > maxSignature {
 		return s, "the DKIM signature is too long"
 	}
-	const malformed = "the DKIM signature is malformed"
 	list, ok := tags(string(f.value))
 	if !ok {
-		return s, malformed
+		return s, malformedSignature
 	}
 	s = signature{field: f, length: -1}
-	canon, identity := "", ""
-	for _, t := range list {
-		var err error
-		switch t.name {
-		case "v":
-			if t.value != "1" {
-				return s, "the DKIM signature is of another version"
-			}
-		case "a":
-			s.algorithm = strings.ToLower(t.value)
-		case "b":
-			s.at, s.end = t.at, t.end
-			s.sig, err = base64.StdEncoding.DecodeString(withoutSpace(t.value))
-		case "bh":
-			s.body, err = base64.StdEncoding.DecodeString(withoutSpace(t.value))
-		case "c":
-			canon = strings.ToLower(t.value)
-		case "d":
-			s.domain = canonicalDomain(withoutSpace(t.value))
-		case "s":
-			s.selector = canonicalDomain(withoutSpace(t.value))
-		case "i":
-			identity = withoutSpace(t.value)
-		case "h":
-			s.headers = strings.Split(strings.ToLower(withoutSpace(t.value)), ":")
-		case "l":
-			s.length, err = number(t.value)
-		case "t":
-			s.signed, err = number(t.value)
-		case "x":
-			s.expires, err = number(t.value)
-		}
-		if err != nil {
-			return s, malformed
+	for i := range list {
+		if why := s.set(&list[i]); why != "" {
+			return s, why
 		}
 	}
-	if v, ok := get(list, "v"); !ok || v == "" || s.domain == "" || s.selector == "" || len(s.sig) == 0 {
-		return s, malformed
+	return s, s.check(list)
+}
+
+// set takes over a tag. The meaning of c= and i= depends on other tags: see check.
+func (s *signature) set(t *tag) (why string) {
+	var err error
+	switch t.name {
+	case "v":
+		if t.value != "1" {
+			return "the DKIM signature is of another version"
+		}
+	case "a":
+		s.algorithm = strings.ToLower(t.value)
+	case "b":
+		s.at, s.end = t.at, t.end
+		s.sig, err = base64.StdEncoding.DecodeString(withoutSpace(t.value))
+	case "bh":
+		s.body, err = base64.StdEncoding.DecodeString(withoutSpace(t.value))
+	case "d":
+		s.domain = canonicalDomain(withoutSpace(t.value))
+	case "s":
+		s.selector = canonicalDomain(withoutSpace(t.value))
+	case "h":
+		s.headers = strings.Split(strings.ToLower(withoutSpace(t.value)), ":")
+	case "l":
+		s.length, err = number(t.value)
+	case "t":
+		s.signed, err = number(t.value)
+	case "x":
+		s.expires, err = number(t.value)
+	}
+	if err != nil {
+		return malformedSignature
+	}
+	return ""
+}
+
+// check completes a signature of those tags with their defaults, and says what is wrong
+// with it (RFC 6376 section 6.1.1).
+func (s *signature) check(list []tag) (why string) {
+	if v, _ := get(list, "v"); v == "" || s.domain == "" || s.selector == "" || len(s.sig) == 0 {
+		return malformedSignature
 	}
 	if len(s.body) != sha256.Size {
-		return s, malformed
+		return malformedSignature
 	}
 	s.identity = s.domain
-	if identity != "" {
+	identity, _ := get(list, "i")
+	if identity = withoutSpace(identity); identity != "" {
 		s.identity = canonicalDomain(domainOf(identity))
 	}
-	head, body, _ := strings.Cut(canon, "/")
+	canon, _ := get(list, "c")
+	head, body, _ := strings.Cut(strings.ToLower(canon), "/")
 	for _, c := range []string{head, body} {
 		if c != "" && c != "simple" && c != "relaxed" {
-			return s, "the DKIM signature is of an unknown canonicalization"
+			return "the DKIM signature is of an unknown canonicalization"
 		}
 	}
 	s.simple, s.simpleBody = head != "relaxed", body != "relaxed"
 	switch {
 	case s.algorithm != "rsa-sha256" && s.algorithm != "ed25519-sha256":
-		return s, "the DKIM signature is of another algorithm than rsa-sha256 and ed25519-sha256"
+		return "the DKIM signature is of another algorithm than rsa-sha256 and ed25519-sha256"
 	case len(s.headers) > maxSigned:
-		return s, "the DKIM signature lists too many fields"
+		return "the DKIM signature lists too many fields"
 	case s.expires != 0 && s.expires < s.signed:
-		return s, malformed
+		return malformedSignature
 	case !slices.Contains(s.headers, "from"): // RFC 6376 section 5.4
-		return s, "the DKIM signature does not cover From"
+		return "the DKIM signature does not cover From"
 	case s.length == 0:
 		// RFC 6376 section 8.2: then the message could be any.
-		return s, "the DKIM signature covers no body (l=0)"
+		return "the DKIM signature covers no body (l=0)"
 	}
-	return s, ""
+	return ""
 }
 
 // number reads the digits of l=, t= and x=.

@@ -328,7 +328,7 @@ func (j *Judge) key(ctx context.Context, l *lookups, domain, selector string) (k
 		return nil, "the DKIM signature is of a selector that is not configured"
 	}
 	if !isName(name) {
-		return nil, "the DKIM signature is malformed"
+		return nil, malformedSignature
 	}
 	a := j.cache.cached(name)
 	if a == nil {
