@@ -72,79 +72,89 @@ var errDamaged = errors.New("is cut off or damaged: it is written anew")
 // decode takes over a state, with its times moved so that everything is as long ago as it
 // really is. If it cannot be read, the Board stays as it was. It is called with mu held.
 func (b *Board) decode(body []byte) error {
-	d := decoder{buf: body}
-	saved, then, since := d.number(), d.number(), d.number()
-	message, bounce := d.number(), d.number()
+	p := past{decoder: decoder{buf: body}, names: newNames()}
+	saved, then, since := p.number(), p.number(), p.number()
+	message, bounce := p.number(), p.number()
 	// If the clock was set back, no time has passed.
 	down := max(0, b.wall().Unix()-saved)
-	shift := b.second() - (then + down)
+	p.shift = b.second() - (then + down)
 
-	names := newNames()
-	old := names
-	for _, t := range []struct{ from, to *table }{{&old.providers, &names.providers}, {&old.reasons, &names.reasons}, {&old.counters, &names.counters}} {
-		t.from.list = nil
-		for range d.length() {
-			name := d.text(maxName)
-			t.from.list = append(t.from.list, name)
-			t.to.number(name)
-		}
-	}
+	p.tables()
 	rings := newRings()
 	rings.minute = b.rings.minute
-	translate := func(k key) key {
-		if i, ok := k.counter(); ok {
-			return names.counter(old.counters.list[i])
-		}
-		rest := k.without(maxProviders - 1 | (maxReasons-1)<<reasonAt)
-		return rest | key(names.providers.number(old.providers.list[k.provider()])) |
-			key(names.reasons.number(old.reasons.list[k.reason()]))<<reasonAt
-	}
-	take := func(unit int64, ring [][]cell, ats []int64, open map[key]uint32, limit int) {
-		now := rings.minute * 60 / unit
-		for range d.length() {
-			at := floor(d.number()*unit+shift, unit)
-			var cells []cell
-			for range d.length() {
-				k, n := key(d.number()), uint32(d.number())
-				if !k.valid(&old) || len(cells) >= limit {
-					d.bad = true
-					return
-				}
-				cells = append(cells, cell{translate(k), n})
-			}
-			switch {
-			case at > now || at <= now-int64(len(ring)) || at < 0:
-			case at == now:
-				for _, c := range cells {
-					open[c.key] = sum(open[c.key], uint64(c.n))
-				}
-			default:
-				ring[at%int64(len(ring))], ats[at%int64(len(ring))] = cells, at
-			}
-		}
-	}
-	take(60, rings.minutes, rings.minutesAt, rings.inMinute, maxMinuteCells)
-	take(3600, rings.hours, rings.hoursAt, rings.inHour, maxHourCells)
-	var list []reply
-	for range d.length() {
-		p := reply{Text: d.text(4 * maxReply), Example: d.text(4 * maxReply), Phrase: d.text(4 * maxReply),
-			Category: classify.Category(d.text(maxName)), Provider: d.text(maxName)}
-		p.Times, p.Last = uint32(d.number()), d.number()+shift
-		list = append(list, p)
-	}
-	if d.bad || len(d.buf) > 0 || len(list) > maxReplies {
+	p.slots(60, rings.minutes, rings.minutesAt, rings.inMinute, rings.minute, maxMinuteCells)
+	p.slots(3600, rings.hours, rings.hoursAt, rings.inHour, rings.minute/60, maxHourCells)
+	list := p.replies()
+	if p.bad || len(p.buf) > 0 || len(list) > maxReplies {
 		return errDamaged
 	}
 	moved := func(second int64) int64 {
 		if second == 0 {
 			return 0
 		}
-		return min(second+shift, b.second())
+		return min(second+p.shift, b.second())
 	}
-	b.since = min(since+shift, b.since)
+	b.since = min(since+p.shift, b.since)
 	b.seen = seen{moved(message), moved(bounce)}
-	b.names, b.rings, b.replies.list = names, rings, list
+	b.names, b.rings, b.replies.list = p.names, rings, list
 	return nil
+}
+
+// past is the state of an earlier process, and how it is translated.
+type past struct {
+	decoder
+	shift int64 // seconds from its clock to the Board's
+	old   names // by its numbers
+	names names // by the numbers of this process
+}
+
+func (p *past) tables() {
+	for _, t := range []struct{ from, to *table }{
+		{&p.old.providers, &p.names.providers}, {&p.old.reasons, &p.names.reasons}, {&p.old.counters, &p.names.counters},
+	} {
+		for range p.length() {
+			name := p.text(maxName)
+			t.from.list = append(t.from.list, name)
+			t.to.number(name)
+		}
+	}
+}
+
+// slots reads what was counted in minutes or hours, each of a number of seconds, into a
+// ring and the counts of the current one.
+func (p *past) slots(seconds int64, ring [][]cell, at []int64, open map[key]uint32, now int64, limit int) {
+	for range p.length() {
+		when := floor(p.number()*seconds+p.shift, seconds)
+		var cells []cell
+		for range p.length() {
+			k, n := key(p.number()), uint32(p.number())
+			if !k.valid(&p.old) || len(cells) >= limit {
+				p.bad = true
+				return
+			}
+			cells = append(cells, cell{p.names.translate(k, &p.old), n})
+		}
+		switch {
+		case when > now || when <= now-int64(len(ring)) || when < 0:
+		case when == now:
+			for _, c := range cells {
+				open[c.key] = sum(open[c.key], uint64(c.n))
+			}
+		default:
+			ring[when%int64(len(ring))], at[when%int64(len(ring))] = cells, when
+		}
+	}
+}
+
+func (p *past) replies() []reply {
+	var list []reply
+	for range p.length() {
+		r := reply{Text: p.text(4 * maxReply), Example: p.text(4 * maxReply), Phrase: p.text(4 * maxReply),
+			Category: classify.Category(p.text(maxName)), Provider: p.text(maxName)}
+		r.Times, r.Last = uint32(p.number()), p.number()+p.shift
+		list = append(list, r)
+	}
+	return list
 }
 
 // floor divides and rounds down, also below zero.

@@ -85,6 +85,16 @@ func (n *names) bounce(x *Bounce) key {
 	return k
 }
 
+// translate returns the key that means in n what k means in old, in which it is valid.
+func (n *names) translate(k key, old *names) key {
+	if i, ok := k.counter(); ok {
+		return n.counter(old.counters.list[i])
+	}
+	rest := k.without(maxProviders - 1 | (maxReasons-1)<<reasonAt)
+	return rest | key(n.providers.number(old.providers.list[k.provider()])) |
+		key(n.reasons.number(old.reasons.list[k.reason()]))<<reasonAt
+}
+
 // table numbers names, up to a limit. The first has the number 0, and every name that finds
 // no room.
 type table struct {
