@@ -183,6 +183,21 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	for i, r := range set.Rules {
 		c.rule(i, r, reasons[r.Reason], providers)
 	}
+	c.marks(set)
+	c.sort()
+	m.describePatterns(newCompounds(set.Compounds))
+	m.light, m.mute, m.naming = wordSet(set.Light), wordSet(set.Mute), wordSet(set.Naming)
+	m.things = wordSet(set.Elsewhere.Behind)
+	m.findTails(set)
+	if err := m.finder.init(m.phrases); err != nil {
+		return nil, fmt.Errorf("compiling rules: %w", err)
+	}
+	return m, nil
+}
+
+// marks notes what phrases outside the rules say where they occur.
+func (c *compiler) marks(set *rules.Set) {
+	m := c.m
 	for i, p := range set.Providers {
 		for _, s := range p.Reply {
 			m.patterns[c.pattern(s, inURL)].provider = int16(i)
@@ -193,38 +208,31 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 			m.patterns[c.pattern(s, inWords)].wrapper = int16(i)
 		}
 	}
-	for _, s := range set.Witness.Recipient {
-		m.patterns[c.pattern(s, inWords)].witness |= aboutRecipient
-	}
-	for _, s := range set.Witness.RCPT {
-		m.patterns[c.pattern(s, inWords)].witness |= aboutRecipient | inRCPT
-	}
-	for _, s := range set.Witness.Sender {
-		m.patterns[c.pattern(s, inWords)].witness |= aboutSender
-	}
-	for _, s := range set.Witness.Before {
-		m.patterns[c.pattern(s, inWords)].witness |= beforeRCPT
+	for _, w := range []struct {
+		list []string
+		of   uint8
+	}{
+		{set.Witness.Recipient, aboutRecipient},
+		{set.Witness.RCPT, aboutRecipient | inRCPT},
+		{set.Witness.Sender, aboutSender},
+		{set.Witness.Before, beforeRCPT},
+	} {
+		for _, s := range w.list {
+			m.patterns[c.pattern(s, inWords)].witness |= w.of
+		}
 	}
 	c.clauseWords(set.Elsewhere.Sender, ofSender)
 	c.clauseWords(set.Elsewhere.Thing, ofThing)
 	c.clauseWords(set.Elsewhere.Behind, ofBehind)
 	c.clauseWords(set.Elsewhere.Unless, notMeant)
 	c.clauseWords(set.Elsewhere.Recipient, ofRecipient)
-	m.light, m.mute, m.naming = wordSet(set.Light), wordSet(set.Mute), wordSet(set.Naming)
-	m.things = wordSet(set.Elsewhere.Behind)
-	var tailWords []string
-	for _, w := range set.Tails {
-		tailWords = append(tailWords, w.Words...)
-		for _, s := range w.Marker {
-			m.tails = append(m.tails, tail{marker: []byte(s), end: endOf(w.End)})
-		}
-	}
 	for _, s := range set.Greetings {
 		m.patterns[c.pattern(s, inWords)].greets = true
 	}
-	c.sort()
-	compounds := newCompounds(set.Compounds)
-	m.names = newNames(tailWords, markerWords(set.Wrappers), m.phrases)
+}
+
+// describePatterns notes what follows from the phrases of the patterns themselves.
+func (m *matcher) describePatterns(compounds compounds) {
 	for i, phrase := range m.phrases {
 		p := &m.patterns[i]
 		p.setsOff = len(m.setsOff[0].of(int32(i)))+len(m.setsOff[1].of(int32(i))) > 0
@@ -233,17 +241,23 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 			p.heads = m.headsBefore(compounds, phrase)
 		}
 	}
+}
+
+// findTails prepares the search for notes behind replies, and notes which expressions
+// speak of one.
+func (m *matcher) findTails(set *rules.Set) {
+	var words []string
+	_, rank := octetRanks(m.phrases[:len(m.phrases)/8]) // as many as tell what is rare
+	for _, w := range set.Tails {
+		words = append(words, w.Words...)
+		for _, s := range w.Marker {
+			m.tails = append(m.tails, tail{marker: []byte(s), end: endOf(w.End), rare: rarest([]byte(s), &rank)})
+		}
+	}
+	m.names = newNames(words, markerWords(set.Wrappers), m.phrases)
 	for _, r := range m.rules {
 		r.inTail = m.names.in(r.Regex)&ofTail != 0
 	}
-	_, rank := octetRanks(m.phrases[:len(m.phrases)/8]) // as many as tell what is rare
-	for i := range m.tails {
-		m.tails[i].rare = rarest(m.tails[i].marker, &rank)
-	}
-	if err := m.finder.init(m.phrases); err != nil {
-		return nil, fmt.Errorf("compiling rules: %w", err)
-	}
-	return m, nil
 }
 
 // sort gives the patterns new numbers, the longest first, so that sorting the numbers
