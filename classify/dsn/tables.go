@@ -61,55 +61,53 @@ type rejectionTable struct {
 	MeansFull    string   `toml:"means_full"` // what it means if the mailbox is full
 }
 
-func loadTables(l *toml.Loader) *reportTables {
-	var f struct {
-		Actions  map[Action][]string
-		Charsets struct {
-			None  []string
-			Alias map[string]string
-		}
-		Feedback []struct {
-			Line            toml.Line
-			About, Returned string
-			Subject         string
-		}
-		Complaint struct {
-			Type     map[FeedbackType][]string
-			Redacted redactedTable
-		}
-		Diagnostic struct{ Fields []string }
-		Rejection  rejectionTable
-		Types      struct{ Fields, Returned []string }
-		Person     personTable
-		Names      struct {
-			Field map[string]string
-			Type  map[string]string
-			Host  []string
-		}
+// reportFile is data/report.toml as it is written.
+type reportFile struct {
+	Actions  map[Action][]string
+	Charsets struct {
+		None  []string
+		Alias map[string]string
 	}
+	Feedback []struct {
+		Line            toml.Line
+		About, Returned string
+		Subject         string
+	}
+	Complaint struct {
+		Type     map[FeedbackType][]string
+		Redacted redactedTable
+	}
+	Diagnostic struct{ Fields []string }
+	Rejection  rejectionTable
+	Types      struct{ Fields, Returned []string }
+	Person     personTable
+	Names      struct {
+		Field map[string]string
+		Type  map[string]string
+		Host  []string
+	}
+}
+
+func loadTables(l *toml.Loader) *reportTables {
+	var f reportFile
 	l.Read("data/report.toml", &f)
 	t := &reportTables{
-		actions:   map[string]Action{},
-		noCharset: map[string]bool{"": true}, // no label at all
-		charset:   f.Charsets.Alias,
-
-		diagnostic: f.Diagnostic.Fields,
-		rejection:  f.Rejection,
-		person:     f.Person,
-		hostTypes:  f.Names.Host,
-		typeNames:  f.Names.Type,
-		types:      map[string]content{},
-		redacted:   f.Complaint.Redacted,
-
-		feedbackTypes: map[string]FeedbackType{},
+		actions:       f.actions(l),
+		noCharset:     map[string]bool{"": true}, // no label at all
+		charset:       f.Charsets.Alias,
+		feedback:      f.feedback(l),
+		feedbackTypes: f.feedbackTypes(l),
+		redacted:      f.Complaint.Redacted,
+		types:         map[string]content{},
+		fields:        f.fields(l),
+		hostTypes:     f.Names.Host,
+		typeNames:     f.Names.Type,
+		person:        f.Person,
+		rejection:     f.Rejection,
+		diagnostic:    f.Diagnostic.Fields,
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Names.Field)) {
-		id := slices.Index(fieldNames[:], f.Names.Field[name])
-		if id <= 0 {
-			l.Complain(0, "%q is not a field of RFC 3464: write one of %s", f.Names.Field[name], toml.OneOf(fieldNames[1:]))
-			continue
-		}
-		t.fields = append(t.fields, fieldAlias{name, fieldID(id)})
+	for _, label := range f.Charsets.None {
+		t.noCharset[label] = true
 	}
 	for _, name := range f.Types.Fields {
 		t.types[name] = reportFields
@@ -117,33 +115,58 @@ func loadTables(l *toml.Loader) *reportTables {
 	for _, name := range f.Types.Returned {
 		t.types[name] = returnedMessage
 	}
+	return t
+}
+
+func (f *reportFile) actions(l *toml.Loader) map[string]Action {
+	m := map[string]Action{}
 	for _, a := range Actions() {
-		t.actions[string(a)] = a
+		m[string(a)] = a
 	}
 	for a, words := range f.Actions {
-		if t.actions[string(a)] != a {
+		if m[string(a)] != a {
 			l.Complain(0, "%q is not an action of RFC 3464: write one of %s", a, toml.OneOf(Actions()))
 		}
 		for _, w := range words {
-			t.actions[w] = a
+			m[w] = a
 		}
 	}
-	for _, label := range f.Charsets.None {
-		t.noCharset[label] = true
+	return m
+}
+
+func (f *reportFile) fields(l *toml.Loader) []fieldAlias {
+	var list []fieldAlias
+	for _, name := range slices.Sorted(maps.Keys(f.Names.Field)) {
+		id := slices.Index(fieldNames[:], f.Names.Field[name])
+		if id <= 0 {
+			l.Complain(0, "%q is not a field of RFC 3464: write one of %s", f.Names.Field[name], toml.OneOf(fieldNames[1:]))
+			continue
+		}
+		list = append(list, fieldAlias{name, fieldID(id)})
 	}
+	return list
+}
+
+func (f *reportFile) feedback(l *toml.Loader) []feedbackForm {
+	var list []feedbackForm
 	for _, fb := range f.Feedback {
 		if fb.Returned == "" {
 			l.Complain(fb.Line, "a report needs the field of the message that it is about: add returned")
 		}
-		t.feedback = append(t.feedback, feedbackForm{fb.Returned, fb.Subject})
+		list = append(list, feedbackForm{fb.Returned, fb.Subject})
 	}
-	for ft, words := range f.Complaint.Type {
-		if !slices.Contains(FeedbackTypes(), ft) {
-			l.Complain(0, "%q is no type of complaint: write one of %s", ft, toml.OneOf(FeedbackTypes()))
+	return list
+}
+
+func (f *reportFile) feedbackTypes(l *toml.Loader) map[string]FeedbackType {
+	m := map[string]FeedbackType{}
+	for t, words := range f.Complaint.Type {
+		if !slices.Contains(FeedbackTypes(), t) {
+			l.Complain(0, "%q is no type of complaint: write one of %s", t, toml.OneOf(FeedbackTypes()))
 		}
 		for _, w := range words {
-			t.feedbackTypes[w] = ft
+			m[w] = t
 		}
 	}
-	return t
+	return m
 }
