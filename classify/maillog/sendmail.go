@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"iter"
 	"strings"
 	"time"
 
@@ -70,22 +71,37 @@ func isReturn(s string) bool {
 // for too long.
 const gaveUpWords = "Cannot send message for "
 
+// unquoted goes through the octets of s outside quotation marks, with their places.
+func unquoted(s string) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		quoted := false
+		for i := 0; i < len(s); i++ {
+			switch c := s[i]; {
+			case c == '\\' && quoted:
+				i++
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case !yield(i, c):
+				return
+			}
+		}
+	}
+}
+
 // cutList cuts the list of recipients off: "<u@x>,<v@x>, ", "u@x, ", `"|/bin/cmd", `.
 func cutList(s string) (list, rest string, ok bool) {
-	quoted, deep := false, 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '<':
+	deep := 0
+	for i, c := range unquoted(s) {
+		switch c {
+		case '<':
 			deep++
-		case c == '>':
+		case '>':
 			deep--
-		case c == ',' && deep <= 0 && strings.HasPrefix(s[i:], ", "):
-			return s[:i], s[i+2:], true
+		case ',':
+			if deep <= 0 && strings.HasPrefix(s[i:], ", ") {
+				return s[:i], s[i+2:], true
+			}
 		}
 	}
 	if i := strings.Index(s, ", "); i >= 0 { // a quotation mark that nothing closes
@@ -171,14 +187,8 @@ func (e *Entry) forEach(dst []Entry, list string) []Entry {
 
 // cutRecipient cuts the first recipient of a list off.
 func cutRecipient(s string) (one, rest string) {
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ',' && !quoted:
+	for i, c := range unquoted(s) {
+		if c == ',' {
 			return s[:i], s[i+1:]
 		}
 	}
