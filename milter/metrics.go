@@ -1,7 +1,6 @@
 package milter
 
 import (
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -68,8 +67,8 @@ const (
 	reloadRefused = "refused"
 )
 
-// Build says which program runs, for build_info and the status page.
-type Build struct{ Version, Revision, Ruleset string }
+// namespace is what the names of all metrics begin with.
+const namespace = "bounce_milter"
 
 // Registry is where metrics are registered, and where they are read from.
 type Registry interface {
@@ -81,6 +80,7 @@ type Registry interface {
 // process: they stay when the configuration changes.
 type Metrics struct {
 	registry Registry
+	process  *ProcessMetrics
 	start    time.Time
 	page     *page.Board // counts the same for the status page
 	build    atomic.Pointer[Build]
@@ -106,27 +106,25 @@ type Metrics struct {
 	sessions    prometheus.Gauge
 	opened      prometheus.Counter
 	refused     *prometheus.CounterVec
-	reloaded    prometheus.Gauge
 	reloadTime  prometheus.Gauge
 	reloads     *prometheus.CounterVec
-	buildInfo   *prometheus.GaugeVec
 }
 
 // NewMetrics registers the daemon's metrics, and those of the Go runtime and
 // of the process, on reg.
 func NewMetrics(reg Registry, b Build) *Metrics {
-	const ns = "bounce_milter"
 	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help})
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
 	}
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help}, labels)
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	}
 	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: name, Help: help})
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
 	}
 	m := &Metrics{
 		registry: reg,
+		process:  NewProcessMetrics(reg),
 		start:    time.Now(),
 		page:     page.New(stages),
 		byKind:   map[dsn.Kind]prometheus.Counter{},
@@ -139,7 +137,7 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 			"category", "type", "action", "provider"),
 		reasons: vec("bounce_reasons_total", "Failed or delayed recipients in reports, by reason.", "reason"),
 		rules:   vec("rule_matches_total", "Verdicts that a rule gave, or would have given if it were not a shadow rule.", "rule"),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Name: "inspect_duration_seconds",
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "inspect_duration_seconds",
 			Help:    "Time to read and judge one message.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 1}}),
 		errors:      vec("errors_total", "Errors by the stage at which they happened; the mail was delivered all the same.", "stage"),
@@ -153,15 +151,11 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 		sessions:    gauge("sessions", "Open milter sessions."),
 		opened:      counter("sessions_total", "Milter sessions opened."),
 		refused:     vec("sessions_refused_total", "Milter sessions refused, or closed before they reported a client.", "reason"),
-		reloaded:    gauge("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
 		reloadTime:  gauge("config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."),
 		reloads:     vec("config_reloads_total", "Reloads of the configuration, by what became of them.", "result"),
-		buildInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "build_info",
-			Help: "Always 1; the labels say which build runs."}, []string{"version", "revision", "goversion", "ruleset"}),
 	}
 	reg.MustRegister(m.messages, m.feedback, m.bounces, m.reasons, m.rules, m.duration, m.errors, m.actions, m.origins, m.forgedTotal, m.tickets, m.again, m.truncated,
-		m.memory, m.sessions, m.opened, m.refused, m.reloaded, m.reloadTime, m.reloads, m.buildInfo,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.memory, m.sessions, m.opened, m.refused, m.reloadTime, m.reloads, collectors.NewGoCollector())
 	for _, k := range dsn.Kinds() {
 		m.byKind[k] = m.messages.WithLabelValues(string(k))
 	}
@@ -190,11 +184,9 @@ func NewMetrics(reg Registry, b Build) *Metrics {
 	return m
 }
 
-// setBuild replaces the labels of build_info: the rule set may change at a reload.
 func (m *Metrics) setBuild(b Build) {
 	m.build.Store(&b)
-	m.buildInfo.Reset()
-	m.buildInfo.WithLabelValues(b.Version, b.Revision, runtime.Version(), b.Ruleset).Set(1)
+	m.process.SetBuild(b)
 }
 
 // setActions makes the series exist that the actions of a configuration can count in.
@@ -266,14 +258,14 @@ func (m *Metrics) origin(whose *proof.Report) {
 
 // loaded notes that a configuration is in force.
 func (m *Metrics) loaded() {
-	m.reloaded.Set(1)
+	m.process.SetReloaded(true)
 	m.reloadTime.SetToCurrentTime()
 }
 
 // reload counts a reload.
 func (m *Metrics) reload(err error) {
 	if err != nil {
-		m.reloaded.Set(0)
+		m.process.SetReloaded(false)
 		m.failed(stageReload)
 		m.reloads.WithLabelValues(reloadRefused).Inc()
 		return

@@ -325,7 +325,7 @@ func TestReload(t *testing.T) {
 	if err := ts.Reload(cfg, ts.rules()); err != nil {
 		t.Fatal(err)
 	}
-	if got := testutil.ToFloat64(ts.metrics.reloaded); got != 1 {
+	if got := testutil.ToFloat64(ts.metrics.process.reloaded); got != 1 {
 		t.Errorf("last_reload_successful = %v", got)
 	}
 	c.send(headerFrame("Content-Type", "multipart/report"))
@@ -348,7 +348,7 @@ func TestReload(t *testing.T) {
 	if err := ts.Reload(bad, ts.rules()); err == nil || !strings.Contains(err.Error(), "no folder for it") {
 		t.Errorf("a bad socket: %v", err)
 	}
-	if got := testutil.ToFloat64(ts.metrics.reloaded); got != 0 {
+	if got := testutil.ToFloat64(ts.metrics.process.reloaded); got != 0 {
 		t.Errorf("last_reload_successful = %v after a failure", got)
 	}
 	if ts.errors(stageReload) != 1 || !strings.Contains(ts.log.String(), "reload refused") {

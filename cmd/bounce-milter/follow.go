@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/bounce-milter/bounce-milter/milter"
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -48,7 +46,9 @@ func runFollow(a *app, args []string) error {
 	milter.SetMemoryLimit(w.log)
 
 	registry := prometheus.NewRegistry()
-	w.metrics(registry, b, engine)
+	w.metrics = milter.NewProcessMetrics(registry)
+	w.metrics.SetBuild(b.with(engine))
+	w.metrics.SetReloaded(true)
 	w.events, err = stream.New(followed(cfg.Events), b.version, stream.NewMetrics(registry), w.log)
 	if err != nil {
 		return cfg.Place(err)
@@ -79,8 +79,7 @@ type watcher struct {
 	log      *slog.Logger
 	events   *stream.Stream
 	follower *follow.Follower
-	build    *prometheus.GaugeVec
-	good     prometheus.Gauge
+	metrics  *milter.ProcessMetrics
 	refused  atomic.Bool
 }
 
@@ -118,22 +117,6 @@ func (w *watcher) load() (*config.Config, *classify.Engine, error) {
 		engine.Prepare()
 	}
 	return cfg, engine, err
-}
-
-// metrics registers what is the same for every program of ours.
-func (w *watcher) metrics(reg *prometheus.Registry, b build, engine *classify.Engine) {
-	w.build = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bounce_milter_build_info",
-		Help: "Always 1; the labels say what runs."}, []string{"version", "revision", "goversion", "ruleset"})
-	w.setBuild(b, engine)
-	w.good = prometheus.NewGauge(prometheus.GaugeOpts{Name: "bounce_milter_config_last_reload_successful",
-		Help: "Whether the last reload put a new configuration in force: 1 or 0."})
-	w.good.Set(1)
-	reg.MustRegister(w.build, w.good, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-}
-
-func (w *watcher) setBuild(b build, engine *classify.Engine) {
-	w.build.Reset()
-	w.build.WithLabelValues(b.version, b.commit, runtime.Version(), engine.Version()).Set(1)
 }
 
 func (w *watcher) serve(cfg *config.Config, reg *prometheus.Registry) (*web.Server, error) {
@@ -188,7 +171,7 @@ func (w *watcher) reload() {
 	}
 	w.refused.Store(err != nil)
 	if err != nil {
-		w.good.Set(0)
+		w.metrics.SetReloaded(false)
 		var ps toml.Problems
 		if !errors.As(err, &ps) {
 			ps = toml.Problems{{Message: err.Error()}}
@@ -201,8 +184,8 @@ func (w *watcher) reload() {
 	events.Apply()
 	w.follower.SetEngine(engine)
 	w.handler.set(cfg.Log)
-	w.good.Set(1)
-	w.setBuild(readBuild(), engine)
+	w.metrics.SetReloaded(true)
+	w.metrics.SetBuild(readBuild().with(engine))
 	w.log.Info("configuration", append([]any{"config", fileOf(cfg)}, settings(cfg)...)...)
 }
 

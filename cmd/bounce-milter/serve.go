@@ -51,8 +51,7 @@ func runServe(a *app, _ []string) error {
 	logWarnings(log, cfg, engine)
 
 	registry := prometheus.NewRegistry()
-	metrics := milter.NewMetrics(registry,
-		milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()})
+	metrics := milter.NewMetrics(registry, b.with(engine))
 	lines.CountLost(metrics.LogLost)
 	d.events, err = stream.New(cfg.Events, b.version, stream.NewMetrics(registry), log)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify"
+	"github.com/bounce-milter/bounce-milter/milter"
 )
 
 // versionFile is the one place that has the version. The packages and the image take it
@@ -25,6 +26,11 @@ func runVersion(a *app, _ []string) error {
 
 // build is what the program knows about its own build.
 type build struct{ version, commit string }
+
+// with says which program runs with the rules of an engine.
+func (b build) with(engine *classify.Engine) milter.Build {
+	return milter.Build{Version: b.version, Revision: b.commit, Ruleset: engine.Version()}
+}
 
 func readBuild() build {
 	b := build{version: strings.TrimSpace(versionFile), commit: "unknown"}
