@@ -31,12 +31,24 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
 fi
+# apt runs apt-get. Another one at work, such as the machine's daily one, is waited for: apt
+# itself would wait for dpkg's lock only.
+apt() {
+	tries=60
+	until LC_ALL=C apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" </dev/null >"$log" 2>&1; do
+		tries=$((tries - 1))
+		if [ "$tries" = 0 ] || ! grep -q 'Could not get lock' "$log"; then
+			return 1
+		fi
+		sleep 5
+	done
+}
 install() {
 	# shellcheck disable=SC2086 # a list of words
-	apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends --no-remove $absent </dev/null >"$log" 2>&1
+	apt install -q -y --no-install-recommends --no-remove $absent
 }
 if ! install; then
-	apt-get -o Acquire::Retries=3 update -q </dev/null >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+	apt update -q || { cat "$log" >&2; exit 1; }
 	install || { cat "$log" >&2; exit 1; }
 fi
 case " $absent " in

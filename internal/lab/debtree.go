@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // DebTree is a folder with Debian packages unpacked, not installed: a package would
@@ -25,7 +26,7 @@ func DebTree(name string, packages, programs []string) (string, error) {
 // is called once with the new folder.
 func ScriptTree(name, pkg string, needless *regexp.Regexp, finish func(dir string) error) (string, error) {
 	return unpacked(name, func(dir string) error {
-		out, err := exec.Command("apt-get", "install", "-s", "--no-install-recommends", pkg).Output()
+		out, err := indexed(dir, "install", "-s", "--no-install-recommends", pkg)
 		if err != nil {
 			return fmt.Errorf("asking what %s depends on: %w", pkg, err)
 		}
@@ -125,12 +126,43 @@ func unpack(dir string, packages, programs []string) error {
 	}
 }
 
+// newIndex fetches the index of Debian packages. It waits for another apt-get that does so.
+var newIndex = sync.OnceValue(func() error {
+	return Until("the index of Debian's packages", func() (bool, error) {
+		out, err := exec.Command("apt-get", "-q", "-o", "Acquire::Retries=3", "update").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		return true, err
+	})
+})
+
+// indexed runs apt-get in dir and returns what it prints. If that fails, it is run again with
+// a new index: a machine may have none, or one that names packages which are gone.
+func indexed(dir string, args ...string) ([]byte, error) {
+	run := func() ([]byte, error) {
+		cmd := exec.Command("apt-get", append([]string{"-q", "-o", "Acquire::Retries=3"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		return out, err
+	}
+	out, err := run()
+	if err == nil {
+		return out, nil
+	}
+	if err := newIndex(); err != nil {
+		return nil, err
+	}
+	return run()
+}
+
 // download fetches Debian packages and unpacks them into dir.
 func download(dir string, pkgs ...string) error {
-	cmd := exec.Command("apt-get", append([]string{"-q", "-o", "Acquire::Retries=3", "download"}, pkgs...)...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("downloading %s: %w\n%s", strings.Join(pkgs, ", "), err, out)
+	if _, err := indexed(dir, append([]string{"download"}, pkgs...)...); err != nil {
+		return fmt.Errorf("downloading %s: %w", strings.Join(pkgs, ", "), err)
 	}
 	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	if err != nil {

@@ -71,6 +71,7 @@ exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+sys_chroot,+set
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		exec.Command("kill", "-KILL", leaderOf(daemon.Process.Pid)).Run() // it may have ended
 		daemon.Process.Kill()
 		daemon.Wait()
 		if t.Failed() {
@@ -80,7 +81,7 @@ exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+sys_chroot,+set
 	if err := lab.Until("the container to serve", func() (bool, error) { return strings.Contains(log.String(), "msg=serving"), nil }); err != nil {
 		t.Fatal(err)
 	}
-	leader := childOf(daemon.Process.Pid)
+	leader := leaderOf(daemon.Process.Pid)
 	if out := output(t, "nsenter", append([]string{"-t", leader, "-m", "-n", "-p", "-r", "-w", "-S", "10001", "-G", "10001"}, c.Healthcheck.Test[1:]...)...); out != "ready\n" {
 		t.Errorf("the health check says %q", out)
 	}

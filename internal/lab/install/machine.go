@@ -61,7 +61,9 @@ func baseRoot() (string, error) {
 		return "", err
 	}
 	for _, args := range [][]string{
-		{"debootstrap", "--variant=minbase", "--include=" + there, "bookworm", tmp},
+		// In mounts of its own, which end with it: a /proc that an interrupted one leaves
+		// in the folder could not be removed.
+		{"unshare", "--mount", "debootstrap", "--variant=minbase", "--include=" + there, "bookworm", tmp},
 		{"cp", "/etc/resolv.conf", tmp + "/etc/resolv.conf"},
 		{"chroot", tmp, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", later},
 	} {
@@ -156,7 +158,7 @@ func boot(t *testing.T, root string, binds ...string) *machine {
 			return false, lab.Never(errors.New("systemd-nspawn ended"))
 		default:
 		}
-		if m.leader = childOf(cmd.Process.Pid); m.leader == "" {
+		if m.leader = leaderOf(cmd.Process.Pid); m.leader == "" {
 			return false, nil
 		}
 		state, _ := m.try("systemctl", "is-system-running")
@@ -273,14 +275,22 @@ func (m *machine) property(name string) string {
 	return strings.TrimSpace(m.run("systemctl", "show", "--value", "-p", name, "bounce-milter.service"))
 }
 
-// childOf returns the only child of a process, as a number, "" if it has none or several.
-func childOf(process int) string {
+// leaderOf returns the process, as a number, that a container's program started as the first
+// one of the container; "" while there is none. What helps to set a container up, as
+// systemd-nspawn's first child does, is still outside: asked there, systemctl would speak
+// of this machine.
+func leaderOf(process int) string {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", process))
-	children := strings.Fields(string(data))
-	if len(children) != 1 {
-		return ""
+	for _, child := range strings.Fields(string(data)) {
+		status, _ := os.ReadFile("/proc/" + child + "/status")
+		// Its numbers here, and in each namespace of processes that it is in (proc(5)).
+		_, ids, _ := strings.Cut(string(status), "\nNSpid:")
+		ids, _, _ = strings.Cut(ids, "\n")
+		if f := strings.Fields(ids); len(f) > 1 && f[len(f)-1] == "1" {
+			return child
+		}
 	}
-	return children[0]
+	return ""
 }
 
 // lockedBuffer keeps what a process prints while a test reads it.

@@ -79,8 +79,12 @@ func TestUnits(t *testing.T) {
 	m.run("systemctl", "stop", "bounce-milter")
 	m.run("systemctl", "start", "bounce-milter.socket", "bounce-milter-metrics.socket")
 	m.judges("127.0.0.1:8894")
-	if got := m.property("ActiveState"); got != "active" {
-		t.Errorf("after a connection the daemon is %s", got)
+	// It may serve before systemd has taken note.
+	if err := lab.Until("the daemon to be active", func() (bool, error) {
+		got := m.property("ActiveState")
+		return got == "active", fmt.Errorf("it is %s", got)
+	}); err != nil {
+		t.Errorf("after a connection: %v", err)
 	}
 
 	// The watchdog ends a daemon that hangs.
