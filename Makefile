@@ -37,10 +37,13 @@ TOOL = $(GO) tool -modfile=internal/tools/go.mod
 GOTEST = $(GO) test -timeout 1h
 
 # Tests make unix sockets in temporary folders, and the path of one has 107 octets at most
-# (unix(7)).
-ifneq ($(shell printf %s "$$TMPDIR" | grep -x '.\{30,\}'),)
+# (unix(7)). Nor does a test expect quotation marks around such a folder.
+ifneq ($(shell printf %s "$$TMPDIR" | grep -x '.\{30,\}\|.*[^A-Za-z0-9/._-].*'),)
 export TMPDIR = /tmp
 endif
+
+# What other programs say is compared in English, and a locale may be absent.
+export LC_ALL = C.UTF-8
 
 # Outside a checkout, or in one of another user, there is no revision; build anyway.
 BUILDVCS := -buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),true,false)

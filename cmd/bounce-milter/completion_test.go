@@ -98,6 +98,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _bounce_milter; printf '%s\n' "${COMPRE
 		{[]string{"frobnicate", "--"}, "--help --version"},
 	} {
 		cmd := exec.Command(bash, append([]string{"--norc", "-c", ask, script, "bounce-milter"}, tt.words...)...)
+		cmd.Env = append(os.Environ(), "LC_ALL=C") // bash warns of a locale that is absent
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatal(err)
