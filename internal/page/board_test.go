@@ -221,8 +221,42 @@ func TestRising(t *testing.T) {
 	if s.Rising.Providers[0].Name != "new" {
 		t.Errorf("what rises stands first, not %s", s.Rising.Providers[0].Name)
 	}
+	if !s.Rising.BeforeComplete || s.Rising.YesterdayComplete {
+		t.Errorf("after 24 hours: %+v", s.Rising)
+	}
 	if len(s.Rising.Categories) != 1 || s.Rising.Categories[0].Now != 97 {
 		t.Errorf("categories: %+v", s.Rising.Categories)
+	}
+}
+
+// A daemon that has just started has nothing to compare with, so nothing rises: not until
+// the hour before was counted whole. What was not counted is not shown as zero.
+func TestNothingRisesAtFirst(t *testing.T) {
+	b, c := testBoard(begin)
+	b.times(100, bounce(classify.Blocked))
+	home := func() string {
+		b.takeOver()
+		return get(t, b.Home(), "/").Body.String()
+	}
+	for _, tt := range []struct {
+		pass          time.Duration
+		before, rises bool
+		says, saysNot string
+	}{
+		{0, false, false, "Nothing can be said yet: counting began", "▲ +"},
+		{time.Hour + 58*time.Minute, false, false, "two hours are needed to compare", "▲ +"},
+		{2 * time.Minute, true, true, "<td class=\"num\">–</td>", "Nothing can be said yet"},
+		{25 * time.Hour, true, true, "<td class=\"num\">0</td>", "is known of yesterday"},
+	} {
+		c.pass(tt.pass)
+		b.times(100, bounce(classify.Blocked))
+		page, r := home(), b.fresh().Rising
+		if r.BeforeComplete != tt.before || r.Categories[0].Rising != tt.rises {
+			t.Errorf("after %v: %+v", tt.pass, r)
+		}
+		if !strings.Contains(page, tt.says) || strings.Contains(page, tt.saysNot) {
+			t.Errorf("after %v the page says %q, or does not say %q:\n%s", tt.pass, tt.saysNot, tt.says, page)
+		}
 	}
 }
 

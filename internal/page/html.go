@@ -46,12 +46,22 @@ var templates = sync.OnceValue(func() *template.Template {
 			}
 			return "+" + grouped(c.Now-before)
 		},
-		"changes": func(caption, what string, colour bool, rows []Change) any {
+		"before": func(n uint64, complete bool) string {
+			switch {
+			case complete:
+				return grouped(n)
+			case n == 0:
+				return "–"
+			}
+			return "≥ " + grouped(n) // only a part of the hour was counted
+		},
+		"changes": func(caption, what string, colour bool, of Rising, rows []Change) any {
 			return struct {
 				Caption, What string
 				Colour        bool
+				Of            Rising
 				Rows          []Change
-			}{caption, what, colour, rows}
+			}{caption, what, colour, of, rows}
 		},
 		"tabs": func(label string, tabs []tab) any {
 			return struct {

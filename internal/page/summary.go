@@ -38,8 +38,11 @@ type Passing struct {
 }
 
 // Rising compares the last hour with the hour before, and with the same hour of the day
-// before.
+// before. Nothing rises until the hour before was counted whole.
 type Rising struct {
+	BeforeComplete    bool `json:"before_complete"`    // the hour before was counted from its beginning on
+	YesterdayComplete bool `json:"yesterday_complete"` // likewise the hour of the day before
+
 	Categories []Change `json:"categories"`
 	Providers  []Change `json:"providers"`
 }
@@ -275,6 +278,8 @@ func (w *Window) count(name string, n uint64) {
 // rising compares the hours. It is called with mu held.
 func (b *Board) rising() Rising {
 	now := b.minute()
+	counted := func(to int64) bool { return b.since <= (to-59)*60 }
+	out := Rising{BeforeComplete: counted(now - 60), YesterdayComplete: counted(now - 24*60)}
 	category, provider := make([]Change, len(categories)), make([]Change, len(b.names.providers.list))
 	count := func(to int64, add func(*Change, uint64)) {
 		b.rings.minutesOf(to-59, to, func(_ int64, k key, n uint32) {
@@ -288,22 +293,23 @@ func (b *Board) rising() Rising {
 	count(now-60, func(c *Change, n uint64) { c.Before += n })
 	count(now-24*60, func(c *Change, n uint64) { c.Yesterday += n })
 	list := func(all []Change, name func(int) string) []Change {
-		out := []Change{}
+		changes := []Change{}
 		for i, c := range all {
 			if c == (Change{}) {
 				continue
 			}
 			c.Name = name(i)
-			c.Rising = rises(c.Now, max(c.Before, c.Yesterday))
-			out = append(out, c)
+			c.Rising = out.BeforeComplete && rises(c.Now, max(c.Before, c.Yesterday))
+			changes = append(changes, c)
 		}
-		slices.SortFunc(out, func(a, b Change) int {
+		slices.SortFunc(changes, func(a, b Change) int {
 			return cmp.Or(-compareBool(a.Rising, b.Rising), cmp.Compare(growth(b), growth(a)), cmp.Compare(b.Now, a.Now), cmp.Compare(a.Name, b.Name))
 		})
-		return out
+		return changes
 	}
-	return Rising{list(category, func(i int) string { return string(categories[i]) }),
-		list(provider, func(i int) string { return b.names.providers.list[i] })}
+	out.Categories = list(category, func(i int) string { return string(categories[i]) })
+	out.Providers = list(provider, func(i int) string { return b.names.providers.list[i] })
+	return out
 }
 
 func growth(c Change) int64 { return int64(c.Now) - int64(max(c.Before, c.Yesterday)) }

@@ -19,6 +19,9 @@ const (
 	openChanges   = 8
 )
 
+// shortRevision is how much of a revision is enough to find it.
+const shortRevision = 12
+
 // view is what the template of the status page shows.
 type view struct {
 	Title, Host, Root, Here string
@@ -26,9 +29,12 @@ type view struct {
 	Every, Grave            bool
 	Again                   string // link that turns reloading on or off
 	Mood, Verdict, Young    string
+	Unasked                 bool // no mail server has shown a message yet
 
 	MessagesHour, BouncesHour, ErrorsHour uint64
 	Sessions                              int
+	Listen                                []string
+	Revision                              string
 	ErrorList                             []named
 
 	RisingCategories, RisingProviders, OtherCategories, OtherProviders []Change
@@ -99,6 +105,15 @@ func newView(s *Summary, window int, every bool) *view {
 	hour := s.Windows["1h"]
 	v.MessagesHour, v.BouncesHour, v.ErrorsHour = total(hour.Messages), hour.Bounces, total(hour.Errors)
 	v.Sessions = s.Health.Sessions
+	for _, l := range s.Health.Listen {
+		if port, ok := strings.CutPrefix(l, "tcp:"); ok {
+			l = "inet:" + port // as Postfix spells it
+		}
+		v.Listen = append(v.Listen, l)
+	}
+	if r := s.Health.Revision; r != "unknown" {
+		v.Revision = r[:min(len(r), shortRevision)]
+	}
 	for name, n := range hour.Errors {
 		v.ErrorList = append(v.ErrorList, named{name, n})
 	}
@@ -125,7 +140,7 @@ func (v *view) mood() {
 	case len(v.S.Health.Lost) > 0:
 		v.Mood, v.Verdict = "grave", "Mail does not reach every socket"
 	case last == nil:
-		v.Mood, v.Verdict = "idle", "Ready for mail; none has come yet"
+		v.Mood, v.Verdict, v.Unasked = "idle", "Ready for mail; none has come yet", true
 	case v.S.Time.Sub(*last) > time.Hour:
 		v.Mood, v.Verdict = "idle", "Ready for mail; none has come for "+spoken(v.S.Time.Sub(*last))
 	default:
@@ -134,10 +149,11 @@ func (v *view) mood() {
 	if v.Mood == "well" && v.Grave {
 		v.Mood = "idle"
 	}
-	if age := v.S.Time.Sub(v.S.Since); age < 2*time.Hour {
-		v.Young = " Counting began only " + spoken(age) + " ago, so there is little to compare with."
-	} else if age < 25*time.Hour {
-		v.Young = " Counting began " + spoken(age) + " ago, so yesterday's numbers are incomplete."
+	age := spoken(v.S.Time.Sub(v.S.Since))
+	if r := &v.S.Rising; !r.BeforeComplete {
+		v.Young = "Nothing can be said yet: counting began " + age + " ago, and two hours are needed to compare."
+	} else if !r.YesterdayComplete {
+		v.Young = "Counting began " + age + " ago, so little or nothing is known of yesterday."
 	}
 }
 
@@ -150,6 +166,9 @@ func (v *view) Ago(t *time.Time) string {
 }
 
 func (v *view) rising() {
+	if !v.S.Rising.BeforeComplete {
+		return
+	}
 	part := func(all []Change) (up, other []Change) {
 		// Little ups and downs are shown only if nothing rises in earnest, which stands first.
 		earnest := len(all) > 0 && all[0].Rising
