@@ -95,11 +95,16 @@ func TestOpenUnix(t *testing.T) {
 }
 
 func TestSeveralListeners(t *testing.T) {
+	more := []Socket{{"tcp", "127.0.0.1:0"}, {"unix", "@bounce-milter-test-" + strconv.Itoa(os.Getpid())}}
+	if ln, err := net.Listen("tcp6", "[::1]:0"); err == nil { // containers are often without IPv6
+		ln.Close()
+		more = append(more, Socket{"tcp6", "[::1]:0"})
+	}
 	ts := start(t, func(c *Config) {
-		c.Listen = append(c.Listen, Socket{"tcp", "127.0.0.1:0"}, Socket{"tcp6", "[::1]:0"}, Socket{"unix", "@bounce-milter-test-" + strconv.Itoa(os.Getpid())})
+		c.Listen = append(c.Listen, more...)
 		c.TrustedNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	})
-	if n := len(ts.Addrs()); n != 4 {
+	if n := len(ts.Addrs()); n != 1+len(more) {
 		t.Fatalf("%d listeners", n)
 	}
 	for _, a := range ts.Addrs() {

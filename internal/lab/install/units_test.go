@@ -80,11 +80,12 @@ func TestUnits(t *testing.T) {
 	m.run("systemctl", "start", "bounce-milter.socket", "bounce-milter-metrics.socket")
 	m.judges("127.0.0.1:8894")
 	// It may serve before systemd has taken note.
+	state := ""
 	if err := lab.Until("the daemon to be active", func() (bool, error) {
-		got := m.property("ActiveState")
-		return got == "active", fmt.Errorf("it is %s", got)
+		state = m.property("ActiveState")
+		return state == "active", nil
 	}); err != nil {
-		t.Errorf("after a connection: %v", err)
+		t.Errorf("after a connection: %v: it is %s", err, state)
 	}
 
 	// The watchdog ends a daemon that hangs.
