@@ -27,7 +27,14 @@ func isCandidate(line []byte) bool {
 			return isCandidateMessage(line[i+3:])
 		}
 	}
-	return mayTell(line)
+	return mayTell(line) || line[0] == '{' && hasListed(line)
+}
+
+// hasListed reports whether an entry of the journal has its message as a list of numbers,
+// as it does if the message is not UTF-8.
+func hasListed(line []byte) bool {
+	_, after, found := bytes.Cut(line, []byte(`"MESSAGE"`))
+	return found && bytes.HasPrefix(bytes.TrimLeft(after, " :"), []byte("["))
 }
 
 // isCandidateMessage looks at the beginning of a message: a queue id and a field, or what

@@ -14,8 +14,11 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/files"
 )
 
-// lookAt is how many octets of a file are looked at.
-const lookAt = 32 << 10
+// Bounds on what of a file is looked at, in octets.
+const (
+	lookAt    = 32 << 10 // if the first line ends in the first half
+	lookAtAll = 1 << 20  // if the first line is longer
+)
 
 // maxLooked bounds the lines that are looked at.
 const maxLooked = 40
@@ -44,10 +47,10 @@ func IsLog(text []byte) bool {
 }
 
 func isLogLine(line []byte) bool {
-	s := string(line[:min(len(line), 4<<10)])
-	if strings.HasPrefix(s, "{") {
-		return strings.Contains(s, `"__REALTIME_TIMESTAMP"`) || strings.Contains(s, `"MESSAGE"`) || strings.Contains(s, `"_HOSTNAME"`)
+	if bytes.HasPrefix(line, []byte("{")) { // the fields of the journal have no order
+		return bytes.Contains(line, []byte(`"__REALTIME_TIMESTAMP"`)) || bytes.Contains(line, []byte(`"MESSAGE"`)) || bytes.Contains(line, []byte(`"_HOSTNAME"`))
 	}
+	s := string(line[:min(len(line), 4<<10)])
 	l, ok := readSyslog(s)
 	if !ok {
 		return false
@@ -70,19 +73,28 @@ func Look(path string) (bool, error) {
 }
 
 // LookAt reports whether what r gives begins like a log, compressed or not; see [IsLog].
-// It reads some 32 KB, or what they are decompressed from.
+// It reads some 32 KB, or what they are decompressed from; if the first line is longer,
+// that line and some more, up to 1 MB.
 func LookAt(r io.Reader) (bool, error) {
 	var f openedLog
 	defer f.Close()
 	if err := f.decompress(r); err != nil {
 		return false, err
 	}
-	head := make([]byte, lookAt)
-	n, err := readFull(f.Reader, head)
-	if n == 0 && err != nil && err != io.EOF {
-		return false, err
+	var head []byte
+	for size := lookAt; ; size *= 2 {
+		had := len(head)
+		head = append(head, make([]byte, size-had)...)
+		n, err := readFull(f.Reader, head[had:])
+		head = head[:had+n]
+		if len(head) == 0 && err != nil && err != io.EOF {
+			return false, err
+		}
+		// One more line at least tells a log from a text that begins with a long line.
+		if err != nil || size >= lookAtAll || bytes.IndexByte(head[:size/2], '\n') >= 0 {
+			return IsLog(head), nil
+		}
 	}
-	return IsLog(head[:n]), nil
 }
 
 // Order puts the paths of rotated logs in the order in which they were written, the

@@ -175,6 +175,29 @@ func TestIsLog(t *testing.T) {
 	}
 }
 
+// TestLookAt looks at logs and texts whose first line is longer than what is looked at otherwise.
+func TestLookAt(t *testing.T) {
+	log, long := bigLog(9), strings.Repeat("x", 100<<10)
+	for name, tt := range map[string]struct {
+		text string
+		want bool
+	}{
+		"a line of another program": {"Nov 27 10:00:00 mx1 x[1]: " + long + "\n" + string(log), true},
+		"a line that is none":       {long + "\n" + string(log), true},
+		"one line":                  {"Nov 27 10:00:00 mx1 x[1]: " + long, true},
+		"an entry of the journal":   {`{"_CMDLINE":"` + long + `","__REALTIME_TIMESTAMP":"1","MESSAGE":"x"}` + "\n", true},
+		"other JSON":                {`{"a":"` + long + `"}` + "\n", false},
+		"a text":                    {long + "\nhello\n", false},
+		"more than is looked at":    {strings.Repeat("x", 2<<20) + "\n" + string(log), false},
+	} {
+		for form, data := range compressed(t, []byte(tt.text)) {
+			if got, err := LookAt(bytes.NewReader(data)); got != tt.want || err != nil {
+				t.Errorf("%s, %s: %v, %v", name, form, got, err)
+			}
+		}
+	}
+}
+
 func TestOrder(t *testing.T) {
 	for in, want := range map[string]string{
 		"mail.log mail.log.1 mail.log.2.gz mail.log.10.gz": "mail.log.10.gz mail.log.2.gz mail.log.1 mail.log",

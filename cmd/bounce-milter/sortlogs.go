@@ -126,9 +126,25 @@ func lookAtStdin(r io.Reader) (bool, io.Reader) {
 			}
 		}
 	}
-	br := bufio.NewReaderSize(r, 64<<10)
-	br.Peek(1)
-	head, _ := br.Peek(min(br.Buffered(), 32<<10))
-	is, err := maillog.LookAt(bytes.NewReader(head))
+	br := bufio.NewReaderSize(r, maxFirstLine)
+	is, err := maillog.LookAt(bytes.NewReader(firstLines(br)))
 	return is && err == nil, br
+}
+
+// maxFirstLine bounds the first line that is waited for, in octets.
+const maxFirstLine = 256 << 10
+
+// firstLines returns what can be read without waiting for more than the first line.
+func firstLines(br *bufio.Reader) []byte {
+	for had := 0; ; {
+		if _, err := br.Peek(had + 1); err != nil {
+			all, _ := br.Peek(br.Buffered())
+			return all
+		}
+		all, _ := br.Peek(br.Buffered())
+		if bytes.IndexByte(all[had:], '\n') >= 0 {
+			return all
+		}
+		had = len(all)
+	}
 }

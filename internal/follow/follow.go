@@ -257,6 +257,14 @@ func (f *Follower) journalLine(line []byte, cursor string, last bool) {
 	}
 }
 
+// begins keeps the place in the journal behind which counting begins.
+func (f *Follower) begins(cursor string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cursor, f.changed = cursor, true
+	f.save()
+}
+
 // lines counts what lines say. The caller holds mu.
 func (f *Follower) lines(text []byte) {
 	judge := f.judge.Load()

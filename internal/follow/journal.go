@@ -29,7 +29,8 @@ type journal struct {
 const facilityMail = "SYSLOG_FACILITY=2"
 
 func (j *journal) args() []string {
-	args := []string{"--follow", "--output=json", "--no-pager", "--quiet"}
+	// Without --all, journalctl leaves out a message of more than 4 KB.
+	args := []string{"--follow", "--output=json", "--all", "--no-pager", "--quiet"}
 	if j.cursor != "" {
 		args = append(args, "--after-cursor="+j.cursor)
 	} else {
@@ -40,6 +41,9 @@ func (j *journal) args() []string {
 
 // follow passes entries on until ctx ends.
 func (j *journal) follow(ctx context.Context) {
+	if j.cursor == "" {
+		j.begin(ctx)
+	}
 	wait := time.Second
 	for ctx.Err() == nil {
 		begun := time.Now()
@@ -57,6 +61,19 @@ func (j *journal) follow(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, time.Minute)
+	}
+}
+
+// begin takes the end of the journal as the place to go on from, so that what comes before
+// the first entry about mail is read is not lost if this process or journalctl ends before. In an empty
+// journal there is no such place.
+func (j *journal) begin(ctx context.Context) {
+	out, err := exec.CommandContext(ctx, "journalctl", "--lines=1", "--output=json", "--output-fields=PRIORITY", "--no-pager", "--quiet").Output()
+	if err != nil {
+		return // journalctl fails again when it is to follow, and then it is said
+	}
+	if j.cursor = cursorOf(out); j.cursor != "" {
+		j.f.begins(j.cursor)
 	}
 }
 

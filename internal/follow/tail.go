@@ -1,9 +1,7 @@
 package follow
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,9 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -45,6 +41,9 @@ type Place struct {
 	// begins differently is another one.
 	Print     string `json:"print"`
 	PrintSize int64  `json:"print_size"`
+	// Written is when the file was last written to, as of its last line that was read, in
+	// nanoseconds since 1970; 0 if that is not known.
+	Written int64 `json:"written"`
 }
 
 // valid reports whether a place may be one that was taken.
@@ -74,7 +73,8 @@ func (t *tail) resume(was *Place, pass func(lines []byte)) {
 		t.open()
 		if t.file != nil {
 			if info, err := t.file.Stat(); err == nil {
-				t.place.Offset = lastLine(t.file, info.Size())
+				t.place.Offset, t.place.Written = lastLine(t.file, info.Size()), info.ModTime().UnixNano()
+				t.mark()
 			}
 		}
 		return
@@ -84,7 +84,9 @@ func (t *tail) resume(was *Place, pass func(lines []byte)) {
 		t.place = *was
 		return
 	}
-	t.rest(was, pass)
+	if !t.rest(was, pass) {
+		t.log.Warn("the log was replaced while nobody read it, and what was added to the old one cannot be found: it is not counted", "path", t.path)
+	}
 }
 
 // lastLine returns the offset behind the last whole line of a file.
@@ -104,67 +106,6 @@ func lastLine(f *os.File, size int64) int64 {
 		}
 	}
 	return 0
-}
-
-// rest reads what was written to a rotated file behind a place: the file may have another
-// name now, and may be compressed.
-func (t *tail) rest(was *Place, pass func(lines []byte)) {
-	names, _ := filepath.Glob(files.Escape(t.path) + ".*") // only a bad pattern is an error
-	dated, _ := filepath.Glob(files.Escape(t.path) + "-*")
-	names = append(names, dated...)
-	for _, name := range names {
-		f, err := openRead(name)
-		if err != nil {
-			continue
-		}
-		var from io.Reader
-		if was.is(f) {
-			from = io.NewSectionReader(f, was.Offset, 1<<62)
-		} else if strings.HasSuffix(name, ".gz") {
-			from = was.within(f)
-		}
-		if from == nil {
-			f.Close()
-			continue
-		}
-		t.log.Info("reading the rest of a rotated log", "path", name)
-		br := bufio.NewReaderSize(from, chunk)
-		for {
-			lines, err := br.Peek(chunk)
-			if i := bytes.LastIndexByte(lines, '\n'); i >= 0 {
-				pass(lines[:i+1])
-				br.Discard(i + 1)
-				continue
-			}
-			if err != nil {
-				if len(lines) > 0 {
-					pass(append(bytes.Clone(lines), '\n'))
-				}
-				break
-			}
-			br.Discard(len(lines)) // of a line that is too long
-		}
-		f.Close()
-		return
-	}
-	t.log.Warn("the log was replaced while nobody read it, and what was added to the old one cannot be found: it is not counted", "path", t.path)
-}
-
-// within returns what a compressed file has behind the place, nil if the place is in another
-// file.
-func (p *Place) within(f *os.File) io.Reader {
-	zr, err := gzip.NewReader(f)
-	if err != nil {
-		return nil
-	}
-	head := make([]byte, p.PrintSize)
-	if _, err := io.ReadFull(zr, head); err != nil || print(head) != p.Print || p.PrintSize == 0 {
-		return nil
-	}
-	if _, err := io.CopyN(io.Discard, zr, p.Offset-p.PrintSize); err != nil {
-		return nil
-	}
-	return zr
 }
 
 func print(head []byte) string {
@@ -266,6 +207,7 @@ func (t *tail) step(now time.Time, pass func(lines []byte)) bool {
 	if info, err := t.file.Stat(); err == nil && info.Size() < t.place.Offset || !t.place.begins(t.file) {
 		t.log.Info("the log was truncated: reading it from its beginning", "path", t.path)
 		p := t.place
+		t.rest(&p, pass) // what was added before it was copied and truncated
 		t.buf, t.skips = t.buf[:0], false
 		t.place = Place{Device: p.Device, Inode: p.Inode}
 	}
@@ -330,6 +272,9 @@ func (t *tail) read(pass func(lines []byte)) bool {
 		t.skips = false
 	}
 	t.place.Offset += int64(i + 1)
+	if info, err := t.file.Stat(); err == nil {
+		t.place.Written = info.ModTime().UnixNano()
+	}
 	t.mark()
 	if len(lines) > 0 {
 		pass(lines)

@@ -73,6 +73,17 @@ func (r *reader) move(from, to string) {
 	}
 }
 
+func (r *reader) copy(from, to string) {
+	r.t.Helper()
+	data, err := os.ReadFile(r.path(from))
+	if err == nil {
+		err = os.WriteFile(r.path(to), data, 0o600)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func (r *reader) compress(name string) {
 	r.t.Helper()
 	data, err := os.ReadFile(r.path(name))
@@ -164,6 +175,64 @@ func TestTail(t *testing.T) {
 			r.add("mail.log", "other, and longer\nb\n")
 			r.read()
 			r.want("first other, and longer b ")
+		}},
+		{"copied and truncated, with lines that nobody had read", func(r *reader) {
+			r.add("mail.log", "old\n")
+			r.start(nil)
+			r.add("mail.log", "a\nhal")
+			r.tail.step(r.now, r.pass)
+			r.add("mail.log", "f\nb\n")
+			r.copy("mail.log", "mail.log.1")
+			os.Truncate(r.path("mail.log"), 0)
+			r.add("mail.log", "c\n")
+			r.read()
+			r.want("a half b c ")
+		}},
+		{"a new process after a copy was made", func(r *reader) {
+			r.read()
+			r.add("mail.log", "a\n")
+			r.read()
+			place := r.tail.place
+			r.add("mail.log", "b\n")
+			r.copy("mail.log", "mail.log.1")
+			r.add("mail.log.1", "c\n")
+			r.copy("mail.log", "mail.log.early")
+			os.Truncate(r.path("mail.log"), 0)
+			r.start(&place)
+			r.add("mail.log", "d\n")
+			r.read()
+			r.want("a b c d ")
+		}},
+		{"truncated, beside an older log that begins alike", func(r *reader) {
+			r.add("mail.log.1", "a\nb\n")
+			os.Chtimes(r.path("mail.log.1"), time.Time{}, time.Now().Add(-time.Hour))
+			r.read()
+			r.add("mail.log", "a\n")
+			r.read()
+			os.Truncate(r.path("mail.log"), 0)
+			r.read()
+			r.add("mail.log", "c\n")
+			r.read()
+			r.want("a c ")
+		}},
+		{"a new process after several rotations", func(r *reader) {
+			r.read()
+			r.add("mail.log", "a\n")
+			r.read()
+			place := r.tail.place
+			r.add("mail.log", "b\n")
+			r.move("mail.log", "mail.log.3")
+			r.add("mail.log.2", "c\n")
+			r.compress("mail.log.2")
+			r.add("mail.log.1", "d\nhalf")
+			r.compress("mail.log.1")
+			r.add("mail.log.1", "d\nhalf") // it is being compressed
+			r.add("mail.log.4", "older\n")
+			r.add("mail.log.bak", "no log\n")
+			r.add("mail.log", "e\n")
+			r.start(&place)
+			r.read()
+			r.want("a b c d half e ")
 		}},
 		{"a new process", func(r *reader) {
 			r.add("mail.log", "a\n")
@@ -290,7 +359,7 @@ func TestState(t *testing.T) {
 	if s, err := readState(path, "/var/log/mail.log"); s != nil || err != nil {
 		t.Fatalf("no file: %v, %v", s, err)
 	}
-	was := &state{Source: "/var/log/mail.log", Place: &Place{1, 2, 4, "x", 3},
+	was := &state{Source: "/var/log/mail.log", Place: &Place{1, 2, 4, "x", 3, 5},
 		Counts: []count{{labels{"bounced", "mailbox-full", "soft", "google"}, 7}}}
 	if err := was.write(path); err != nil {
 		t.Fatal(err)
