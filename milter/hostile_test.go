@@ -39,7 +39,7 @@ func TestHostilePeers(t *testing.T) {
 		}
 	}
 	// The good messages before and after must keep to these times, too, on a busy machine.
-	const timeout, pace = 1500 * time.Millisecond, 150 * time.Millisecond
+	const timeout, pace = 3 * time.Second, 300 * time.Millisecond
 	tests := []struct {
 		name    string
 		attack  func(*testing.T, *testServer)

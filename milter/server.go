@@ -152,12 +152,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	// Building the rules took several times the memory that they need; it is not
 	// needed again until the rules change.
 	debug.FreeOSMemory()
-	s.serving.Store(true)
-	s.log.Info("serving", "listen", addrs(s.Addrs()), "metrics", addrs(s.MetricsAddrs()))
-	s.notify("READY=1")
 	defer s.watchdog()()
 	defer s.trim(10 * time.Second)()
 	defer s.keepSockets(restoreEvery)()
+	s.serving.Store(true)
+	s.log.Info("serving", "listen", addrs(s.Addrs()), "metrics", addrs(s.MetricsAddrs()))
+	s.notify("READY=1")
 	select {
 	case <-ctx.Done():
 		bound, cancel := context.WithTimeout(context.Background(), s.state.Load().cfg.DrainTimeout)

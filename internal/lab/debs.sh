@@ -25,6 +25,7 @@ fi
 log=$(mktemp)
 policy=
 trap 'rm -f "$log" $policy' EXIT
+trap 'exit 1' HUP INT TERM
 # Debian asks this before it starts a service; 101 is no.
 if [ ! -e /usr/sbin/policy-rc.d ]; then
 	policy=/usr/sbin/policy-rc.d
