@@ -111,6 +111,9 @@ func (p *parser) items(t table, f toml.Field) {
 		keys := t.many.keys(item)
 		p.config.lines[itemKey(t.name, item)] = v.Line
 		p.fields(t, itemKey(t.name, item), keys, v.Table)
+		if p.partly {
+			continue
+		}
 		for name, why := range t.many.unfit(p.config, item) {
 			if line := p.config.lines[name]; line > 0 {
 				p.bad(line, name, "%s", why)

@@ -22,13 +22,17 @@ func Parse(path string, data []byte) (*Config, error) {
 // TOML, and everything that is wrong.
 func examine(path string, data []byte) (*Config, toml.Problems) {
 	doc, problems := toml.Parse(path, data)
-	if len(problems) > 0 {
+	if doc == nil {
 		return nil, problems
 	}
 	c := Default()
 	c.File, c.lines = path, map[string]int{}
-	p := parser{config: c}
+	p := parser{config: c, problems: problems, partly: len(problems) > 0}
 	p.table(tables[0], doc)
+	if p.partly { // what is missing is not a mistake of its own
+		p.problems.Sort()
+		return nil, p.problems
+	}
 	c.Milter.Events = len(c.Events.Sinks) > 0
 	p.validate()
 	p.problems.Sort()
@@ -39,6 +43,7 @@ func examine(path string, data []byte) (*Config, toml.Problems) {
 type parser struct {
 	config   *Config
 	problems toml.Problems
+	partly   bool // some lines could not be read
 }
 
 // bad reports what is wrong on a line, with a key or, if key is "", with the line itself.

@@ -6,12 +6,8 @@
 package toml
 
 import (
-	"errors"
-	"fmt"
-	"regexp"
 	"sort"
 	"strconv"
-	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -99,8 +95,9 @@ func (t *Table) add(f Field) *Field {
 	return &t.Fields[len(t.Fields)-1]
 }
 
-// Parse reads a file; name is its name in messages. If it is not TOML, there is one
-// problem only, because nothing after the mistake can be trusted.
+// Parse reads a file; name is its name in messages. If it is not TOML, the problems say
+// in which lines. If each of these mistakes is within its line, the table holds all the
+// rest, and if one may reach further, it is nil, because nothing after it can be trusted.
 func Parse(name string, data []byte) (*Table, Problems) {
 	return parse(name, data, &room{})
 }
@@ -114,11 +111,16 @@ func parse(name string, data []byte, in *room) (*Table, Problems) {
 
 // parseAny reads all of TOML.
 func parseAny(name string, data []byte) (*Table, Problems) {
-	// Unmarshal checks what the parser below does not: duplicate keys, dates.
+	// Unmarshal checks what the tree's parser does not: duplicate keys, dates.
 	var whole map[string]any
 	if err := toml.Unmarshal(data, &whole); err != nil {
-		return nil, Problems{syntax(name, data, err)}
+		return mistakes(name, data, err)
 	}
+	return tree(data), nil
+}
+
+// tree reads what Unmarshal has accepted.
+func tree(data []byte) *Table {
 	var p parser
 	for i, c := range data {
 		if c == '\n' {
@@ -138,42 +140,7 @@ func parseAny(name string, data []byte) (*Table, Problems) {
 			p.field(table, n)
 		}
 	}
-	return root, nil
-}
-
-// bareWord is a value that lacks its quotes.
-const bareWord = `^\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(#.*)?$`
-
-// syntax says where a file is not TOML, with the mend if it is known and the text of
-// the line if not.
-func syntax(name string, data []byte, err error) Problem {
-	p := Problem{File: name, Line: 1, Message: "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
-	var de *toml.DecodeError
-	if !errors.As(err, &de) {
-		return p
-	}
-	p.Line, _ = de.Position()
-	lines := strings.Split(string(data), "\n")
-	if p.Line < 1 || p.Line > len(lines) {
-		return p
-	}
-	text := strings.TrimSpace(lines[p.Line-1])
-	var alone map[string]any
-	if m := regexp.MustCompile(bareWord).FindStringSubmatch(text); m != nil && toml.Unmarshal([]byte(text), &alone) != nil {
-		p.Message += fmt.Sprintf(": put quotes around the value, %s = %s", m[1], Quote(m[2]))
-	} else if text != "" {
-		p.Message += ", in: " + excerpt(text)
-	}
-	return p
-}
-
-// excerpt returns the beginning of a line.
-func excerpt(s string) string {
-	const most = 80
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
+	return root
 }
 
 // parser builds a tree from what go-toml's parser finds, in a file that its decoder has

@@ -3,6 +3,7 @@ package toml
 import (
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -47,6 +48,44 @@ func TestSyntax(t *testing.T) {
 		_, problems := Parse("x", []byte(data))
 		if len(problems) != 1 || problems[0].String() != want {
 			t.Errorf("%q:\ngot  %v\nwant %s", data, problems, want)
+		}
+	}
+}
+
+// Mistakes that are within their lines are all found at once, and the rest is read. After
+// one that may reach further, nothing is.
+func TestSeveralMistakes(t *testing.T) {
+	for _, tt := range []struct {
+		name, data, wrong string // lines with mistakes
+		keys              string // what is read of the rest, "-" for nothing
+	}{
+		{"values", "a = x y\nb = 1\nc = 'z\nd = [1, 2\n", "1 3 4", "b"},
+		{"a key without a value", "a\nb = 1\nc = x\n", "1", "-"},
+		{"a header, whose keys are not the file's", "a = 1\n[b\nc = 1\nd = x\n[e]\nf = 1\n", "2 4", "a e"},
+		{"a key of a broken header twice", "a = 1\n[b\na = 2\n", "2", "a"},
+		{"an item of a list of tables", "[[a]]\nb = x\nc = 1\n[[a]\nb = 2\n[[a]]\nb = 3\n", "2 4", "a"},
+		{"a list that does not end", "a = [1, 2\nb = 1\nc = x\n", "2", "-"},
+		{"a wrong item of a list of many lines", "a = [\n  'x,\n  'y',\n]\nb = x\n", "2", "-"},
+		{"a list of many lines that begins with a mistake", "z = x\na = [b,\n  'y',\n]\n", "1 2", "-"},
+		{"a long string that does not end", "z = x\na = \"\"\"b\nc = 1\n", "1", "-"},
+		{"a long string with what looks like a mistake", "z = x\na = \"\"\"\nb = x y\n[c\n\"\"\"\n", "1", "a"},
+		{"a key twice, after a mistake", "a = x\nb = 1\nb = 2\nc = x\n", "1", "-"},
+		{"too many", strings.Repeat("a = x\n", 40), "1 2 3 4 5 6 7 8 9 10", "-"},
+	} {
+		table, problems := Parse("x", []byte(tt.data))
+		var lines, keys []string
+		for _, p := range problems {
+			lines = append(lines, strconv.Itoa(p.Line))
+		}
+		if table == nil {
+			keys = []string{"-"}
+		} else {
+			for _, f := range table.Fields {
+				keys = append(keys, f.Key)
+			}
+		}
+		if got, read := strings.Join(lines, " "), strings.Join(keys, " "); got != tt.wrong || read != tt.keys {
+			t.Errorf("%s: mistakes in lines %s, want %s; read %q, want %q\n%v", tt.name, got, tt.wrong, read, tt.keys, problems)
 		}
 	}
 }
