@@ -123,7 +123,7 @@ func checkSet(set *rules.Set, adminOnly bool) (problems, warnings Problems) {
 	}
 	c.duplicates(adminOnly)
 	for _, w := range set.OwnWords {
-		if n := normal(w.Text); n != w.Text {
+		if n := written(w.Text); n != w.Text {
 			c.complain(w.File, w.Line,
 				"reply holds %q, which never matches: write %q, because texts are compared in lower case with single spaces and plain quotes",
 				w.Text, n)
@@ -147,7 +147,7 @@ func (c checker) complain(file string, line int, format string, args ...any) {
 func (c checker) phrases(r *rules.Compiled) {
 	for _, list := range [][]string{r.Any, r.All, r.None, r.Near, r.Tokens} {
 		for _, p := range list {
-			if n := normal(p); n != p {
+			if n := written(p); n != p {
 				c.complain(r.File, r.PhraseLine(p),
 					"rule %q: phrase %q never matches: write %q, because texts are compared in lower case with single spaces and plain quotes",
 					r.ID, p, n)

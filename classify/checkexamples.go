@@ -72,7 +72,7 @@ func (c checker) lost(r *rule, ev *Evidence, provider string) (why string, match
 // resembles reports whether a reply that must not match a rule holds a word of its
 // phrases, of three characters or more. Of a rule without words any reply does.
 func resembles(r *rule, ex rules.Example) bool {
-	text := normal(ex.Reply + " " + ex.Notice)
+	text := written(ex.Reply + " " + ex.Notice)
 	isSign := func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }
 	words := slices.Concat(r.Any, r.Tokens, r.All, r.Near)
 	for _, phrase := range words {

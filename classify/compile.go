@@ -46,7 +46,7 @@ type rule struct {
 type matcher struct {
 	finder
 	patterns []pattern
-	phrases  []string   // of the patterns
+	phrases  []string   // of the patterns, as they are written
 	setsOff  [2]idLists // rules that each pattern sets off, stock phrases apart
 	heads    [][]string // see pattern.heads
 	rules    []*rule
@@ -109,6 +109,7 @@ const (
 // compiler collects the patterns.
 type compiler struct {
 	m       *matcher
+	texts   []string                 // of the patterns, as texts hold them
 	known   map[string][places]int32 // one more than the number of a phrase's pattern, by where it may occur
 	setsOff [2][]setOff
 }
@@ -126,10 +127,11 @@ const (
 	places                // how many there are
 )
 
-func (c *compiler) pattern(s string, in where) int32 {
+func (c *compiler) pattern(phrase string, in where) int32 {
+	s := bare(phrase)
 	ids := c.known[s]
 	if ids[in] == 0 {
-		c.m.phrases = append(c.m.phrases, s)
+		c.m.phrases, c.texts = append(c.m.phrases, phrase), append(c.texts, s)
 		c.m.patterns = append(c.m.patterns, pattern{length: int32(len(s)),
 			runes: int32(utf8.RuneCountInString(s)), inURL: in == inURL, word: in == inWords && isAlnum(s[0]),
 			provider: -1, wrapper: -1})
@@ -150,10 +152,21 @@ func (c *compiler) phrases(list []string, in where) []int32 {
 	return out
 }
 
+// anyOf lists the patterns of phrases of which one is enough, with their other spellings.
+func (c *compiler) anyOf(list []string, in where) []int32 {
+	out := c.phrases(list, in)
+	for _, s := range list {
+		for _, other := range spellings(s) {
+			out = append(out, c.pattern(other, in))
+		}
+	}
+	return out
+}
+
 func wordSet(list []string) map[string]bool {
 	m := map[string]bool{}
 	for _, w := range list {
-		m[w] = true
+		m[bare(w)] = true
 	}
 	return m
 }
@@ -175,7 +188,7 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	}
 	m := &matcher{heads: [][]string{nil}, rules: make([]*rule, 0, len(set.Rules)),
 		patterns: make([]pattern, 0, most), phrases: make([]string, 0, most)}
-	c := compiler{m: m, known: make(map[string][places]int32, most)}
+	c := compiler{m: m, texts: make([]string, 0, most), known: make(map[string][places]int32, most)}
 	reasons := map[string]rules.Reason{}
 	for _, r := range set.Reasons {
 		reasons[r.ID] = r
@@ -185,11 +198,11 @@ func compile(set *rules.Set, providers map[string]int16) (*matcher, error) {
 	}
 	c.marks(set)
 	c.sort()
-	m.describePatterns(newCompounds(set.Compounds))
+	c.describePatterns(newCompounds(set.Compounds))
 	m.light, m.mute, m.naming = wordSet(set.Light), wordSet(set.Mute), wordSet(set.Naming)
 	m.things = wordSet(set.Elsewhere.Behind)
-	m.findTails(set)
-	if err := m.finder.init(m.phrases); err != nil {
+	c.findTails(set)
+	if err := m.finder.init(c.texts); err != nil {
 		return nil, fmt.Errorf("compiling rules: %w", err)
 	}
 	return m, nil
@@ -232,8 +245,9 @@ func (c *compiler) marks(set *rules.Set) {
 }
 
 // describePatterns notes what follows from the phrases of the patterns themselves.
-func (m *matcher) describePatterns(compounds compounds) {
-	for i, phrase := range m.phrases {
+func (c *compiler) describePatterns(compounds compounds) {
+	m := c.m
+	for i, phrase := range c.texts {
 		p := &m.patterns[i]
 		p.setsOff = len(m.setsOff[0].of(int32(i)))+len(m.setsOff[1].of(int32(i))) > 0
 		p.signs = strings.IndexByte(phrase, '.') >= 0 || strings.IndexByte(phrase, '@') >= 0 || strings.IndexByte(phrase, ':') >= 0
@@ -245,13 +259,15 @@ func (m *matcher) describePatterns(compounds compounds) {
 
 // findTails prepares the search for notes behind replies, and notes which expressions
 // speak of one.
-func (m *matcher) findTails(set *rules.Set) {
+func (c *compiler) findTails(set *rules.Set) {
+	m := c.m
 	var words []string
-	_, rank := octetRanks(m.phrases[:len(m.phrases)/8]) // as many as tell what is rare
+	_, rank := octetRanks(c.texts[:len(c.texts)/8]) // as many as tell what is rare
 	for _, w := range set.Tails {
 		words = append(words, w.Words...)
 		for _, s := range w.Marker {
-			m.tails = append(m.tails, tail{marker: []byte(s), end: endOf(w.End), rare: rarest([]byte(s), &rank)})
+			marker := []byte(bare(s))
+			m.tails = append(m.tails, tail{marker: marker, end: endOf(bare(w.End)), rare: rarest(marker, &rank)})
 		}
 	}
 	m.names = newNames(words, markerWords(set.Wrappers), m.phrases)
@@ -266,11 +282,11 @@ func (c *compiler) sort() {
 	m := c.m
 	order := longestFirst(m.patterns)
 	number := make([]int32, len(order))
-	patterns, phrases := make([]pattern, len(order)), make([]string, len(order))
+	patterns, phrases, texts := make([]pattern, len(order)), make([]string, len(order)), make([]string, len(order))
 	for to, from := range order {
-		number[from], patterns[to], phrases[to] = int32(to), m.patterns[from], m.phrases[from]
+		number[from], patterns[to], phrases[to], texts[to] = int32(to), m.patterns[from], m.phrases[from], c.texts[from]
 	}
-	m.patterns, m.phrases = patterns, phrases
+	m.patterns, m.phrases, c.texts = patterns, phrases, texts
 	for _, r := range m.rules {
 		for _, list := range [][]int32{r.any, r.all, r.none, r.near} {
 			for i, p := range list {
@@ -329,7 +345,7 @@ func newCompounds(list []rules.Compound) compounds {
 	var c compounds
 	var tails []string
 	for _, w := range list {
-		c.heads, tails = append(c.heads, w.Head), append(tails, w.Tail)
+		c.heads, tails = append(c.heads, bare(w.Head)), append(tails, bare(w.Tail))
 	}
 	c.tails = newBook(tails)
 	return c
@@ -407,14 +423,14 @@ func (c *compiler) rule(i int, r *rules.Compiled, reason rules.Reason, providers
 	if r.Within {
 		in = anywhere
 	}
-	v.any = append(c.phrases(r.Any, in), c.phrases(r.Tokens, inURL)...)
-	v.all, v.none = c.phrases(r.All, in), c.phrases(r.None, anywhere)
+	v.any = append(c.anyOf(r.Any, in), c.phrases(r.Tokens, inURL)...)
+	v.all, v.none = c.phrases(r.All, in), c.anyOf(r.None, anywhere)
 	for _, s := range r.Near {
 		if s == rules.NearAddress {
 			v.nearAddress = true
 			continue
 		}
-		v.near = append(v.near, c.pattern(s, in))
+		v.near = append(v.near, c.anyOf([]string{s}, in)...)
 	}
 	if len(r.Near) > 0 {
 		for _, p := range slices.Concat(v.any, v.near) {

@@ -4,6 +4,10 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"sync"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
 // expression is a rule's regular expression. It is compiled when first needed, because
@@ -22,7 +26,37 @@ func newExpression(source string) *expression {
 	if source == "" {
 		return nil
 	}
-	return &expression{source: source}
+	return &expression{source: bareExpression(source)}
+}
+
+// bareExpression takes the accents off the letters of an expression, for texts have none,
+// and lets each of these letters of Latin be lost (see [spellings]).
+func bareExpression(source string) string {
+	if ascii.Only(source) {
+		return source
+	}
+	b := make([]byte, 0, 2*len(source))
+	inClass := false
+	for i, r := range source {
+		switch first, second := fold.Bare(r); {
+		case r < utf8.RuneSelf:
+			b = append(b, byte(r))
+			if escaped := i > 0 && source[i-1] == '\\'; !escaped && (r == '[' || r == ']') {
+				inClass = r == '['
+			}
+		case second != 0 && inClass:
+			b = append(b, byte(first), lost)
+		case second != 0:
+			b = append(b, "(?:"+string(first)+string(second)+`|\?)`...)
+		case first > 0 && first < utf8.RuneSelf && inClass:
+			b = append(b, byte(first), lost)
+		case first > 0 && first < utf8.RuneSelf:
+			b = append(b, '[', byte(first), lost, ']')
+		case first > 0:
+			b = utf8.AppendRune(b, first)
+		}
+	}
+	return string(b)
 }
 
 // compile makes the expression ready.

@@ -8,6 +8,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/dsn"
 	"github.com/bounce-milter/bounce-milter/classify/reply"
 	"github.com/bounce-milter/bounce-milter/classify/rules"
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 	"github.com/bounce-milter/bounce-milter/internal/work"
 )
 
@@ -145,13 +146,14 @@ func spaced(s string) string {
 	return s
 }
 
-// unescaped returns a text with the octets that stand in it as escapes.
+// unescaped returns a text with the octets that stand in it as escapes, and with the
+// characters that were encoded twice as they were meant.
 //
 // QUIRK: Exim writes each octet beyond ASCII as one, in reports as in its log: "\303\244".
 func unescaped(s string) string {
 	at := strings.Index(s, `\3`) // UTF-8 and letters of Latin-1 have an octet from there on
 	if at < 0 {
-		return s
+		return fold.Mend(s)
 	}
 	b := append(make([]byte, 0, len(s)), s[:at]...)
 	for i := at; i < len(s); i++ {
@@ -164,7 +166,7 @@ func unescaped(s string) string {
 		}
 		b = append(b, s[i])
 	}
-	return string(b)
+	return fold.Mend(string(b))
 }
 
 // maxLogged is how many octets at the beginning of a line are searched for an address.

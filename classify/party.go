@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
 // party is whom a reply names by address or domain, a set of bits.
@@ -83,32 +86,56 @@ func (q *inquest) hostsNamed(t *text) (named party) {
 
 // isParty reports whether a name in a reply is an address, or its domain.
 func isParty(named []byte, addr string) (is, domain bool) {
-	n := len(addr) - len(named)
-	if n < 0 || len(named) == 0 {
+	rest, ok := cutSuffixFold(addr, named)
+	if !ok || len(named) == 0 {
 		return false, false
 	}
-	if n == 0 {
-		return equalFold(named, addr) && strings.IndexByte(addr, '@') >= 0, false
+	if rest == "" {
+		return strings.IndexByte(addr, '@') >= 0, false
 	}
-	return false, addr[n-1] == '@' && equalFold(named, addr[n:])
+	return false, rest[len(rest)-1] == '@'
 }
 
-// equalFold compares text in lower case with an address or domain; only letters of
-// ASCII are folded.
-func equalFold(low []byte, s string) bool {
-	if len(low) != len(s) {
-		return false
-	}
-	for i := range low {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
+// equalFold compares text as it is matched with an address or domain.
+func equalFold(text []byte, s string) bool {
+	rest, ok := cutSuffixFold(s, text)
+	return ok && rest == ""
+}
+
+// cutSuffixFold returns an address or domain without what a text holds of its end. Of
+// ASCII only letters are folded; other letters are compared without their accents.
+func cutSuffixFold(s string, text []byte) (rest string, ok bool) {
+	for i := len(text); i > 0; {
+		if s == "" {
+			return "", false
 		}
-		if c != low[i] {
-			return false
+		if c := s[len(s)-1]; c < utf8.RuneSelf {
+			if 'A' <= c && c <= 'Z' {
+				c |= 0x20
+			}
+			if i--; c != text[i] {
+				return "", false
+			}
+			s = s[:len(s)-1]
+			continue
 		}
+		r, size := utf8.DecodeLastRuneInString(s)
+		var room [utf8.UTFMax]byte
+		first, second := fold.Bare(fold.Lower(r))
+		letter := utf8.AppendRune(room[:0], max(first, 0))
+		switch {
+		case first < 0:
+			letter = nil
+		case second != 0:
+			letter = append(letter, byte(second))
+		}
+		if !bytes.HasSuffix(text[:i], letter) {
+			return "", false
+		}
+		i -= len(letter)
+		s = s[:len(s)-size]
 	}
-	return true
+	return s, true
 }
 
 // isAbout reports whether the evidence is about the party that a rule asks for. A

@@ -21,7 +21,7 @@ func (c checker) sweep(r *rule) {
 		accepted[a.Phrase] = a
 	}
 	for _, p := range r.probes() {
-		if normal(p.phrase) != p.phrase {
+		if written(p.phrase) != p.phrase {
 			continue // cannot match: said already
 		}
 		got, words := c.taker(r, p)

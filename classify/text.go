@@ -4,6 +4,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/ascii"
 	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
@@ -15,8 +16,8 @@ const (
 	maxTail = 2 << 10
 )
 
-// text is a text in the form in which phrases are matched: lower case, single
-// spaces, plain quotes, with a space before and after. Its buffers are reused.
+// text is a text in the form in which phrases are matched: lower case without accents,
+// single spaces, plain quotes, with a space before and after. Its buffers are reused.
 type text struct {
 	norm        []byte
 	marks       []byte  // beside norm: markUpper, markMasked
@@ -41,6 +42,7 @@ type text struct {
 	// shifted is true when an octet of the source became more or fewer, so
 	// that offsets in norm are not those of the source plus one.
 	shifted bool
+	accents bool // are kept: the text is a phrase as people write it
 }
 
 const (
@@ -82,6 +84,8 @@ var folded = func() (t [128]uint16) {
 			t[c] |= foldSpace
 		case c == '.' || c == '@' || c == ':':
 			t[c] |= foldSign
+		case c == lost:
+			t[c] |= foldLost
 		}
 	}
 	return t
@@ -91,7 +95,16 @@ const (
 	foldUpper = markUpper << 8
 	foldSpace = foldUpper << 1
 	foldSign  = foldUpper << 2 // what no address, host name or URL is without
+	foldLost  = foldUpper << 3
 )
+
+// lost is what programs write that expect ASCII: for each other letter, or for each octet
+// of it.
+const lost = '?'
+
+// isLost reports whether another "?" behind norm[:n] is part of the letter that was lost
+// there.
+func isLost(norm []byte, n int) bool { return norm[n-1] == lost && n > 1 && isLetter(norm[n-2]) }
 
 // set fills norm from s and forgets what was found before.
 func (t *text) set(s string) {
@@ -112,7 +125,7 @@ func (t *text) set(s string) {
 		i, n = i+k, n+k
 		switch {
 		case i == len(s):
-		case s[i] < utf8.RuneSelf: // one more space
+		case s[i] < utf8.RuneSelf: // one more space, or octet of a lost letter
 			t.shifted = true
 			i++
 		default:
@@ -130,12 +143,13 @@ func (t *text) set(s string) {
 	t.norm, t.marks = norm[:n], marks[:n]
 }
 
-// plain writes the ASCII that s begins with to norm[n:], up to a space behind a space,
-// and returns how much that is. Each octet becomes one, so that no bound but the end
+// plain writes the ASCII that s begins with to norm[n:], up to a space behind a space or
+// what [isLost], and returns how much that is. Each octet becomes one, so that no bound but the end
 // of s is looked at.
-func (t *text) plain(norm, marks []byte, n int, s string) int {
-	before := norm[n-1]
-	norm, marks = norm[n:][:len(s)], marks[n:][:len(s)]
+func (t *text) plain(all, marks []byte, n int, s string) int {
+	before := all[n-1]
+	norm := all[n:][:len(s)]
+	marks = marks[n:][:len(s)]
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c >= utf8.RuneSelf {
@@ -144,9 +158,14 @@ func (t *text) plain(norm, marks []byte, n int, s string) int {
 		// What is rare branches, what is common does not.
 		l := folded[c]
 		if l >= foldSpace {
-			if l&foldSign != 0 {
+			switch {
+			case l&foldSign != 0:
 				t.signs = append(t.signs, int32(n+i))
-			} else if before == ' ' {
+			case l&foldLost != 0:
+				if isLost(all, n+i) {
+					return i
+				}
+			case before == ' ':
 				return i
 			}
 		}
@@ -159,12 +178,15 @@ func (t *text) plain(norm, marks []byte, n int, s string) int {
 // rune writes a character beyond ASCII to norm[n:] and returns its width there.
 func (t *text) rune(norm, marks []byte, n int, r rune) int {
 	plain := fold.Plain(r)
+	if plain == utf8.RuneError {
+		plain = lost
+	}
 	switch {
 	case plain < 0:
 		return 0
 	case plain < utf8.RuneSelf:
 		l := folded[plain]
-		if l&foldSpace != 0 && norm[n-1] == ' ' {
+		if l&foldSpace != 0 && norm[n-1] == ' ' || l&foldLost != 0 && isLost(norm, n) {
 			return 0
 		}
 		if l&foldSign != 0 {
@@ -174,7 +196,18 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 		return 1
 	}
 	low := fold.Lower(plain)
-	width := utf8.EncodeRune(norm[n:n+utf8.UTFMax], low)
+	bare, second := low, rune(0)
+	if !t.accents {
+		bare, second = fold.Bare(low)
+	}
+	if bare < 0 {
+		return 0
+	}
+	width := utf8.EncodeRune(norm[n:n+utf8.UTFMax], bare)
+	if second != 0 { // both are ASCII
+		norm[n+1] = byte(second)
+		width = 2
+	}
 	mark := byte(0)
 	if low != plain && !unicode.IsLower(plain) {
 		mark = markUpper
@@ -187,8 +220,20 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 
 // normal returns s as a text holds it; a space at either end is kept, for it
 // may mean the border of a word.
-func normal(s string) string {
-	var t text
+func normal(s string) string { return (&text{}).normal(s) }
+
+// written returns what [normal] does, with accents: the form in which phrases are written.
+func written(s string) string { return (&text{accents: true}).normal(s) }
+
+// bare returns a phrase without its accents, as a text holds it.
+func bare(phrase string) string {
+	if ascii.Only(phrase) {
+		return phrase
+	}
+	return normal(phrase)
+}
+
+func (t *text) normal(s string) string {
 	t.set(s)
 	from, to := 1, len(t.norm)
 	if s != "" && isSpace(s[0]) {
@@ -208,27 +253,27 @@ func (t *text) sourceOffset(s string, at int) int {
 	if !t.shifted {
 		return min(at-1, len(s))
 	}
-	// Go through s once more, as set does.
-	var room, marks [1 + utf8.UTFMax]byte
+	// Go through s once more, as set does: room ends with what was written last.
+	var room, marks [2 + utf8.UTFMax]byte
 	one := text{}
-	room[0] = ' '
+	room[1] = ' '
 	for n, i := 1, 0; i < len(s); {
 		size, width := 1, 1
 		if c := s[i]; c >= utf8.RuneSelf {
 			_, size = utf8.DecodeRuneInString(s[i:])
 			one.signs = one.signs[:0]
-			width = one.rune(room[:], marks[:], 1, firstRune(s[i:]))
-		} else if folded[c]&foldSpace != 0 && room[0] == ' ' {
+			width = one.rune(room[:], marks[:], 2, firstRune(s[i:]))
+		} else if folded[c]&foldSpace != 0 && room[1] == ' ' || c == lost && isLost(room[:], 2) {
 			width = 0
 		} else {
-			room[1] = byte(folded[c])
+			room[2] = byte(folded[c])
 		}
 		if width > 0 {
 			if n >= at {
 				return i
 			}
 			n += width
-			room[0] = room[width]
+			copy(room[:2], room[width:])
 		}
 		i += size
 	}
