@@ -21,35 +21,41 @@ const (
 
 func newTries() *rate.Limiter { return rate.NewLimiter(triesPerSecond, triesAtOnce) }
 
-// guard bounds how often next compares passwords. Clients that had the right one before
-// are always let through, so that nobody's guesses keep them out.
+// guard bounds how often the toolkit compares passwords. Clients that it let in before are
+// always let through, so that nobody's guesses keep them out; and while the file is wrong,
+// they alone are let in.
 type guard struct {
-	next  http.Handler
-	tries *rate.Limiter
+	toolkit http.Handler // asks for a password, and hands on to a letIn around pages
+	pages   http.Handler
+	file    *fileState
+	tries   *rate.Limiter
 
 	mu    sync.Mutex
-	known map[[sha256.Size]byte]struct{} // hashes of fields that were right
+	known map[[sha256.Size]byte]struct{} // hashes of fields that were let in; that of "" if no password was asked for
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	field := r.Header.Get("Authorization")
-	if field == "" {
-		g.next.ServeHTTP(w, r)
-		return
-	}
 	sum := sha256.Sum256([]byte(field))
 	g.mu.Lock()
 	_, known := g.known[sum]
 	g.mu.Unlock()
-	if !known && !g.tries.Allow() {
+	switch {
+	case !g.file.isGood() && known:
+		g.pages.ServeHTTP(w, r)
+		return
+	case !g.file.isGood():
+		http.Error(w, "the file that web_config names is wrong; until it is mended, only those who were let in before are", http.StatusServiceUnavailable)
+		return
+	case field != "" && !known && !g.tries.Allow():
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many passwords were tried, wait a second", http.StatusTooManyRequests)
 		return
 	}
 	a := &answered{ResponseWriter: w}
-	g.next.ServeHTTP(a, r)
-	if right := a.code != http.StatusUnauthorized; right != known {
-		g.remember(sum, right)
+	g.toolkit.ServeHTTP(a, r)
+	if a.letIn != known && (a.letIn || a.code == http.StatusUnauthorized) {
+		g.remember(sum, a.letIn)
 	}
 }
 
@@ -72,15 +78,26 @@ func (g *guard) remember(sum [sha256.Size]byte, right bool) {
 	g.known[sum] = struct{}{}
 }
 
-// answered knows the status code of an answer.
+// answered knows the status code of an answer, and whether its client was let in.
 type answered struct {
 	http.ResponseWriter
-	code int
+	code  int
+	letIn bool
 }
 
 func (a *answered) WriteHeader(code int) {
 	a.code = code
 	a.ResponseWriter.WriteHeader(code)
+}
+
+// letIn notes in an [answered] that the toolkit has let its client in.
+func letIn(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a, ok := w.(*answered); ok {
+			a.letIn = true
+		}
+		pages.ServeHTTP(w, r)
+	})
 }
 
 // sparingHandler passes on one warning or error in ten minutes, and nothing below:

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,7 +206,7 @@ func TestCostOfUnknownUser(t *testing.T) {
 }
 
 // TestFilesAreReadAgain renews the certificate and changes the password of a server that
-// runs, then breaks the file.
+// runs, then breaks the file: whoever was let in before still is, and nobody else.
 func TestFilesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	a := newAuthority(t, dir)
@@ -238,13 +239,60 @@ func TestFilesAreReadAgain(t *testing.T) {
 			t.Errorf("%s: %d %s", password, code, body)
 		}
 	}
-	write(t, o.ConfigFile, "tls_server_config: {cert_file: gone.pem, key_file: server.key}\n")
-	if code, body := ask(t, a.client(""), url, "u", "new"); code != 0 {
-		t.Errorf("without a certificate: %d %s", code, body)
+	for name, wrong := range map[string]string{
+		"a certificate that is not there, and no password": "tls_server_config: {cert_file: gone.pem, key_file: server.key}\n",
+		"no YAML": "basic_auth_users: {\n",
+		"no file": "",
+	} {
+		write(t, o.ConfigFile, wrong)
+		if wrong == "" {
+			if err := os.Remove(o.ConfigFile); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if serial().Cmp(second.SerialNumber) != 0 {
+			t.Errorf("%s: another certificate is in use", name)
+		}
+		for password, want := range map[string]int{"new": 200, "old": 503, "": 503} {
+			user := "u"
+			if password == "" {
+				user = ""
+			}
+			code, body := ask(t, a.client(""), url, user, password)
+			if code != want || code == 503 && !strings.Contains(body, "web_config") {
+				t.Errorf("%s, with password %q: %d %s", name, password, code, body)
+			}
+		}
 	}
-	config("new")
-	if code, body := ask(t, a.client(""), url, "u", "new"); code != 200 {
-		t.Errorf("when it is mended: %d %s", code, body)
+	config("mended")
+	for password, want := range map[string]int{"new": 401, "mended": 200} {
+		if code, body := ask(t, a.client(""), url, "u", password); code != want {
+			t.Errorf("when it is mended, with password %q: %d %s", password, code, body)
+		}
+	}
+}
+
+// Where no password is asked for, everybody is let in while the file is wrong, if anybody was
+// before. What the toolkit's rate limit turns away was not let in.
+func TestWrongFileWithoutPasswords(t *testing.T) {
+	o := Options{ConfigFile: filepath.Join(t.TempDir(), "web.yml")}
+	write(t, o.ConfigFile, "rate_limit: {burst: 2, interval: 1h}\n")
+	_, addr := serve(t, o)
+	url := "http://" + addr + "/-/ready"
+	codes := []int{}
+	askAs := func(user string) {
+		code, _ := ask(t, http.DefaultClient, url, user, "x")
+		codes = append(codes, code)
+	}
+	askAs("")
+	askAs("a")
+	askAs("b")
+	write(t, o.ConfigFile, "rate_limit: {burst: 2, interval: soon}\n")
+	askAs("")
+	askAs("a")
+	askAs("b")
+	if want := []int{200, 200, 429, 200, 200, 503}; !slices.Equal(codes, want) {
+		t.Errorf("answers: %v, want %v", codes, want)
 	}
 }
 

@@ -35,7 +35,8 @@ type Server struct {
 // serves nothing yet.
 func New(lns []net.Listener, h http.Handler, o Options, log *slog.Logger) (*Server, error) {
 	s := &Server{lns: lns}
-	log = slog.New(sparing(log.Handler()))
+	all := log
+	log = slog.New(sparing(all.Handler()))
 	s.http = &http.Server{
 		Handler:           asked(h, o.Hosts),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -52,6 +53,8 @@ func New(lns []net.Listener, h http.Handler, o Options, log *slog.Logger) (*Serv
 	if o.ConfigFile == "" {
 		return s, nil
 	}
+	pages := s.http.Handler
+	s.http.Handler = letIn(pages)
 	// The toolkit prepares a server only when it serves, so it serves nothing here.
 	err := toolkit.Serve(noListener{}, s.http, &toolkit.FlagConfig{WebConfigFile: &o.ConfigFile}, log)
 	if !errors.Is(err, net.ErrClosed) {
@@ -59,7 +62,11 @@ func New(lns []net.Listener, h http.Handler, o Options, log *slog.Logger) (*Serv
 		return nil, fmt.Errorf("using %s: %w", o.ConfigFile, err)
 	}
 	s.tls = s.http.TLSConfig != nil && s.http.TLSConfig.GetConfigForClient != nil
-	s.http.Handler = &guard{next: s.http.Handler, tries: newTries()}
+	file := newFileState(o.ConfigFile, all)
+	if s.tls {
+		keepTLS(s.http.TLSConfig, file)
+	}
+	s.http.Handler = &guard{toolkit: s.http.Handler, pages: pages, file: file, tries: newTries()}
 	return s, nil
 }
 
