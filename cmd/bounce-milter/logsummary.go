@@ -12,6 +12,7 @@ import (
 
 	"github.com/bounce-milter/bounce-milter/classify"
 	"github.com/bounce-milter/bounce-milter/classify/maillog"
+	"github.com/rivo/uniseg"
 )
 
 // logSummary adds up what became of the messages in logs. Its memory is bounded, whatever
@@ -20,6 +21,8 @@ type logSummary struct {
 	a      *app
 	engine *classify.Engine
 	style  style
+	// columns of the window; 0 where the output is no terminal, and lines may be long
+	columns int
 
 	lines                int
 	first, last          time.Time
@@ -67,7 +70,11 @@ const (
 )
 
 func newLogSummary(a *app, engine *classify.Engine) *logSummary {
-	return &logSummary{a: a, engine: engine, style: newStyle(a.stdout), hosts: map[string]bool{}, sentTo: map[string]int{},
+	columns := 0
+	if isTerminal(a.stdout) {
+		columns = width(a.stdout)
+	}
+	return &logSummary{a: a, engine: engine, columns: columns, style: newStyle(a.stdout), hosts: map[string]bool{}, sentTo: map[string]int{},
 		failures: map[failure]*fates{}, remote: map[remoteFailure]int{}, hours: map[hourly]int{}, mail: map[int64]int{}}
 }
 
@@ -173,13 +180,13 @@ func (s *logSummary) print() {
 		s.fate(out, "bounced", s.gone, all, note(s.over, "given up after attempts"))
 	}
 	if s.refused > 0 {
-		fmt.Fprintf(out, "  %s %9s          by this server, of others' mail\n", pad("refused", 18), grouped(s.refused))
+		s.count(out, "refused", s.refused, "by this server, of others' mail")
 	}
 	if s.passed > 0 {
-		fmt.Fprintf(out, "  %s %9s          to a filter or server on the same machine\n", pad("passed on", 18), grouped(s.passed))
+		s.count(out, "passed on", s.passed, "to a filter or server on the same machine")
 	}
 	if s.probed > 0 {
-		fmt.Fprintf(out, "  %s %9s          addresses that were asked for and do not exist\n", pad("probed", 18), grouped(s.probed))
+		s.count(out, "probed", s.probed, "addresses that were asked for and do not exist")
 	}
 	if all == 0 && s.refused == 0 && s.passed == 0 {
 		fmt.Fprintln(out, "  no message was delivered, deferred or bounced")
@@ -214,12 +221,40 @@ func (s *logSummary) head(out io.Writer) {
 	case len(hosts) > 0:
 		of = " of " + strings.Join(hosts, ", ")
 	}
-	fmt.Fprintln(out, s.style.paint(bold, clean(fmt.Sprintf("Mail%s%s, in %s lines", of, period, grouped(s.lines)))))
+	for _, line := range wrap(clean(fmt.Sprintf("Mail%s%s, in %s lines", of, period, grouped(s.lines))), cmp.Or(s.columns, math.MaxInt)) {
+		fmt.Fprintln(out, s.style.paint(bold, line))
+	}
 	fmt.Fprintln(out)
 }
 
 func (s *logSummary) fate(out io.Writer, name string, n, all int, note string) {
-	fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("  %s %9s %6.1f %%  %s", pad(name, 18), grouped(n), 100*float64(n)/float64(all), note), " "))
+	s.beside(out, fmt.Sprintf("  %s %9s %6.1f %%  ", pad(name, 18), grouped(n), 100*float64(n)/float64(all)), note)
+}
+
+// count prints what is no part of the messages that were to be delivered.
+func (s *logSummary) count(out io.Writer, name string, n int, note string) {
+	s.beside(out, fmt.Sprintf("  %s %9s          ", pad(name, 18), grouped(n)), note)
+}
+
+// leastBeside is how many columns of words are worth standing beside numbers.
+const leastBeside = 24
+
+// beside prints words behind numbers, or below them where the window is too narrow for that.
+func (s *logSummary) beside(out io.Writer, numbers, words string) {
+	used := uniseg.StringWidth(numbers)
+	if s.columns == 0 || used+uniseg.StringWidth(words) <= s.columns {
+		fmt.Fprintln(out, strings.TrimRight(numbers+words, " "))
+		return
+	}
+	if s.columns-used < leastBeside {
+		fmt.Fprintln(out, strings.TrimRight(numbers, " "))
+		used = max(4, min(used, s.columns-2*leastBeside))
+		numbers = strings.Repeat(" ", used)
+	}
+	for _, line := range wrap(words, s.columns-used) {
+		fmt.Fprintln(out, numbers+line)
+		numbers = strings.Repeat(" ", used)
+	}
 }
 
 func (s *logSummary) title(out io.Writer, text string) {
@@ -232,7 +267,7 @@ func (s *logSummary) categories(out io.Writer) {
 	sums := total(s, func(f failure) classify.Category { return f.category })
 	order := most(sums, len(sums), fates.sum)
 	top := sums[order[0]].sum()
-	n := max(8, min(30, width(s.a.stdout)-54))
+	n := max(8, min(30, cmp.Or(s.columns, width(s.a.stdout))-54))
 	fmt.Fprintf(out, "  %s %9s %9s %9s\n", pad("", 18), "bounced", "deferred", "sent late")
 	for _, c := range order {
 		f := sums[c]
@@ -253,7 +288,11 @@ const (
 func (s *logSummary) providers(out io.Writer) {
 	s.title(out, "By provider")
 	sums := total(s, func(f failure) string { return f.provider })
-	fmt.Fprintf(out, "  %s %9s %9s %9s %9s  %s\n", pad("", 14), "sent", "sent late", "deferred", "bounced", "why")
+	head := fmt.Sprintf("  %s %9s %9s %9s %9s  ", pad("", 14), "sent", "sent late", "deferred", "bounced")
+	if s.columns == 0 || s.columns >= len(head)+leastBeside {
+		head += "why"
+	}
+	fmt.Fprintln(out, strings.TrimRight(head, " "))
 	for _, p := range most(sums, topProviders, fates.sum) {
 		f := sums[p]
 		why := map[classify.Category]int{}
@@ -266,7 +305,7 @@ func (s *logSummary) providers(out io.Writer) {
 		for _, c := range most(why, 3, func(n int) int { return n }) {
 			words = append(words, fmt.Sprintf("%s %s", c, grouped(why[c])))
 		}
-		fmt.Fprintf(out, "  %s %9s %9s %9s %9s  %s\n", pad(p, 14), grouped(s.sentTo[p]), grouped(f.late), grouped(f.deferred), grouped(f.bounced),
+		s.beside(out, fmt.Sprintf("  %s %9s %9s %9s %9s  ", pad(p, 14), grouped(s.sentTo[p]), grouped(f.late), grouped(f.deferred), grouped(f.bounced)),
 			strings.Join(words, ", "))
 	}
 }
@@ -320,7 +359,7 @@ func (s *logSummary) remotes(out io.Writer) {
 		for _, r := range most(why[host], 2, func(n int) int { return n }) {
 			words = append(words, fmt.Sprintf("%s %s", r, grouped(why[host][r])))
 		}
-		fmt.Fprintf(out, "  %9s  %s  %s\n", grouped(sums[host]), pad(clean(host), 38), strings.Join(words, ", "))
+		s.beside(out, fmt.Sprintf("  %9s  %s  ", grouped(sums[host]), pad(clean(host), 38)), strings.Join(words, ", "))
 	}
 }
 
