@@ -266,8 +266,9 @@ type cell struct {
 	filter  *filter // nil: no milter
 	network string
 	msg     *mta.Message // on the wire
-	file    string       // under Postfix
-	from    string
+	service string       // under Postfix
+	file    string       // likewise
+	from    string       // likewise
 	samples []sample
 }
 
