@@ -117,8 +117,3 @@ func rarest(s []byte, rank *[256]uint8) int {
 	}
 	return best
 }
-
-// size is the memory in octets that the automaton holds.
-func (a *automaton) size() int {
-	return len(a.deep)*4 + len(a.shallow)*4 + len(a.found)*4
-}

@@ -115,6 +115,11 @@ func FuzzAutomaton(f *testing.F) {
 	})
 }
 
+// size is the memory in octets that the automaton holds.
+func (a *automaton) size() int {
+	return len(a.deep)*4 + len(a.shallow)*4 + len(a.found)*4
+}
+
 // TestAutomatonCost checks the memory of the automaton of the embedded rules.
 func TestAutomatonCost(t *testing.T) {
 	set, _ := rules.Load("")

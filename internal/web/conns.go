@@ -42,9 +42,3 @@ func (c *conns) changed(nc net.Conn, state http.ConnState) {
 	delete(c.since, oldest)
 	oldest.Close()
 }
-
-func (c *conns) open() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.since)
-}

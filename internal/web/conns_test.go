@@ -48,3 +48,9 @@ func TestSlowClientsKeepNobodyAway(t *testing.T) {
 	ask()
 	eventually(t, "connections are bounded", func() bool { return s.conns.open() <= maxConns })
 }
+
+func (c *conns) open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.since)
+}
