@@ -25,7 +25,7 @@ func (e *Engine) message(ctx context.Context, raw []byte, seen func(ev Evidence,
 	rep := e.reader.Read(ctx, raw, lim)
 	res := Result{Kind: rep.Kind, ReportingMTA: rep.ReportingMTA, EnvelopeID: rep.EnvelopeID,
 		ReturnedMessageID: rep.Returned.MessageID,
-		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated, Nested: rep.Nested, Aside: rep.Aside}
+		Recipients:        make([]Recipient, 0, len(rep.Recipients)), Dropped: rep.Dropped, Truncated: rep.Truncated, Ambiguous: rep.Ambiguous, Aside: rep.Aside}
 	res.Returned, res.Sender, res.DeliveredTo, res.Feedback = rep.Returned, rep.Sender, rep.DeliveredTo, rep.Feedback
 	if f := res.Feedback; f != nil && len(f.Recipients) == 0 {
 		if a := rep.Returned.Recipient(); a != "" {

@@ -129,9 +129,9 @@ type Result struct {
 	// limit left something unread; neither is part of the JSON.
 	Dropped   int  `json:"-"`
 	Truncated bool `json:"-"`
-	// Nested and Aside are as in [dsn.Report].
-	Nested bool     `json:"-"`
-	Aside  []string `json:"-"`
+	// Ambiguous and Aside are as in [dsn.Report].
+	Ambiguous bool     `json:"-"`
+	Aside     []string `json:"-"`
 	// Work is what the message cost, in the units of [dsn.Report].
 	Work int `json:"-"`
 	// Shadowed lists the administrator's rules marked shadow that would

@@ -15,7 +15,7 @@ const (
 	maxLead = 16
 )
 
-// aside returns addresses that a report with fields calls failed in another place: in
+// aside returns addresses that a message calls failed beside its recipients: in
 // X-Failed-Recipients, or at the beginning of a line of its words, where notices list
 // recipients. What holds for Recipients need not hold for them, but list managers read both.
 // more is true if there may be others.

@@ -209,7 +209,7 @@ func (r *reading) nested() bool {
 			continue
 		}
 		inner.rep.Truncated = r.rep.Truncated || inner.tree.truncated
-		inner.rep.Nested = inner.holdsReport()
+		inner.rep.Ambiguous = inner.holdsReport()
 		r.within = p
 		*r.rep = *inner.rep
 		return true
@@ -234,21 +234,25 @@ func (r *reading) holdsReport() bool {
 
 // namesStatus reports whether a text may name a part with the fields of a report
 // (RFC 3464 section 2).
-func namesStatus(b []byte) bool {
+func namesStatus(b []byte) bool { return findStatus(b) >= 0 }
+
+// findStatus returns what follows the first place where a text names such a part, -1 if it
+// does not.
+func findStatus(b []byte) int {
 	const before, after = "delivery", "-status"
 	for at := len(before); at+len(after) <= len(b); at++ {
 		if b[at] != '-' {
 			i := bytes.IndexByte(b[at:], '-')
 			if i < 0 {
-				return false
+				return -1
 			}
 			at += i - 1
 			continue
 		}
 		// Bodies may be full of dashes: few are worth a closer look.
 		if b[at-1]|0x20 == 'y' && b[at+1]|0x20 == 's' && ascii.EqualFold(b[at-len(before):at+len(after)], before+after) {
-			return true
+			return at + len(after)
 		}
 	}
-	return false
+	return -1
 }

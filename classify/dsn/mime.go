@@ -133,6 +133,11 @@ type tree struct {
 	reports   string // report-type of the first multipart/report
 	truncated bool
 	open      bool // a multipart has no final boundary
+
+	// For plain.
+	strict bool
+	odd    bool // programs may disagree about where parts begin, or what they are
+	named  int  // how often the headers of multiparts and reports name the type of a report
 }
 
 // walk reads the part with this header and body.
@@ -153,9 +158,11 @@ func (w *tree) walk(h header, body []byte, depth int, side bool) {
 	if !ok {
 		// QUIRK: no boundary line, or no boundary parameter: gateways that
 		// unpack the message and keep its header. The body is then plain text.
+		w.odd = true
 		w.leaf(part{header: h, kind: mediaType{charset: t.charset}, body: body, side: side})
 		return
 	}
+	w.odd = w.odd || string(delim) != "--"+t.boundary
 	alternative := t.name == "multipart/alternative"
 	for n := 0; ok; n++ {
 		var this []byte
@@ -168,6 +175,7 @@ func (w *tree) walk(h header, body []byte, depth int, side bool) {
 		}
 		ph, pbody := readHeader(nil, this, w.lim, false)
 		w.work.Take((len(this) - len(pbody)) / 2)
+		w.note(ph, this[:len(this)-len(pbody)])
 		w.walk(ph, pbody, depth+1, side || alternative && n > 0)
 	}
 }

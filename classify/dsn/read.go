@@ -31,7 +31,7 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 	r.read(normalize(raw))
 	if r.rep.Kind != KindNone {
 		r.rep.DeliveredTo = r.deliveredTo()
-		r.rep.Nested = r.rep.Nested || r.holdsReport()
+		r.rep.Ambiguous = r.rep.Ambiguous || r.holdsReport()
 	}
 	if len(r.rep.Recipients) > 0 || r.rep.Kind == KindDSN || r.rep.Kind == KindText {
 		r.rep.Sender = Address(r.fields().Get("To"))
@@ -40,9 +40,9 @@ func (rd Reader) Read(ctx context.Context, raw []byte, lim Limits) *Report {
 			r.rep.Reporter = from[strings.LastIndexByte(from, '@')+1:]
 		}
 	}
-	if r.source && r.rep.Kind == KindDSN {
+	if k := r.rep.Kind; r.source && (k == KindDSN || k == KindText || k == KindFeedback) {
 		list, more := r.aside()
-		r.rep.Aside, r.rep.Nested = list, r.rep.Nested || more
+		r.rep.Aside, r.rep.Ambiguous = list, r.rep.Ambiguous || more || k == KindDSN && !r.plain(raw)
 	}
 	r.rep.Spent = r.work.Spent()
 	r.rep.Truncated = r.rep.Truncated || r.rep.Spent
@@ -61,7 +61,9 @@ type reading struct {
 
 	top       header
 	back      countedHeader // of the returned message
+	body      []byte        // what follows the header
 	tree      tree          // the leaves of the message
+	inParts   bool          // the fields of the report stand in parts of their own
 	within    *part         // the attached message that was read as the report, nil if none was
 	allWords  string        // see words
 	haveWords bool          // allWords was read
@@ -78,11 +80,11 @@ type reading struct {
 func (r *reading) read(msg []byte) {
 	top, body := readHeader(make(header, 0, 32), msg, r.lim, false)
 	r.work.Take((len(msg) - len(body)) / 2)
-	r.top = mendHeader(top)
+	r.top, r.body = mendHeader(top), body
 	if !r.top.opens(r.notices) {
 		return
 	}
-	r.tree = tree{lim: r.lim, work: r.work, parts: make([]part, 0, 4)}
+	r.tree = tree{lim: r.lim, work: r.work, parts: make([]part, 0, 4), strict: r.source}
 	r.tree.walk(r.top, body, 0, false)
 	r.rep.Truncated = r.rep.Truncated || r.tree.truncated
 
@@ -95,7 +97,9 @@ func (r *reading) read(msg []byte) {
 		if r.notices.IsAutoReply(r.fields(), r.words()) {
 			r.rep.Kind = KindAutoReply
 		}
-	case r.statusParts() || r.statusInWords(body):
+	case r.statusParts():
+		r.rep.Kind, r.inParts = KindDSN, true
+	case r.statusInWords(body):
 		r.rep.Kind = KindDSN
 	default:
 		r.inWords()

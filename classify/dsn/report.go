@@ -94,12 +94,14 @@ type Report struct {
 	Dropped int
 	// Truncated is true if a limit left a part of the message unread.
 	Truncated bool
-	// Nested is true if a message that is attached to the report, such as the one that it
-	// returns, holds a report too. Its recipients are not among Recipients, but other
-	// programs may read them: those that walk through all parts, however deep. It is also
-	// true if there are more in Aside than are looked at.
-	Nested bool
-	// Aside are addresses that the words of a report with fields name where notices list
+	// Ambiguous is true if other programs may read recipients that are neither in Recipients
+	// nor in Aside: a message that is attached to the report, such as the one that it
+	// returns, holds a report too, which programs read that walk through all parts, however
+	// deep; the report is not written just as RFC 3464 has it, so that they may read its
+	// fields in another way, or search its words; or more words were in it than are searched
+	// for Aside. The last two are looked at only by [Reader.WithSource].
+	Ambiguous bool
+	// Aside are addresses that the words of the message name where notices list
 	// recipients, or its X-Failed-Recipients does, and Recipients does not. Other programs may
 	// take them for recipients. They are looked for only by [Reader.WithSource].
 	Aside []string

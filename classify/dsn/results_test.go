@@ -75,8 +75,8 @@ func TestNested(t *testing.T) {
 		"second fields, which we read": {top + fields + fields + "--b--\n", false},
 	} {
 		r := Read(t.Context(), []byte(tt.msg), Limits{})
-		if len(r.Recipients) != 1 || r.Recipients[0].Address != "u@example.net" || r.Nested != tt.want {
-			t.Errorf("%s: nested %v, want %v, of %+v", name, r.Nested, tt.want, r.Recipients)
+		if len(r.Recipients) != 1 || r.Recipients[0].Address != "u@example.net" || r.Ambiguous != tt.want {
+			t.Errorf("%s: nested %v, want %v, of %+v", name, r.Ambiguous, tt.want, r.Recipients)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func Unproven(res *classify.Result, why string) *Report {
 
 // report asks about each recipient of a result.
 func report(res *classify.Result, of func(origin.Recipient) Finding) *Report {
-	r := &Report{Bound: res.Dropped == 0 && !res.Truncated && !res.Nested}
+	r := &Report{Bound: res.Dropped == 0 && !res.Truncated && !res.Ambiguous}
 	if f := res.Feedback; f != nil {
 		for _, a := range f.Recipients {
 			r.add(of(origin.Recipient{Final: a}))

@@ -61,7 +61,7 @@ func TestExamine(t *testing.T) {
 	passed := header("spam.example", "Received: from host.spam.example by mx1.example.net; Sat, 28 Nov 2026 11:00:01 +0000")
 	whole := bounce(ticket("u@example.com"), "u@example.com")
 	cut, more, nested := *whole, *whole, *whole
-	cut.Truncated, more.Dropped, nested.Nested = true, 1, true
+	cut.Truncated, more.Dropped, nested.Ambiguous = true, 1, true
 	for name, tt := range map[string]struct {
 		res   *classify.Result
 		env   Envelope
