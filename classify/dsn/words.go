@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bounce-milter/bounce-milter/classify/dsn/notice"
@@ -55,6 +56,7 @@ func (r *reading) bounceInWords(text string) (rs []notice.Recipient, returned st
 	if !head.Machine && !head.Robot {
 		return nil, ""
 	}
+	head.Returned = slices.ContainsFunc(r.tree.parts, func(p part) bool { return p.kind.returned() })
 	return r.folded(text).Bounce(r.fields(), head, r.lim.Recipients)
 }
 

@@ -48,7 +48,7 @@ func (n *Notice) Bounce(h Header, head Score, limit int) (rs []Recipient, return
 		// sender about somebody else's.
 		return nil, ""
 	}
-	if rs[0].Address == "" && !n.opened && !n.unnamed {
+	if rs[0].Address == "" && !n.opened && !n.unnamed && !n.isClear(head) {
 		return nil, ""
 	}
 	delayed := n.delayed || !n.failed && head.delayed
@@ -58,6 +58,12 @@ func (n *Notice) Bounce(h Header, head Score, limit int) (rs []Recipient, return
 		}
 	}
 	return rs, n.Returned()
+}
+
+// isClear reports whether a notice that names nobody is a bounce all the same: the
+// header alone shows that a mail system wrote it, and the text says that mail failed.
+func (n *Notice) isClear(head Score) bool {
+	return head.Machine && !head.person && head.score >= n.d.weights.Suffices && n.says > 0 && n.against == 0
 }
 
 // Recipients returns the recipients that the notice is about, at most limit; at least

@@ -16,6 +16,9 @@ type Score struct {
 	Robot   bool // some program wrote it
 	Daemon  bool // the mail system wrote it under its own name, such as MAILER-DAEMON
 
+	// Returned is for the caller to set: the returned message is attached.
+	Returned bool
+
 	score   int
 	person  bool // people send messages with such a header too
 	spared  int  // the part of score that does not count if the text shows a bounce
@@ -284,7 +287,7 @@ func (n *Notice) isBounce(head Score) bool {
 	if body == 0 && (head.score < w.Suffices || len(n.addrs) == 0) {
 		return false
 	}
-	if n.cut {
+	if n.cut || head.Returned {
 		body += w.Returned
 	}
 	return head.score+body+w.Against*n.against >= w.Threshold

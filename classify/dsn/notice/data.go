@@ -32,6 +32,7 @@ const (
 	roleForm                        // the program of roleOpens writes all it knows about a recipient by the address
 	roleDetails                     // the recipients after expansion stand below, with details
 	roleAside                       // a sentence with it says nothing about the failure
+	roleInstead                     // the sentence names an address to write to instead
 )
 
 // format is the data about one kind of notice.
@@ -62,6 +63,7 @@ type format struct {
 	End        []toml.Text
 	Against    []toml.Text
 	Aside      []toml.Text
+	Instead    []toml.Text
 	Details    []toml.Text
 
 	Example []example
@@ -89,6 +91,7 @@ func (f *format) roles() map[role][]toml.Text {
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
 		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
 		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against, roleAside: f.Aside, roleDetails: f.Details,
+		roleInstead: f.Instead,
 	}
 }
 
@@ -160,6 +163,7 @@ type around struct {
 	Behind   []string // before an address that ends its line, whatever is before that
 	After    []string // after the address of a recipient in brackets
 	Expanded []string // after an address that begins a paragraph
+	Sentence []string // in a sentence with the address of a recipient
 	Command  []string // right before the address of a recipient, anywhere
 	Summary  []string // the field with the recipient in a summary of the message
 	Date     []string // after a name, before a date

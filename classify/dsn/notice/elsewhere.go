@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/bounce-milter/bounce-milter/internal/address"
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
@@ -26,6 +27,8 @@ func (n *Notice) findElsewhere(limit int) {
 		switch {
 		case n.behindCommand(a) || n.behindCode(a, l):
 			replies = append(replies, a)
+		case n.offered(a):
+			continue
 		case n.isHeading(a, -1):
 			alone = append(alone, a)
 		}
@@ -33,6 +36,9 @@ func (n *Notice) findElsewhere(limit int) {
 			seen[key] = true
 			any = append(any, a)
 		}
+	}
+	if len(any) <= maxSingle {
+		any = slices.DeleteFunc(any, n.strays)
 	}
 	if len(any) > 1 {
 		any = nil
@@ -124,6 +130,98 @@ func (n *Notice) isOther(a place) bool {
 		}
 	}
 	return false
+}
+
+// offered reports whether an address stands in a sentence that says where to write
+// instead: the recipient's new address, a colleague, a help desk. To blame it for the
+// failure would be the worst of errors.
+func (n *Notice) offered(a place) bool {
+	from, to := n.sentence(a)
+	fails := n.failsIn(from, to)
+	for i := n.markAt(from); i < len(n.marks) && n.marks[i].start < to; i++ {
+		k := &n.marks[i]
+		if k.bits&roleInstead != 0 && (k.end <= a.Start || k.start >= a.End && (!fails || k.start-a.End < nextWord)) {
+			return true
+		}
+	}
+	return false
+}
+
+// nextWord is how far behind an address "instead" may stand in a sentence that also
+// says that mail failed, and still be about the address.
+const nextWord = 12
+
+// maxSingle is among how many addresses in sentences the recipient is looked for.
+const maxSingle = 4
+
+// strays reports whether an address stands in a sentence that says nothing about a
+// failure or a recipient, while another sentence says that mail failed. Such an address
+// is somebody to ask more often than it is the recipient.
+func (n *Notice) strays(a place) bool {
+	if n.says == 0 {
+		return false
+	}
+	l := &n.lines[a.line]
+	if l.end-l.start > maxSentence || !hasLetters(bytes.ReplaceAll(n.low[l.start:l.end], n.low[a.Start:a.End], nil)) {
+		return false // not prose
+	}
+	from, to := n.sentence(a)
+	if n.failsIn(from, to) || n.findCode(from, to, false) >= 0 {
+		return false
+	}
+	n.work.Take(4 * (to - from))
+	for _, part := range [][]byte{n.low[from:a.From], n.low[min(a.To, to):to]} {
+		if slices.ContainsFunc(n.d.around.Sentence, func(s string) bool { return bytes.Contains(part, []byte(s)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasLetters reports whether there is a letter in b, of whatever script.
+func hasLetters(b []byte) bool {
+	return bytes.IndexFunc(b, unicode.IsLetter) >= 0
+}
+
+// failsIn reports whether a phrase between two places says that mail failed.
+func (n *Notice) failsIn(from, to int) bool {
+	for i := n.markAt(from); i < len(n.marks) && n.marks[i].start < to; i++ {
+		if n.marks[i].bits&(roleSays|roleFailed|roleDelayed) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// sentence returns where the sentence around an address begins and ends, each at most
+// nearby octets away from it. A paragraph ends it, except behind a colon.
+func (n *Notice) sentence(a place) (from, to int) {
+	from, to = max(0, a.From-nearby), min(n.end, a.To+nearby)
+	n.work.Take(to - from)
+	ends := func(i int) bool {
+		return n.low[i] == ' ' && bytes.IndexByte([]byte(".!?"), n.low[i-1]) >= 0
+	}
+	for i := a.line; i > 0 && n.lines[i].start > from; i-- {
+		if n.lines[i].para && n.low[n.lines[i-1].end-1] != ':' {
+			from = n.lines[i].start
+		}
+	}
+	for i := a.line + 1; i < len(n.lines) && n.lines[i].start < to; i++ {
+		if n.lines[i].para {
+			to = n.lines[i].start
+		}
+	}
+	for i := a.From - 1; i > from; i-- {
+		if ends(i) {
+			from = i + 1
+		}
+	}
+	for i := a.To + 1; i < to; i++ {
+		if ends(i) {
+			to = i
+		}
+	}
+	return from, to
 }
 
 // behindCommand reports whether the command that names a recipient (RCPT TO) stands right

@@ -132,6 +132,8 @@ func (n *Notice) findRecipients(limit int) {
 			}
 		case n.adjoins(s.other, a), n.others[strings.ToLower(n.address(a))]:
 			n.addOther(a)
+		case n.follows(s.names, a) && n.offered(a):
+			s.names = a.To
 		case n.follows(s.names, a):
 			n.take(a, s.fate, limit)
 			if len(n.found)-1 > last { // the sentence begins before the address
