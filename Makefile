@@ -120,7 +120,7 @@ soak: build
 	@$(GO) run $(BUILDVCS) ./internal/lab/soak -bin bin/bounce-milter -duration $(DURATION)
 
 cost:
-	@$(GO) run ./internal/cost/search -duration $(DURATION) -dir bin/cost
+	@$(GO) run $(BUILDVCS) ./internal/cost/search -duration $(DURATION) -dir bin/cost
 
 bench: build
 	@internal/lab/debs.sh postfix libmilter-dev

@@ -5,7 +5,7 @@
 set -eu
 go=${GO:-go}
 to=$1
-"$go" list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Dir}} {{$.Dir}}{{end}}{{end}}' ./cmd/bounce-milter | sort -u |
+"$go" list -buildvcs=false -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Dir}} {{$.Dir}}{{end}}{{end}}' ./cmd/bounce-milter | sort -u |
 while read -r module root dir; do
 	# Code that a module took from others has its licence in its own folder.
 	while :; do

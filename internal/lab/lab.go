@@ -182,13 +182,14 @@ func ModuleRoot() (string, error) {
 }
 
 // Build compiles a package of this module ("./cmd/bounce-milter") to the file
-// out; flags go to go build.
+// out; flags go to go build. It has no revision, which git does not tell in a tree of
+// another user.
 func Build(pkg, out string, flags ...string) error {
 	root, err := ModuleRoot()
 	if err != nil {
 		return err
 	}
-	args := append([]string{"build", "-o", out}, flags...)
+	args := append([]string{"build", "-buildvcs=false", "-o", out}, flags...)
 	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Dir = root
 	if msg, err := cmd.CombinedOutput(); err != nil {

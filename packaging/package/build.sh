@@ -82,7 +82,7 @@ mkdir -p "$out/build"
 cp -R "$here/deb" "$here/rpm" "$out/build"
 GO=$go packaging/licenses.sh "$out/build/licenses"
 "$go" build -modfile=internal/tools/go.mod -o "$out/build/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
-(cd internal/tools && "$go" build -o "$OLDPWD/$out/build/image" ./image)
+(cd internal/tools && "$go" build -buildvcs=false -o "$OLDPWD/$out/build/image" ./image)
 cat >"$out/build/changelog.yaml" <<END
 - semver: $version-1
   date: ${released}T00:00:00Z
