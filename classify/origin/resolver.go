@@ -143,17 +143,16 @@ func (a *answer) useless() bool {
 	}
 }
 
-// wait waits for an answer, at most until ctx ends.
+// wait waits for an answer, at most until ctx ends. One that is there by then counts.
 func (a *answer) wait(ctx context.Context) (key crypto.PublicKey, why string) {
 	select {
 	case <-a.done:
-		return a.key, a.why
-	default:
+	case <-ctx.Done():
 	}
 	select {
 	case <-a.done:
 		return a.key, a.why
-	case <-ctx.Done():
+	default:
 		return nil, whyNoAnswer
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 // Patience bounds every wait that has no bound of its own. It is long because
 // a busy machine must not fail a test; a wait that succeeds never takes it.
-const Patience = 60 * time.Second
+const Patience = 3 * time.Minute
 
 // Lab is one temporary folder and what runs in it.
 type Lab struct {
