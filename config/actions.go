@@ -19,8 +19,8 @@ var actions many = &manyOf[action.Options]{
 		{name: "name", doc: `Its name, in the log.`,
 			bind: func(o *action.Options) value { return word{&o.Name, "dead"} }},
 
-		condition("category", `Which messages it is for: one value of each list must fit, and every list. The
-recipient that the headers describe decides.`, "invalid-address", func(m *action.Match) *[]string { return &m.Category }),
+		condition("category", `Which messages it is for: each list must contain a value that fits. The recipient
+that the headers describe decides.`, "invalid-address", func(m *action.Match) *[]string { return &m.Category }),
 		condition("type", `"hard", "soft" or "block".`, "hard", func(m *action.Match) *[]string { return &m.Type }),
 		condition("reason", `As bounce-milter rules list shows them.`, "unknown-recipient", func(m *action.Match) *[]string { return &m.Reason }),
 		condition("provider", `Who refused; "other" is anybody unknown.`, "google", func(m *action.Match) *[]string { return &m.Provider }),
@@ -33,8 +33,8 @@ recipient that the headers describe decides.`, "invalid-address", func(m *action
 		condition("envelope_recipient", `The address that the message was sent to, likewise.`, "bounces+*@example.org",
 			func(m *action.Match) *[]string { return &m.EnvelopeRecipient }),
 
-		{name: "match.bound", doc: `Whether the report must speak of nobody but whom your mail is proved to have gone to. For
-actions after which addresses are struck.`,
+		{name: "match.bound", doc: `Whether every address in the report must be one that your mail is proved to have gone to.
+For actions after which addresses are removed from lists.`,
 			bind: func(o *action.Options) value { return optional{boolean{&o.Match.Bound}} }},
 
 		{name: "any_recipient", doc: `Whether one recipient of the report is enough, whichever it is.`,
@@ -46,12 +46,12 @@ actions after which addresses are struck.`,
 			func(o *action.Options) value { return choices{words{&o.Redirect, "dead-addresses@example.org"}} }),
 		does(action.Copy, `Send it to these addresses too.`,
 			func(o *action.Options) value { return choices{words{&o.Copy, "archive@example.org"}} }),
-		does(action.Quarantine, `Hold it in the mail server's queue, for this reason; true is for a reason of ours.`,
+		does(action.Quarantine, `Hold it in the mail server's queue, for this reason; true gives a reason of ours.`,
 			func(o *action.Options) value {
 				return said{&o.Quarantine, action.DefaultReason, "complaints are read first"}
 			}),
 		does(action.Discard, `Throw it away.`, func(o *action.Options) value { return boolean{&o.Discard} }),
-		does(action.Reject, `Refuse it with this enhanced code and text; true is for a text of ours. A bounce that
+		does(action.Reject, `Refuse it with this enhanced code and text; true gives a text of ours. A bounce that
 the mail server made itself is held instead.`,
 			func(o *action.Options) value { return said{&o.Reject, action.DefaultReply, action.DefaultReply} }),
 		does(action.Header, `Add header fields. Fields of these names are removed from mail from outside, like

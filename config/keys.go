@@ -55,7 +55,7 @@ A message over a limit is delivered like any other; it is judged by what was rea
 	{name: "verp", doc: `The forms of your bounce addresses, if your sender makes one for each recipient (VERP).
 Then a bounce's address says which recipient it is about, whatever its text says. It is no
 proof: strangers can make up such an address, unless it has a {mac} in it.`},
-	{name: "origin", doc: `Is the mail that bounces return yours? Without domains nobody asks. docs/origin.md says
+	{name: "origin", doc: `Is the mail that bounces return yours? Without domains nobody checks. docs/origin.md says
 what is proved, and how to turn it on in three steps.`},
 	{name: "origin.dkim", doc: `A key with which your domains sign their mail: its signature in what came back is a proof.`, many: dkims},
 	{name: "events", doc: `Records of all verdicts for files and programs, one JSON object per recipient.
@@ -100,7 +100,7 @@ mail is never sent to the daemon.`,
 	{"rules_dir", `Folder of your own rules (*.toml), which take precedence over the built-in ones.
 "" means none. The default folder need not exist; any other must.`,
 		func(c *Config) value { return folder{&c.RulesDir, DefaultRulesDir} }},
-	{"drain_timeout", `How long after SIGTERM the daemon waits at most until no message is in progress.`,
+	{"drain_timeout", `How long after SIGTERM the daemon waits for messages in progress, at most.`,
 		func(c *Config) value { return duration{&c.Milter.DrainTimeout} }},
 
 	{"metrics.listen", `"HOST:PORT", "unix:/PATH", "systemd", or "" for none.`,
@@ -109,8 +109,8 @@ mail is never sent to the daemon.`,
 exporter-toolkit: TLS, client certificates, basic authentication. "" is plain HTTP.`,
 		func(c *Config) value { return folder{&c.Milter.Web.ConfigFile, "/etc/bounce-milter/web.yml"} }},
 	{"metrics.hosts", `Names by which a loopback listener may be asked, beside localhost, loopback addresses and
-the host in listen. Any other name in a request is one that a web page made up to read
-these pages (DNS rebinding), or that of a proxy in front, which belongs here.`,
+the host in listen. A request with any other name is refused, because a web page may have
+made it up to read these pages (DNS rebinding). The name of a proxy in front belongs here.`,
 		func(c *Config) value { return words{&c.Milter.Web.Hosts, "metrics.example.org"} }},
 	{"metrics.rule_matches", `Whether bounce_milter_rule_matches_total counts which rules match. Each rule that has
 matched is a series; there are more than a thousand rules.`,
@@ -170,8 +170,8 @@ idle_timeout there.`,
 
 	{"verp.patterns", `Such as ["bounces+{local}={domain}@lists.example.org"]. {local} and {domain} are the
 address that the sender wrote to; {token} is a word of your own for it, which records
-contain; {mac} is a MAC by a key of origin.key_file; {list} is skipped. No address may match two patterns, or one pattern
-in two ways.`,
+contain; {mac} is a MAC by a key of origin.key_file; {list} is skipped. No address may
+match two patterns, or one pattern in two ways.`,
 		func(c *Config) value { return words{&c.Milter.VERP, "bounces+{local}={domain}@lists.example.org"} }},
 
 	{"origin.domains", `The domains of your senders, as they stand behind the "@" of envelope senders and in From.`,
@@ -184,7 +184,7 @@ its header is never called foreign.`,
 	{"origin.ticket", `Whether your mail gets a ticket when it goes out: a header field X-Bounce-Ticket that only
 the holder of the key can make, and by which what comes back is recognised.`,
 		func(c *Config) value { return boolean{&c.Milter.Origin.Ticket} }},
-	{"origin.key_file", `File with the keys of tickets and of {mac} in VERP addresses, one a line: the first signs,
+	{"origin.key_file", `File with the keys of tickets and of {mac} in VERP addresses, one per line: the first signs,
 all verify. "bounce-milter ticket keygen" makes them. Only the daemon's user may read it.`,
 		func(c *Config) value {
 			return folder{&c.Milter.Origin.KeyFile, "/etc/bounce-milter/ticket.keys"}

@@ -49,7 +49,7 @@ one bounce per request, in the form that listmonk accepts.`,
 				return choice[webhook.Format]{&s.Webhook.Format, webhook.Formats}
 			}},
 		{"secret_file", webhookOnly, `File with the key that signs requests; for listmonk, with "user:token" of its API.
-While the key changes, write the old and the new one on a line each.`,
+While the key changes, write the old and the new one, each on its own line.`,
 			func(s *stream.SinkOptions) value {
 				return folder{&s.Webhook.SecretFile, "/etc/bounce-milter/crm.secret"}
 			}},
@@ -58,9 +58,9 @@ the address: "skip" sends nothing, "soft" sends a soft bounce.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Block]{&s.Webhook.Block, webhook.Blocks}
 			}},
-		{"unproven", webhookOnly, `What listmonk gets for a hard bounce or a complaint of which [origin] does not prove that the
-mail went to the address, and which anybody could have written: "send" makes no
-difference, "soft" sends a soft bounce and no complaint, "skip" sends nothing.`,
+		{"unproven", webhookOnly, `What listmonk gets for a hard bounce or a complaint that anybody could have written, because
+[origin] does not prove that your mail went to the address: "send" treats it like others,
+"soft" sends a soft bounce and no complaint, "skip" sends nothing.`,
 			func(s *stream.SinkOptions) value {
 				return choice[webhook.Unproven]{&s.Webhook.Unproven, webhook.Unprovens}
 			}},
