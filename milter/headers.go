@@ -108,7 +108,7 @@ func tagFields(prefix string, res *classify.Result, verp string, whose *proof.Re
 // appendMore appends a result that says how many recipients have none of their own. It
 // says too that a report may name somebody to whom the message is not proved to have gone,
 // if none of the n results before it does: a program that reads the report itself would
-// strike that address as well.
+// remove that address as well.
 func appendMore(fields []field, prefix string, more int, whose *proof.Report, n int) []field {
 	value := ""
 	if more > 0 {

@@ -169,7 +169,7 @@ func (ts *testServer) originClient(t testing.TB) *wireClient {
 }
 
 // What is said of each recipient stands in header, record and metric, and an action that
-// strikes addresses is for nobody but those to whom the message is proved to have gone.
+// removes addresses is for nobody but those to whom the message is proved to have gone.
 func TestOrigin(t *testing.T) {
 	ts := originServer(t, func(c *Config) {
 		c.VERP = []string{"b-{mac}+{local}={domain}@example.org", "t-{mac}-{token}@example.org"}

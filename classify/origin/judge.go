@@ -208,7 +208,7 @@ type Result struct {
 	Proof  Proof
 	// Bound is true if the proof says that the message went to Recipient. Without it
 	// anybody who got the message could have written a report about anybody else: such a
-	// report is no reason to strike an address.
+	// report is no reason to remove an address from a list.
 	Bound bool
 	// Recipient is the address to which the message went, as the report or the VERP address
 	// has it: for a message to an alias, the alias. It is "" if the proof is not Bound.

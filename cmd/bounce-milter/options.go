@@ -35,7 +35,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.Var((*fileName)(&o.config), "config", "read FILE instead of "+config.DefaultPath)
 	f.Var(&o.format, "format", "text is for people, json is one object a line (default text)")
 	f.StringVar(&o.remoteMTA, "remote-mta", "", "`HOST` is the server that answered a REPLY")
-	f.BoolVar(&o.events, "events", false, "print event records, one a line")
+	f.BoolVar(&o.events, "events", false, "print event records, one per line")
 	f.BoolVar(&o.sum, "sum", false, "print the sums alone")
 	for _, format := range maillog.Formats() {
 		o.as.words = append(o.as.words, string(format))

@@ -113,7 +113,7 @@ func originText(p *paper, f *proof.Finding) {
 	case f.WentTo != "":
 		p.text("It is proved to have gone to " + f.WentTo + ", but to no other address that the report names.")
 	case f.Origin == origin.Ours:
-		p.text("It is not proved to have gone to this recipient, so this report is no reason to strike the address.")
+		p.text("It is not proved to have gone to this recipient, so this report is no reason to remove the address from a list.")
 	}
 }
 

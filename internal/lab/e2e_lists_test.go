@@ -347,7 +347,7 @@ func TestShieldSympa(t *testing.T) {
 	}
 
 	// The daemon is down: a member is counted because we were refused, and because of a
-	// delay; one who has just joined is struck off the list because we were refused.
+	// delay; one who has just joined is removed from the list because we were refused.
 	in := s.postfix.Addr("in")
 	send(t, in, about("alone", verp("alone@remote.test", ""), "alone@remote.test", asSpam),
 		about("alone-late", verp("alone-late@remote.test", ""), "alone-late@remote.test", asLate),

@@ -88,7 +88,7 @@ func TestMailmanWithTickets(t *testing.T) {
 		report("plain", plain, sent[gone][plain], gone, asGone),
 		report("verp", verp(left), sent[left][verp(left)], left, asGone),
 		report("refused", verp(fine), mine, fine, asSpam),
-		// Whoever got the list's mail tries to have another member struck.
+		// Whoever got the list's mail tries to have another member removed.
 		report("names-victim", verp(fine), mine, victim, asGone),
 		report("to-victim", verp(victim), mine, fine, asGone),
 		report("both", verp(victim), mine, victim, asGone),

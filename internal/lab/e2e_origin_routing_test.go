@@ -16,7 +16,7 @@ const strangers = "Received: from host.spam.example (host.spam.example [198.51.1
 
 // Where [origin] is configured the recipes tell what is proved from what is not, and the
 // mail of others from ours. An action refuses the mail of others in the SMTP session, and
-// gives only what is bound to a program that strikes addresses.
+// gives only what is bound to a program that removes addresses.
 func TestRoutingByOrigin(t *testing.T) {
 	t.Parallel()
 	root, err := ModuleRoot()

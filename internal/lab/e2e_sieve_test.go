@@ -117,7 +117,7 @@ func TestSieve(t *testing.T) {
 }
 
 // origins are headers as bounces have them where [origin] is configured, and the folder for
-// each: only what is proved of all recipients is a reason to strike an address.
+// each: only what is proved of all recipients is a reason to remove an address.
 var origins = []struct {
 	category, typ  string
 	fields         []string

@@ -49,7 +49,7 @@ type Report struct {
 	Each []Finding
 	// Bound is true if the message is proved to have gone to everybody whom the report
 	// names, as far as it was read, and no other report is in it. Then the whole report may
-	// be given to a program that strikes every address in it.
+	// be given to a program that removes every address in it from its lists.
 	Bound bool
 }
 
