@@ -108,6 +108,19 @@ func (t *tail) whole(name string, was *Place, pass func(lines []byte)) {
 	passAll(from, pass)
 }
 
+// missed reads the logs that were begun and rotated while the open file, which has another
+// name now, was read to its end.
+func (t *tail) missed(pass func(lines []byte)) {
+	f, _ := t.rotated(&t.place)
+	if f == nil {
+		return
+	}
+	f.Close()
+	for _, name := range t.after(f.Name()) {
+		t.whole(name, &t.place, pass)
+	}
+}
+
 // names returns the names of all files that may be rotated logs.
 func (t *tail) names() []string {
 	names, _ := filepath.Glob(files.Escape(t.path) + ".*") // only a bad pattern is an error

@@ -225,6 +225,7 @@ func (t *tail) step(now time.Time, pass func(lines []byte)) bool {
 			pass(append(t.buf, '\n'))
 		}
 		t.log.Info("the log was rotated", "path", t.path)
+		t.missed(pass)
 		t.open()
 		return t.file != nil
 	}

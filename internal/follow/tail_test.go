@@ -147,6 +147,23 @@ func TestTail(t *testing.T) {
 			r.read()
 			r.want("a b half c ")
 		}},
+		{"rotated twice at once", func(r *reader) {
+			r.read()
+			r.add("mail.log", "a\n")
+			for r.tail.step(r.now, r.pass) {
+			}
+			r.move("mail.log", "mail.log.2")
+			r.add("mail.log.1", "b\n")
+			r.add("mail.log", "c\n")
+			r.read()
+			r.move("mail.log", "mail.log.2")
+			r.compress("mail.log.2")
+			os.Remove(r.path("mail.log.1"))
+			r.add("mail.log.1", "d\n")
+			r.add("mail.log", "e\n")
+			r.read()
+			r.want("a b c d e ")
+		}},
 		{"rotated, and the new one comes late", func(r *reader) {
 			r.add("mail.log", "x\n")
 			r.start(nil)
