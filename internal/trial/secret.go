@@ -21,8 +21,13 @@ const memoryName = "bounce-milter-doctor"
 // maxSecret bounds what is read of a file that has the name.
 const maxSecret = 4 << 10
 
-// maxDaemons is of how many daemons the secrets are looked for.
-const maxDaemons = 8
+// maxDaemons is of how many daemons the secrets are looked for, and mostOfOne of how many
+// that run as the same user: any user of the host can make memory with the name, and must
+// not take all the places.
+const (
+	maxDaemons = 16
+	mostOfOne  = 4
+)
 
 // Secret is what a daemon believes doctor by. It is good for one bounce, after which there
 // is another one.
@@ -101,25 +106,58 @@ type Daemon struct {
 func Find(config string) []Daemon {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	var found []Daemon
+	var places places
 	for _, link := range links {
 		if to, err := os.Readlink(link); err != nil || !strings.HasPrefix(to, "/memfd:"+memoryName) {
 			continue
 		}
 		value, of, err := read(link)
-		if err == nil && of == absolute(config) && len(found) < maxDaemons {
-			program, _ := os.Readlink(filepath.Join(filepath.Dir(link), "../exe"))
+		process := filepath.Dir(filepath.Dir(link))
+		if err == nil && of == absolute(config) && places.take(owner(process)) {
+			program, _ := os.Readlink(filepath.Join(process, "exe"))
 			found = append(found, Daemon{value, strings.HasSuffix(program, " (deleted)")})
 		}
 	}
 	return found
 }
 
+// places are those that daemons have, by their users.
+type places map[uint32]int
+
+func (p *places) take(uid uint32) bool {
+	all := 0
+	for _, n := range *p {
+		all += n
+	}
+	if all == maxDaemons || (*p)[uid] == mostOfOne {
+		return false
+	}
+	if *p == nil {
+		*p = places{}
+	}
+	(*p)[uid]++
+	return true
+}
+
+// owner returns the user of a process, by its folder in /proc.
+func owner(process string) uint32 {
+	var st unix.Stat_t
+	if unix.Stat(process, &st) != nil {
+		return 0
+	}
+	return st.Uid
+}
+
 func read(name string) (value, config string, err error) {
-	f, err := os.Open(name)
+	// In a namespace of mounts of their own, users can give the name to a pipe, which blocks.
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", "", err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", "", errors.New("it is no memory")
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret))
 	if err != nil {
 		return "", "", err

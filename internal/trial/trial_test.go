@@ -1,9 +1,12 @@
 package trial
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestAnswer(t *testing.T) {
@@ -68,5 +71,35 @@ func TestSecret(t *testing.T) {
 	var none *Secret
 	if none.Proves([]byte(first[0].Secret)) || none.Close() != nil {
 		t.Error("no secret proves it")
+	}
+}
+
+// Another user of the host, however many processes of his claim to be daemons, neither keeps
+// the daemon from being found nor the search from ending.
+func TestOthersMayClaimToBeDaemons(t *testing.T) {
+	var p places
+	taken := 0
+	for range 100 {
+		if p.take(1000) {
+			taken++
+		}
+	}
+	if taken != mostOfOne || !p.take(0) {
+		t.Errorf("one user took %d places, and another one none", taken)
+	}
+	for uid := range uint32(100) {
+		if p.take(uid) {
+			taken++
+		}
+	}
+	if taken+1 != maxDaemons {
+		t.Errorf("%d places were taken", taken+1)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := read(pipe); err == nil {
+		t.Error("a pipe holds a secret")
 	}
 }
