@@ -26,6 +26,7 @@ func (r *reading) fill(sr *statusReader) {
 		sr.groups = make([]statusGroup, 1)
 	}
 	rs := newResults(r.rep.Recipients, len(sr.groups))
+	r.listAddresses(sr.groups)
 	for i := range sr.groups {
 		g := &sr.groups[i]
 		rs.add(r.recipient(g, len(sr.groups) == 1), readAddress(countedHeader{g.extensions, r.work}.Get("X-Actual-Recipient")))
@@ -234,12 +235,12 @@ const maxAsked = 4
 // notice lists are read once, all together.
 func (r *reading) evidence(addr string) *notice.Recipient {
 	if r.said == nil {
-		r.said = map[string]*notice.Recipient{}
-		rs := r.folded(r.words()).Recipients(r.lim.Recipients)
-		for i := range rs {
-			if key := strings.ToLower(rs[i].Address); key != "" && r.said[key] == nil {
-				r.said[key] = &rs[i]
-			}
+		n := r.folded(r.words())
+		r.hear(n.Recipients(r.lim.Recipients))
+		if slices.ContainsFunc(r.reported, func(a string) bool { return r.said[strings.ToLower(a)] == nil }) {
+			// The form of the notice is unknown: what it says about one recipient
+			// would be taken for what it says about another.
+			r.hear(n.Listed(r.reported, r.lim.Recipients))
 		}
 	}
 	if rcpt := r.said[strings.ToLower(addr)]; rcpt != nil {
@@ -250,6 +251,32 @@ func (r *reading) evidence(addr string) *notice.Recipient {
 	}
 	rcpt := r.folded(r.words()).About(addr)
 	return &rcpt
+}
+
+// hear notes what the notice says about each of its recipients.
+func (r *reading) hear(rs []notice.Recipient) {
+	r.said = map[string]*notice.Recipient{}
+	for i := range rs {
+		if key := strings.ToLower(rs[i].Address); key != "" && r.said[key] == nil {
+			r.said[key] = &rs[i]
+		}
+	}
+}
+
+// listAddresses notes the recipients of a report about several.
+func (r *reading) listAddresses(groups []statusGroup) {
+	r.reported = nil
+	if len(groups) < 2 || len(groups) > r.lim.Recipients {
+		return
+	}
+	for i := range groups {
+		if !r.work.Take(unitsRecipient) {
+			return
+		}
+		if a := readAddress(r.decode(groups[i].field[fieldFinal])); address.IsMailbox(a) {
+			r.reported = append(r.reported, a)
+		}
+	}
 }
 
 // guessAction returns the action for a group without an Action field, from the class of

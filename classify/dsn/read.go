@@ -72,8 +72,9 @@ type reading struct {
 
 	searched *notice.Notice // the last text that was prepared, see folded
 
-	said  map[string]*notice.Recipient // what the notice says, by address; see evidence
-	asked int                          // how often the notice was searched for a single address
+	said     map[string]*notice.Recipient // what the notice says, by address; see evidence
+	reported []string                     // the recipients of a report about several
+	asked    int                          // how often the notice was searched for a single address
 }
 
 // read finds out what the message is and fills the report.

@@ -74,6 +74,13 @@ func (n *Notice) Recipients(limit int) []Recipient {
 	return n.recipients(nil, limit)
 }
 
+// Listed returns what the notice says about each of several recipients, which are known
+// from elsewhere, at most limit. It is for notices in an unknown form.
+func (n *Notice) Listed(addrs []string, limit int) []Recipient {
+	n.forget()
+	return n.recipients(addrs, limit)
+}
+
 // About returns what the notice says about one recipient that it does not list: the
 // remote server's reply if it quotes one, and its own words. It is for reports whose
 // fields say little.
