@@ -15,6 +15,7 @@ import (
 type listening struct {
 	at   []string // addresses where the milter is served
 	lost []string // sockets that nobody can reach
+	web  bool     // the file of web_config is wrong
 }
 
 // look notes what the sockets are like.
@@ -24,6 +25,10 @@ func (s *Server) look() {
 	for _, spec := range lost {
 		l.lost = append(l.lost, spec.String())
 	}
+	s.mu.Lock()
+	w := s.web
+	s.mu.Unlock()
+	l.web = w != nil && w.FileIsWrong()
 	s.listening.Store(l)
 }
 
@@ -42,7 +47,7 @@ func (s *Server) status() page.Status {
 		Mode: string(cfg.Mode), Forged: string(cfg.ForgedHeaders), Sessions: int(s.open.Load()), Memory: s.memory.used.Load(),
 		Reload: page.Reload{Succeeded: time.Unix(0, s.reloaded.Load())}}
 	if l := s.listening.Load(); l != nil {
-		st.Listen, st.Lost = l.at, l.lost
+		st.Listen, st.Lost, st.WebConfigWrong = l.at, l.lost, l.web
 	}
 	if r := s.refused.Load(); r != nil {
 		st.Reload.Refused, st.Reload.Error = &r.at, r.why

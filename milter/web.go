@@ -114,6 +114,9 @@ func (s *Server) health() (h web.Health) {
 	for _, spec := range gone {
 		h.NotReady = append(h.NotReady, fmt.Sprintf("nobody can reach the socket %s", spec))
 	}
+	if l := s.listening.Load(); l != nil && l.web {
+		h.Worries = append(h.Worries, "web_config is wrong, and what it said before stays in force: see the log")
+	}
 	if t := s.refused.Load(); t != nil {
 		// Why is not for everybody who can reach this page.
 		h.Worries = append(h.Worries, fmt.Sprintf("the reload at %s was refused and the old configuration stays in force: see the log",

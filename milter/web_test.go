@@ -118,6 +118,22 @@ func TestReloadOfWebConfig(t *testing.T) {
 	if code, _ := asks(t, addr, "/-/ready", ""); code != 401 {
 		t.Errorf("without the password: %d", code)
 	}
+	write("basic_auth_users: {u\n")
+	ts.look()
+	if code, body := asks(t, addr, "/-/ready", "right"); code != 200 || !strings.Contains(body, "web_config is wrong") || !ts.status().WebConfigWrong {
+		t.Errorf("when the file is wrong: %d %s", code, body)
+	}
+	if n := strings.Count(ts.log.String(), "web_config is wrong"); n != 1 {
+		t.Errorf("said %d times: %s", n, ts.log)
+	}
+	if err := ts.Reload(cfg, ts.rules()); err == nil {
+		t.Error("a file that is wrong is put in force")
+	}
+	write("rate_limit: {burst: 100, interval: 1ms}\n" + webConfig)
+	ts.look()
+	if err := ts.Reload(cfg, ts.rules()); err != nil || ts.status().WebConfigWrong {
+		t.Errorf("when it is mended: %v", err)
+	}
 	before := ts.web
 	if err := ts.Reload(cfg, ts.rules()); err != nil || ts.web != before {
 		t.Errorf("the listener is made anew where nothing changed: %v", err)

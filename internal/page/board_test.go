@@ -72,7 +72,7 @@ func badStatus() Status {
 	at := begin.Add(-time.Minute)
 	return Status{Host: "mx1.example.org", Started: begin, Version: "1.2.3", Revision: strings.Repeat("0123456789", 4), Mode: "tag", Forged: "remove",
 		Listen: []string{"tcp:127.0.0.1:8894"}, Lost: []string{"unix:/run/x"}, Reload: Reload{begin, &at, "config.toml:3: <b>wrong</b>"},
-		Sinks: []Sink{{"crm", "webhook", 12, 400, ""}, {"old", "file", 3, 4000, "writing: no space"}}}
+		Sinks: []Sink{{"crm", "webhook", 12, 400, ""}, {"old", "file", 3, 4000, "writing: no space"}}, WebConfigWrong: true}
 }
 
 // bounce is a bounce of a category.

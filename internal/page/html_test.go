@@ -181,7 +181,7 @@ func TestTrouble(t *testing.T) {
 	b.SetStatus(badStatus)
 	b.Error("inspect", 3)
 	b.missed.Add(1)
-	if got, want := strings.Join(ids(b), " "), "not-serving socket-lost reload-refused sink-behind sink-failing errors missed"; got != want {
+	if got, want := strings.Join(ids(b), " "), "not-serving socket-lost reload-refused web-config sink-behind sink-failing errors missed"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	bad, _ := testBoard(begin)

@@ -29,6 +29,9 @@ type Status struct {
 	Memory   int64     `json:"message_memory_bytes"`
 	Reload   Reload    `json:"reload"`
 	Sinks    []Sink    `json:"sinks"`
+
+	// WebConfigWrong tells that the file of web_config was changed and is wrong.
+	WebConfigWrong bool `json:"web_config_wrong"`
 }
 
 // Reload is what became of the last change of the configuration.
@@ -98,6 +101,10 @@ func (b *Board) troubles(s *Summary) []Trouble {
 	if t := h.Reload.Refused; t != nil {
 		add(true, "reload-refused", "The configuration before it is still in force. Mend the file, run bounce-milter config check, and reload.",
 			"The reload at %s was refused: %s", stamp(*t), h.Reload.Error)
+	}
+	if h.WebConfigWrong {
+		add(false, "web-config", "Until it is mended, only those who were let in before can read metrics and this page. bounce-milter config check says what is wrong.",
+			"The file that web_config names is wrong.")
 	}
 	for _, k := range h.Sinks {
 		switch {

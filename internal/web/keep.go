@@ -53,6 +53,9 @@ func (f *fileState) read() {
 	f.files = append([]string{f.path}, namedIn(f.path)...)
 	f.seen = look(f.files) // first, so that what changes meanwhile is looked into again
 	f.wrong = toolkit.Validate(f.path)
+	if why := (Options{ConfigFile: f.path}).Check().Err(); f.wrong != nil && why != nil {
+		f.wrong = why // with the line and the mend
+	}
 }
 
 // look says what files are like, without reading them: nil for one that cannot be found.

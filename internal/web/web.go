@@ -29,6 +29,7 @@ type Server struct {
 	http  *http.Server
 	tls   bool
 	conns conns
+	file  *fileState // nil without one
 }
 
 // New makes a server for lns, which it closes in the end, also if it returns an error. It
@@ -62,11 +63,11 @@ func New(lns []net.Listener, h http.Handler, o Options, log *slog.Logger) (*Serv
 		return nil, fmt.Errorf("using %s: %w", o.ConfigFile, err)
 	}
 	s.tls = s.http.TLSConfig != nil && s.http.TLSConfig.GetConfigForClient != nil
-	file := newFileState(o.ConfigFile, all)
+	s.file = newFileState(o.ConfigFile, all)
 	if s.tls {
-		keepTLS(s.http.TLSConfig, file)
+		keepTLS(s.http.TLSConfig, s.file)
 	}
-	s.http.Handler = &guard{toolkit: s.http.Handler, pages: pages, file: file, tries: newTries()}
+	s.http.Handler = &guard{toolkit: s.http.Handler, pages: pages, file: s.file, tries: newTries()}
 	return s, nil
 }
 
@@ -112,6 +113,10 @@ func (s *Server) CloseListeners() {
 		ln.Close()
 	}
 }
+
+// FileIsWrong reports whether [Options.ConfigFile] has been changed to something that cannot
+// be put in force.
+func (s *Server) FileIsWrong() bool { return s != nil && s.file != nil && !s.file.isGood() }
 
 // TLS reports whether clients must speak TLS.
 func (s *Server) TLS() bool { return s != nil && s.tls }
