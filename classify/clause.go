@@ -26,10 +26,11 @@ const (
 	ofSender    = 1 << iota // the sender is what the clause is about
 	ofThing                 // some thing is, if it stands before the phrase
 	ofBehind                // some thing is, if it stands right behind the phrase
+	ofSubject               // some thing is, if it stands right before the phrase
 	notMeant                // holds one of these words, but means something else
 	ofRecipient             // between ofSender and the phrase: it is about the recipient after all
 
-	turnsAway = ofSender | ofThing | ofBehind
+	turnsAway = ofSender | ofThing | ofBehind | ofSubject
 )
 
 // elsewhere reports whether a phrase that calls an address dead, at
@@ -55,7 +56,8 @@ func (q *inquest) elsewhere(t *text, from, to int) bool {
 		switch {
 		case what&ofSender != 0 && gFrom >= lo && gTo <= hi && !q.recipientBetween(t, g, from),
 			what&ofThing != 0 && gFrom >= thingLo && gFrom < from,
-			what&ofBehind != 0 && gFrom == to+1 && t.norm[to] == ' ':
+			what&ofBehind != 0 && gFrom == to+1 && t.norm[to] == ' ',
+			what&ofSubject != 0 && gTo == from-1 && t.norm[gTo] == ' ':
 			return true
 		}
 	}

@@ -237,6 +237,12 @@ func (c *compiler) marks(set *rules.Set) {
 	c.clauseWords(set.Elsewhere.Sender, ofSender)
 	c.clauseWords(set.Elsewhere.Thing, ofThing)
 	c.clauseWords(set.Elsewhere.Behind, ofBehind)
+	c.clauseWords(set.Elsewhere.Subject, ofSubject)
+	for _, s := range set.Elsewhere.Subject {
+		for _, verb := range set.Elsewhere.Verbs {
+			c.clauseWords([]string{s + " " + verb}, ofSubject)
+		}
+	}
 	c.clauseWords(set.Elsewhere.Unless, notMeant)
 	c.clauseWords(set.Elsewhere.Recipient, ofRecipient)
 	for _, s := range set.Greetings {

@@ -126,6 +126,8 @@ type Elsewhere struct {
 	Sender    []string // the sender is what the clause is about
 	Thing     []string // some thing is, if it stands before the rule's words
 	Unless    []string // words that contain one of these and mean something else
+	Subject   []string // some thing is, if it stands right before them, perhaps with one of Verbs between
+	Verbs     []string
 	Behind    []string // some thing is, if it stands right behind them: "invalid user database"
 	Recipient []string // behind the sender: the clause is about the recipient after all
 }
