@@ -73,7 +73,10 @@ func (f *openedLog) decompress(from io.Reader) error {
 		f.Reader = &decompressed{br, c.name}
 		break
 	}
-	if head, _ := br.Peek(4096); isBinary(head) {
+	switch head, _ := br.Peek(4096); {
+	case bytes.HasPrefix(head, []byte("LPKSHHRH")): // systemd's journal-def.h
+		return errJournal
+	case isBinary(head):
 		return errBinary
 	}
 	return nil
@@ -81,6 +84,9 @@ func (f *openedLog) decompress(from io.Reader) error {
 
 // errBinary is the error for a file that is not text.
 var errBinary = errors.New("a binary file, no log")
+
+// errJournal is the error for a file of systemd's journal.
+var errJournal = errors.New("a file of systemd's journal: have journalctl read it, and hand on what it prints: journalctl --all -o json --file FILE | bounce-milter classify")
 
 // isBinary reports whether a file that begins like this is not text.
 func isBinary(head []byte) bool { return bytes.IndexByte(head, 0) >= 0 }

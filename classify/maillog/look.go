@@ -3,6 +3,7 @@ package maillog
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,11 +75,15 @@ func Look(path string) (bool, error) {
 
 // LookAt reports whether what r gives begins like a log, compressed or not; see [IsLog].
 // It reads some 32 KB, or what they are decompressed from; if the first line is longer,
-// that line and some more, up to 1 MB.
+// that line and some more, up to 1 MB. A file of systemd's journal is a log too, but a
+// [Source] only says how to read it.
 func LookAt(r io.Reader) (bool, error) {
 	var f openedLog
 	defer f.Close()
 	if err := f.decompress(r); err != nil {
+		if errors.Is(err, errJournal) {
+			return true, nil
+		}
 		return false, err
 	}
 	var head []byte

@@ -130,8 +130,13 @@ func TestBadFiles(t *testing.T) {
 	long := write(t, "long", slices.Concat([]byte("Nov 27 10:00:00 mx1 x[1]: "), bytes.Repeat([]byte("a"), 1<<20), []byte("\n"), data[:len(data)/100]))
 	good := write(t, "good", data)
 	noEnd := write(t, "noend", bytes.TrimSuffix(data, []byte("\n")))
-	got, _, _, errs := readAll(t, &Source{}, short, binary, folder, filepath.Join(folder, "none"), long, good, noEnd)
+	journal := write(t, "system.journal", []byte("LPKSHHRH\x08\x00\x00\x00"))
+	if is, err := Look(journal); !is || err != nil {
+		t.Errorf("a file of the journal is no log: %v", err)
+	}
+	got, _, _, errs := readAll(t, &Source{}, short, binary, journal, folder, filepath.Join(folder, "none"), long, good, noEnd)
 	want := []string{"short.gz: decompressing (gzip): the file is cut short", "binary: a binary file, no log",
+		"system.journal: a file of systemd's journal: have journalctl read it, and hand on what it prints: journalctl --all -o json --file FILE | bounce-milter classify",
 		filepath.Base(folder) + ": is a folder", "none: no such file or directory", "long: a long line"}
 	if !slices.Equal(errs, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(errs, "\n"), strings.Join(want, "\n"))
