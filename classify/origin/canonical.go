@@ -38,6 +38,26 @@ func canonical(addr string) string {
 	return lower(local) + "@" + canonicalDomain(domain)
 }
 
+// exact is canonical for an address that stands in an envelope, or is all of an entry in a
+// field such as To. It returns "" for one that canonical might take for another: as a
+// display name is no part of an address, neither is a."<u@example.com>" of
+// a."<u@example.com>"@example.net, which is a mailbox at example.net (RFC 5322 section 4.4).
+func exact(addr string) string {
+	addr = strings.TrimSpace(addr)
+	if n := len(addr); n > 2 && addr[0] == '<' && addr[n-1] == '>' {
+		addr = addr[1 : n-1]
+	}
+	at := strings.LastIndexByte(addr, '@')
+	if at > 0 && addr[0] != '"' && (strings.ContainsAny(addr, "<>()\"\\ \t,;") || addr[0] != '@' && strings.IndexByte(addr[:at], ':') >= 0) {
+		return ""
+	}
+	a := canonical(addr)
+	if domainOf(a) != canonicalDomain(addr[at+1:]) && at > 0 {
+		return ""
+	}
+	return a
+}
+
 // lower makes letters small. What is not UTF-8 stays as it is.
 func lower(s string) string {
 	if !utf8.ValidString(s) {
@@ -97,21 +117,46 @@ func firstAuthor(field string) string {
 	return ""
 }
 
-// authors finds the addresses in a field such as From or To (RFC 5322 section 3.4).
-// Quoted display names, encoded words (RFC 2047) and comments are skipped: whoever signs up
-// with a name chooses what stands in them. A name without quotation marks that has
-// a comma in it, as gateways write that decode it, counts as one that has no address.
+// authors finds the addresses in a field such as From or To (RFC 5322 section 3.4), see
+// entries.
 func authors(field string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for a := range entries(field) {
+			if a != "" && !yield(a) {
+				return
+			}
+		}
+	}
+}
+
+// entries finds the entries of a field such as From or To that have an "@": their addresses,
+// "" for one that cannot be read. Quoted display names, encoded words (RFC 2047) and comments
+// are skipped: whoever signs up with a name chooses what stands in them. A name without
+// quotation marks that has a comma in it, as gateways write that decode it, counts as an
+// entry without an address.
+func entries(field string) func(yield func(string) bool) {
 	field = field[:min(len(field), maxFrom)]
 	return func(yield func(string) bool) {
-		start := 0
+		start, open, shut := 0, -1, -1 // of the entry, and of the angle brackets in it
 		emit := func(end int) bool {
-			s := strings.TrimSpace(field[start:end])
-			if i := strings.LastIndexByte(s, '<'); strings.IndexByte(s[i+1:], '@') < 0 {
+			s := field[start:end]
+			if open >= 0 {
+				s = field[open:max(open, shut)]
+				if shut < open {
+					s = field[open:end]
+				}
+			} else {
+				s = address.StripComments(s)
+			}
+			open, shut = -1, -1
+			if strings.IndexByte(s, '@') < 0 {
 				return true
 			}
-			a := canonical(s)
-			return !address.IsMailbox(a) || yield(a)
+			a := exact(s)
+			if !address.IsMailbox(a) {
+				a = ""
+			}
+			return yield(a)
 		}
 		quoted, depth, angle := false, 0, false
 		for i := 0; i < len(field); i++ {
@@ -131,8 +176,11 @@ func authors(field string) func(yield func(string) bool) {
 			case c == '(':
 				depth++
 			case c == '<':
-				angle = true
+				angle, open, shut = true, i+1, -1
 			case c == '>':
+				if angle {
+					shut = i
+				}
 				angle = false
 			case angle:
 			case c == '=' && strings.HasPrefix(field[i:], "=?"):

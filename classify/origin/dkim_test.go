@@ -241,6 +241,13 @@ func TestWhoWroteTo(t *testing.T) {
 		{"an encoded name with a victim", from, "=?utf-8?q?J=C3=B6,victim@example.net,?= <u@example.com>,", "victim@example.net", false},
 		{"a quoted name with a victim", from, `"J, victim@example.net, " <u@example.com>,`, "victim@example.net", false},
 		{"a comment with a victim", from, `u@example.com (J, victim@example.net, ),`, "victim@example.net", false},
+		{"a comment with a victim in angle brackets", from, `u@example.com (<victim@example.net>),`, "victim@example.net", false},
+		{"a comment behind the address", from, `<u@example.com> (<victim@example.net>),`, "victim@example.net", false},
+		{"a comment with angle brackets", from, `u@example.com (<victim@example.net>),`, "u@example.com", true},
+		{"a local part with a victim", from, `u."<victim@example.net>"@example.com,`, "victim@example.net", false},
+		{"the author cannot be read", `m."<news@example.org>"@evil.example`, to, "u@example.com", false},
+		{"there is no author", "Mallory", to, "u@example.com", false},
+		{"an author far behind", "news@example.org" + strings.Repeat(" ", maxFrom) + ", m@evil.example", to, "u@example.com", false},
 		{"no encoded word", from, `=?victim@example.net, U <u@example.com>,`, "u@example.com", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -167,7 +167,7 @@ func isName(s string) bool {
 }
 
 // Signs reports whether an envelope sender is of one of our domains.
-func (j *Judge) Signs(sender string) bool { return j.domains[domainOf(canonical(sender))] }
+func (j *Judge) Signs(sender string) bool { return j.domains[domainOf(exact(sender))] }
 
 func keyName(domain, selector string) string { return selector + "._domainkey." + domain }
 
@@ -303,19 +303,26 @@ func (j *Judge) readNames(e *Examination) {
 	}
 }
 
-// wrote reports whether every author that a signature covers is of our site.
+// wrote reports whether every author that a signature covers is of our site. One who cannot
+// be read may be anybody.
 func (j *Judge) wrote(v *valid) bool {
+	any := false
 	for _, f := range v.fields {
 		if !ascii.EqualFold(f.name, "From") {
 			continue
 		}
-		for a := range authors(unfold(f.value)) {
+		from := unfold(f.value)
+		if len(from) > maxFrom {
+			return false
+		}
+		for a := range entries(from) {
+			any = true
 			if d := domainOf(a); d != v.domain && !j.under(d) && !strings.HasSuffix(d, "."+v.domain) {
 				return false
 			}
 		}
 	}
-	return true
+	return any
 }
 
 // key returns the key of a domain and selector, or why there is none.

@@ -76,7 +76,7 @@ func (k *Keys) Covers(ticket string, m *Mail, now time.Time, maxBound int) bool 
 	if !m.bound(withDefault(maxBound)) {
 		return true
 	}
-	return !slices.ContainsFunc(m.Recipients, func(r string) bool { return canonical(r) != "" && !p.names(r) })
+	return !slices.ContainsFunc(m.Recipients, func(r string) bool { return exact(r) != "" && !p.names(r) })
 }
 
 // withDefault returns how many recipients a ticket names.
@@ -111,7 +111,7 @@ func (t *ticket) digest(h mac, label, mid, addr string) string {
 func (t *ticket) digests(h mac, mid string, recipients []string) string {
 	var list []string
 	for _, r := range recipients {
-		if a := canonical(r); a != "" {
+		if a := exact(r); a != "" {
 			list = append(list, t.digest(h, labelRecipient, mid, a))
 		}
 	}

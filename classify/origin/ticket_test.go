@@ -241,6 +241,11 @@ func TestAuthors(t *testing.T) {
 		`"jo"@example.org`:                             "jo@example.org",
 		`"j o"@example.org`:                            `"j o"@example.org`,
 		"<@relay.example:jo@example.org>":              "jo@example.org",
+		"jo@example.org (<x@y.example>)":               "jo@example.org",
+		"Jo <jo@example.org> (<x@y.example>)":          "jo@example.org",
+		`a."<x@y.example>"@example.org, b@z.example`:   "b@z.example",
+		"Jo <jo@example.org":                           "jo@example.org",
+		"<x@y.example> <jo@example.org>":               "jo@example.org",
 	} {
 		var got []string
 		for a := range authors(field) {
@@ -248,6 +253,41 @@ func TestAuthors(t *testing.T) {
 		}
 		if s := strings.Join(got, " "); s != want {
 			t.Errorf("%q: %q, want %q", field, s, want)
+		}
+	}
+}
+
+// A ticket names only the mailboxes to which a message goes, whatever stands in their names.
+func TestRecipientsOfTheEnvelope(t *testing.T) {
+	k := keysOf(t, line("k", 1))
+	for to, named := range map[string]string{
+		"u@example.com":                   "u@example.com",
+		"<U@Example.com>":                 "u@example.com",
+		`"u"@example.com`:                 "u@example.com",
+		`"u v"@example.com`:               `"u v"@example.com`,
+		"@relay.example:u@example.com":    "u@example.com",
+		"u@[IPv6:2001:db8::1]":            "u@[IPv6:2001:db8::1]",
+		`a."<u@example.com>"@example.net`: "",
+		`"a<u@example.com>"@example.net`:  `"a<u@example.com>"@example.net`,
+		"<u@example.com>@example.net":     "",
+		"a@example.net(<u@example.com>)":  "",
+		"u@example.com a@example.net":     "",
+		"mailto:u@example.com":            "",
+		"'u@example.com'":                 "",
+		`a\<u@example.com>@example.net`:   "",
+	} {
+		m := outgoing()
+		m.Recipients = []string{to}
+		header := "From: " + m.From + "\nMessage-ID: " + m.MessageID + "\n" + TicketField + ": " + k.Sign(m, now, 0) + "\n"
+		j, err := New(Options{Domains: []string{"example.org"}, Keys: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := j.Examine(t.Context(), &Message{Header: []byte(header)}, now)
+		for _, a := range []string{"u@example.com", named} {
+			if got := e.Of(Recipient{Final: a}); got.Origin != Ours && named != "" && a == named || got.Bound != (a == named && a != "") {
+				t.Errorf("%s: %q is %+v", to, a, got)
+			}
 		}
 	}
 }
