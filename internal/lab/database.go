@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Query asks a SQLite database; there is one line a row, its columns divided by "|".
+// Query asks a SQLite database; there is one line per row, its columns separated by "|".
 func Query(database, query string) ([]string, error) {
 	out, err := exec.Command("sqlite3", "-cmd", ".timeout 20000", database, query).CombinedOutput()
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// DebTree is a folder with Debian packages unpacked, not installed: a package would
-// take the place of another one of the machine, or start a service. It is fetched once
+// DebTree is a folder with Debian packages unpacked, not installed: an installed package
+// might replace another one of the machine, or start a service. It is fetched once
 // into the module's bin folder, which make clean empties. programs are the names of the
 // files in it whose shared libraries must be there too.
 func DebTree(name string, packages, programs []string) (string, error) {

@@ -21,7 +21,7 @@ type EximConfig struct {
 	// Routes are servers, as address and port, by domain. Mail to lab.test is dropped, and
 	// for all other domains there is no route.
 	Routes map[string]string
-	// Hasty is a domain whose server is waited for a second at most.
+	// Hasty is a domain for whose server Exim waits a second at most.
 	Hasty string
 }
 

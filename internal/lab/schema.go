@@ -24,7 +24,7 @@ var eventSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return s, nil
 })
 
-// CheckEvent holds one line of events to their schema.
+// CheckEvent checks one line of events against their schema.
 func CheckEvent(line []byte) error {
 	s, err := eventSchema()
 	if err != nil {

@@ -237,7 +237,7 @@ func (s *Sendmail) RunQueue(options ...string) error {
 
 // Quarantined returns what mailq shows of the messages in quarantine.
 func (s *Sendmail) Quarantined() (string, error) {
-	// Where the daemon looks names up, or each look-up is waited for.
+	// It looks names up where the daemon does: elsewhere it would wait for each look-up.
 	cmd := exec.Command("nsenter", "-t", fmt.Sprint(s.proc.Pid()), "-m", s.Dir+"/sendmail", "-C", s.Dir+"/etc/sendmail.cf", "-bp", "-qQ")
 	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+s.libs)
 	out, err := cmd.CombinedOutput()

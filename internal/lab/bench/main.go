@@ -61,10 +61,10 @@ type bench struct {
 	filters []*filter
 }
 
-// plainName is what our filter is called where nothing is configured.
+// plainName is the name of our filter with the default configuration.
 const plainName = "bounce-milter"
 
-// ticketsName is that of the filter that puts tickets on mail from ticketsFrom.
+// ticketsName is the name of the filter that puts tickets on mail from ticketsFrom.
 const (
 	ticketsName = "bounce-milter with tickets"
 	ticketsFrom = "ann@tickets.test"
@@ -197,8 +197,8 @@ func (b *bench) tickets(bin string) (table string, err error) {
 	return fmt.Sprintf("[origin]\ndomains = [\"tickets.test\"]\nnetworks = [\"127.0.0.0/8\", \"192.0.2.0/24\"]\nticket = true\nkey_file = %q\n", keys), nil
 }
 
-// events configures a spool with a file and a webhook that read behind it, and opens the
-// other end of the webhook: one that takes everything and looks at nothing.
+// events configures a spool with a file and a webhook that read behind it, and starts the
+// webhook's receiver, which accepts everything unread.
 func (b *bench) events() (tables string, err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -224,8 +224,8 @@ url = "http://%s/"
 `, spool, b.lab.Path("events.jsonl"), ln.Addr()), nil
 }
 
-// twentyActions are actions of every kind that are asked about each bounce of the bench
-// and that none of them is for, so that it is tagged as without them.
+// twentyActions are actions of every kind. Each bounce of the bench is compared with all of
+// them and matches none, so it is tagged as without them.
 func twentyActions() string {
 	does := []string{`redirect = ["dead@lab.test"]`, `copy = ["archive@lab.test"]`, `quarantine = true`, `reject = true`, `none = true`}
 	var b strings.Builder
@@ -277,8 +277,8 @@ func (b *bench) wanted(c *cell) bool {
 	return c.filter == nil || b.only.MatchString(c.what+" "+c.network)
 }
 
-// against returns how many times as fast as another cell this one is: the median of the
-// ratios within each round.
+// against returns the ratio of this cell's rate to another's: the median of the ratios
+// within each round.
 func (c *cell) against(o *cell) float64 {
 	var v []float64
 	for i := range min(len(c.samples), len(o.samples)) {

@@ -22,7 +22,8 @@ const (
 	mailEvery        = 2 * time.Millisecond
 )
 
-// watch is who reads the metrics while bounces are sent to a daemon.
+// watch says whose metrics are read while bounces are sent to a daemon, and holds what was
+// measured meanwhile.
 type watch struct {
 	what    string
 	metrics string // address, "" for nobody
@@ -36,9 +37,9 @@ type latencies []time.Duration
 
 func (l latencies) at(share float64) time.Duration { return l[int(share*float64(len(l)-1))] }
 
-// whileWatched measures how long a bounce takes while nobody reads the metrics, while those
-// of another daemon are read, which takes as much of the machine, and while those of the
-// measured one are.
+// whileWatched measures how long a bounce takes in three cases: nobody reads metrics; those
+// of another daemon are read, which takes as much of the machine; and those of the measured
+// daemon are read.
 func (b *bench) whileWatched() error {
 	own := slices.DeleteFunc(slices.Clone(b.filters), func(f *filter) bool { return !f.own })
 	ours, neighbour := own[0], own[1]
@@ -75,8 +76,8 @@ func (w *watch) middle(share float64) time.Duration {
 	return time.Duration(middle(v))
 }
 
-// against returns how many times as long as with another watch a bounce takes: the median of
-// the ratios within each round.
+// against returns the ratio of the time that a bounce takes to that with another watch: the
+// median of the ratios within each round.
 func (w *watch) against(o *watch, share float64) float64 {
 	var v []float64
 	for i := range w.rounds {

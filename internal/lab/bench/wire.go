@@ -68,8 +68,8 @@ func (b *bench) onTheWire() error {
 	return nil
 }
 
-// times returns how many times as fast as another filter on the same kind of socket a
-// cell is.
+// times returns the ratio of a cell's rate to that of another filter on the same kind of
+// socket.
 func times(c *cell, cells []*cell, other string) string {
 	for _, o := range cells {
 		if o.filter != nil && o.filter.name == other && o.network == c.network && o.from == c.from {
@@ -99,8 +99,8 @@ func pace(network, addr string, m *mta.Message, limit time.Duration) (n int, too
 	}
 }
 
-// timesOurs returns how many times as fast as our filter without anything configured one
-// of ours is, with the same message.
+// timesOurs returns the ratio of the rate of one of our filters to that of ours with the
+// default configuration, for the same message.
 func (c *cell) timesOurs(cells []*cell) string {
 	for _, o := range cells {
 		if o != c && c.filter.own && o.filter.name == plainName && o.network == c.network && o.msg == c.msg {

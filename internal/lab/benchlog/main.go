@@ -93,8 +93,8 @@ func write(path string, size int64, share float64) (int64, error) {
 	return generate(f, size, share)
 }
 
-// measure returns the shortest time, the time of a processor in that round, and the most
-// memory in octets.
+// measure returns the shortest time, the processor time of that round, and the most memory
+// in octets.
 func measure(c contender, log string) (best, busy time.Duration, resident int64, err error) {
 	for range c.rounds {
 		cmd := c.cmd(log)

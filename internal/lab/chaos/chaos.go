@@ -1,9 +1,10 @@
-// Package chaos tries whether every bounce that an MTA was told is accepted becomes a
-// record at every sink, while everything around it fails: the daemon is killed, a
+// Package chaos tests that every bounce whose acceptance the MTA was told becomes a
+// record at every sink, while everything fails: the daemon is killed, a
 // webhook's receiver hangs and answers garbage, servers of a JetStream cluster are
 // killed, files are moved away, and the configuration changes.
 //
-// Whoever uses the package calls [natslab.Main] first of all, for it starts NATS servers.
+// A program that uses the package must call [natslab.Main] first of all, because it starts
+// NATS servers.
 package chaos
 
 import (
@@ -53,7 +54,8 @@ type run struct {
 	calm, storm    []time.Duration
 }
 
-// Run tries, and returns figures. The error says what went wrong, each on a line.
+// Run runs the trial and returns its figures. The error lists what went wrong, one thing
+// per line.
 func Run(cfg Config) (figures string, err error) {
 	r := &run{Config: cfg, tokens: make(chan struct{}), killed: make(chan struct{})}
 	if err := r.start(); err != nil {

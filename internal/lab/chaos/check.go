@@ -31,7 +31,7 @@ type check struct {
 	wrong   []string
 }
 
-// check reads what each sink has and holds it to the ledger.
+// check compares what each sink has with the ledger.
 func (r *run) check() (*check, error) {
 	c := &check{run: r, bounces: r.ledger.all(), ids: map[string]string{}, lines: map[string][]byte{}, records: map[string]record{},
 		at: map[string]map[string]bool{}}

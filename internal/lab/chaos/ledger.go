@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// bounce is one message that was sent. Each of its recipients is named by it alone.
+// bounce is one message that was sent. No other bounce names any of its recipients.
 type bounce struct {
 	connection, number int
 	recipients         []string

@@ -18,8 +18,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab/receiver"
 )
 
-// Outage is a trial of a sink that is down for long: as many records as come in
-// meanwhile are sent as fast as they go.
+// Outage is a trial of a sink that is down for long: the records of all that time are sent
+// as fast as possible.
 type Outage struct {
 	Lab *lab.Lab
 	Bin string
@@ -58,7 +58,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.records.Add(int64(len(list)))
 }
 
-// outage is one that goes on.
+// outage is a running Outage.
 type outage struct {
 	Outage
 	daemon *lab.Daemon
@@ -71,7 +71,8 @@ type outage struct {
 	spooled  int64   // octets that were in the spool at the most
 }
 
-// Run tries, and returns figures. The error says what went wrong, each on a line.
+// Run runs the trial and returns its figures. The error lists what went wrong, one thing
+// per line.
 func (o Outage) Run() (figures string, err error) {
 	s := &outage{Outage: o, spool: o.Lab.Path("outage.spool")}
 	if err := s.start(); err != nil {
@@ -190,7 +191,7 @@ timeout = "1s"
 	return err
 }
 
-// send sends so many records as fast as they go, and returns how long each bounce took.
+// send sends so many records as fast as possible, and returns how long each bounce took.
 func (s *outage) send(records int) ([]time.Duration, error) {
 	left := atomic.Int64{}
 	left.Store(int64((records + s.Recipients - 1) / s.Recipients))

@@ -133,8 +133,8 @@ stream = "BOUNCES"
 `, s.spool, s.file, s.urls[0], version, s.dir, timeout, s.urls[1], s.dir, timeout, strings.Join(servers, ", "))
 }
 
-// storm makes both receivers fail in every way, over and over, and take something in
-// between.
+// storm makes both receivers fail in every way, over and over, and lets them accept
+// something in between.
 func (s *sinks) storm(on bool) {
 	if !on {
 		s.crm.FailWith(nil)

@@ -23,12 +23,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// later are packages that the machines have at hand without a network, so that a test can
-// install them when it wants.
-const later = "postfix"
+// atHand are packages that a test can install on a machine when it wants, without a network.
+const atHand = "postfix"
 
-// there are packages that every machine has, beyond the smallest Debian.
-const there = "systemd-sysv,dbus,adduser,procps,make,ca-certificates,sudo,curl,jq,logrotate"
+// preinstalled are the packages of every machine beyond the smallest Debian.
+const preinstalled = "systemd-sysv,dbus,adduser,procps,make,ca-certificates,sudo,curl,jq,logrotate"
 
 // bootPatience is for machines with more to do than to boot.
 const bootPatience = 5 * time.Minute
@@ -40,8 +39,8 @@ func baseRoot() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// A root of another list is another root.
-	dir := filepath.Join(module, "bin", "lab", fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(there+" "+later))))
+	// With another list of packages it is another root.
+	dir := filepath.Join(module, "bin", "lab", fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(preinstalled+" "+atHand))))
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
@@ -63,9 +62,9 @@ func baseRoot() (string, error) {
 	for _, args := range [][]string{
 		// In mounts of its own, which end with it: a /proc that an interrupted one leaves
 		// in the folder could not be removed.
-		{"unshare", "--mount", "debootstrap", "--variant=minbase", "--include=" + there, "bookworm", tmp},
+		{"unshare", "--mount", "debootstrap", "--variant=minbase", "--include=" + preinstalled, "bookworm", tmp},
 		{"cp", "/etc/resolv.conf", tmp + "/etc/resolv.conf"},
-		{"chroot", tmp, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", later},
+		{"chroot", tmp, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", atHand},
 	} {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")

@@ -31,8 +31,8 @@ const DashboardFile = "packaging/grafana/bounce-milter.json"
 //lint:ignore SA1019 that is why
 type Board = dashboard.Dashboard
 
-// register tells the SDK the kinds of panels and queries that it must know: of others it
-// would accept everything.
+// register tells the SDK the kinds of panels and queries of the dashboard: in kinds that it
+// does not know it would accept anything.
 var register = sync.OnceFunc(func() {
 	r := cog.NewRuntime()
 	r.RegisterPanelcfgVariant(bargauge.VariantConfig())
@@ -43,8 +43,7 @@ var register = sync.OnceFunc(func() {
 	r.RegisterDataqueryVariant(prometheus.VariantConfig())
 })
 
-// ReadDashboard reads a dashboard strictly: nothing may stand there that Grafana does not
-// know.
+// ReadDashboard reads a dashboard strictly: it refuses what Grafana does not know.
 func ReadDashboard(data []byte) (*Board, error) {
 	register()
 	// The strict reader finds every fault, but leaves out the panels: the plain one reads them.

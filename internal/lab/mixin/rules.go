@@ -1,5 +1,5 @@
-// Package mixin reads what packaging has for Prometheus, so that tests can hold its parts
-// to each other and to the documents.
+// Package mixin reads what packaging has for Prometheus and Grafana, so that tests can
+// compare its parts with each other and with the documents.
 package mixin
 
 import (
@@ -94,7 +94,7 @@ func Cases(root string) ([]Case, error) {
 	return all, nil
 }
 
-// decode reads a file in which nothing else may stand than v has.
+// decode reads a file, and refuses keys that v does not have.
 func decode(file string, v any) error {
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -1,5 +1,6 @@
 // Package mta is a mail server's side of the milter wire, for load and measurements: it
-// encodes messages ahead, and waits for no answer that the filter said it does not give.
+// encodes messages ahead, and does not wait for answers that the filter said it will not
+// give.
 package mta
 
 import (
@@ -31,8 +32,8 @@ const (
 	everything  = 0x1fffff
 )
 
-// Message is what a client sends, perhaps over and over, as encoded commands: encoding
-// them each time would be measured with the filter.
+// Message is what a client sends, perhaps over and over, as encoded commands: if they were
+// encoded each time, that would be measured together with the filter.
 type Message struct {
 	mail, rcpt, data, eoh, body, eom []byte
 	headers                          [][]byte

@@ -72,7 +72,7 @@ type Servers struct {
 	run   []*exec.Cmd
 }
 
-// patience is the longest time that is waited for anything.
+// patience is the longest wait for anything.
 const patience = 60 * time.Second
 
 // Start starts the servers and waits until each accepts connections.

@@ -16,8 +16,8 @@ import (
 const inNamespace = "BOUNCE_MILTER_TEST_IN_NAMESPACE"
 
 // Run runs a part of a test in a folder of mode 0700 that is a disk of its own, of
-// so many octets as the mount option size has it ("64k"). Who may not mount runs the whole
-// test again in a user namespace, where everybody may (user_namespaces(7)).
+// so many octets as the mount option size has it ("64k"). A user who may not mount runs the
+// whole test again in a user namespace, where everybody may (user_namespaces(7)).
 func Run(t *testing.T, size string, part func(t *testing.T, dir string)) {
 	t.Helper()
 	dir := t.TempDir()

@@ -12,7 +12,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab"
 )
 
-// kind is what a message is, and so what must happen to it.
+// kind is what a message is, which decides what must happen to it.
 type kind int
 
 const (

@@ -1,4 +1,4 @@
-// Command soak tries bounce-milter for a while, in three parts.
+// Command soak tests bounce-milter under load and failures for a while, in three parts.
 //
 // In the first, eight Postfix clients send bounces and ordinary mail, while the daemon is
 // reloaded, drained, killed -9 and restarted, and its port attacked. At the end every

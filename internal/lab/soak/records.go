@@ -9,7 +9,7 @@ import (
 	"github.com/bounce-milter/bounce-milter/internal/lab/chaos"
 )
 
-// troubles tries whether records arrive while everything fails.
+// troubles tests that records arrive while everything fails.
 func troubles(bin string, duration time.Duration, clients int) error {
 	return inLab(bin, func(l *lab.Lab, bin string) error {
 		fmt.Printf("\nrecords in troubles, %v\n", duration)
@@ -22,8 +22,8 @@ func troubles(bin string, duration time.Duration, clients int) error {
 	})
 }
 
-// outages tries what an hour costs at 1,000 records a second of which a sink takes none,
-// with a spool and, for a tenth of the time, without.
+// outages measures what it costs if a sink takes nothing for an hour at 1,000 records a
+// second, with a spool and, for a tenth of the time, without.
 func outages(bin string, records int) error {
 	for _, o := range []chaos.Outage{
 		{Spool: true, Records: records, Recipients: 10},
