@@ -53,6 +53,10 @@ func (r *report) daemon(cfg *config.Config) {
 		r.wrong("daemon", []string{"journalctl -u bounce-milter -n 20"}, "the daemon at %s is not ready: %s", at, oneLine(text))
 	default:
 		r.good(check, "the daemon serves mail and metrics at %s", at)
+		_, worries, _ := strings.Cut(text, "\n")
+		for _, worry := range strings.FieldsFunc(worries, func(c rune) bool { return c == '\n' }) {
+			r.add("daemon", Warning, []string{"bounce-milter config check", "sudo systemctl reload bounce-milter", "journalctl -u bounce-milter -n 20"}, "%s", worry)
+		}
 	}
 	page, status, err := r.get(at, "/metrics")
 	if err != nil || status != http.StatusOK {

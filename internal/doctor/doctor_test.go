@@ -3,6 +3,9 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bounce-milter/bounce-milter/config"
 	"github.com/bounce-milter/bounce-milter/milter"
 )
 
@@ -152,6 +156,36 @@ func TestSendmail(t *testing.T) {
 }
 
 // TestClock: a clock from before the program was built is wrong.
+// A daemon that serves mail and is not content is not simply good.
+func TestDaemonWorries(t *testing.T) {
+	answer := "ready\nthe reload at 2026-11-28T09:00:00Z was refused\nweb_config is wrong\n"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/-/ready" {
+			io.WriteString(w, answer)
+		}
+	}))
+	defer s.Close()
+	cfg := config.Default()
+	cfg.Milter.Metrics = milter.Socket{Network: "tcp", Address: s.Listener.Addr().String()}
+	said := func() (list []string) {
+		r := &report{ctx: t.Context()}
+		r.daemon(cfg)
+		for _, f := range r.list {
+			if f.Check == "daemon" {
+				list = append(list, string(f.State)+" "+f.Says)
+			}
+		}
+		return list
+	}
+	if got, want := said(), []string{"warning the reload at 2026-11-28T09:00:00Z was refused", "warning web_config is wrong"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	answer = "ready\n"
+	if got := said(); got != nil {
+		t.Errorf("without a worry: %q", got)
+	}
+}
+
 func TestClock(t *testing.T) {
 	r := &report{Options: Options{Built: time.Now().AddDate(1, 0, 0)}, ctx: context.Background()}
 	r.clock(r.configuration())
