@@ -155,7 +155,6 @@ func TestSendmail(t *testing.T) {
 	}
 }
 
-// TestClock: a clock from before the program was built is wrong.
 // A daemon that serves mail and is not content is not simply good.
 func TestDaemonWorries(t *testing.T) {
 	answer := "ready\nthe reload at 2026-11-28T09:00:00Z was refused\nweb_config is wrong\n"
@@ -186,6 +185,7 @@ func TestDaemonWorries(t *testing.T) {
 	}
 }
 
+// TestClock: a clock from before the program was built is wrong.
 func TestClock(t *testing.T) {
 	r := &report{Options: Options{Built: time.Now().AddDate(1, 0, 0)}, ctx: context.Background()}
 	r.clock(r.configuration())
