@@ -243,6 +243,10 @@ func (s *session) piece() {
 		s.pass()
 	case s.conn.agreed(gomilter.OptSkip) && s.body() == nil:
 		s.conn.answer(respSkip)
+		if s.msg.out != nil {
+			s.conn.send()
+			s.prepare(time.Now())
+		}
 	default:
 		s.conn.answer(gomilter.RespContinue)
 	}
@@ -349,7 +353,7 @@ func (s *session) change(add []field, gone bool) bool {
 	if s.actions&gomilter.OptAddHeader == 0 {
 		return true
 	}
-	s.sign(time.Now())
+	s.sign()
 	if len(add) == 0 {
 		return true
 	}

@@ -13,6 +13,10 @@ type outgoing struct {
 	id, from       string // the first Message-ID and the first From, as they are
 	hasID, hasFrom bool
 	tickets        []string // that the message has already
+
+	ready  bool   // the two below are known
+	ticket string // to put on the message, "" if it needs none
+	bound  string // whether it names the recipients
 }
 
 // maxCarried is how many tickets that a message has already are looked at. It is more than
@@ -67,15 +71,17 @@ func (o *outgoing) field(name, value []byte) {
 	}
 }
 
-// sign puts a ticket on a message of ours, at the very top, unless it has one that says
-// the same: a content filter may have given it back, or another server of ours may have
-// signed it. Older tickets stay, since a DKIM signature may cover them.
-func (s *session) sign(now time.Time) {
+// prepare makes the ticket of a message of ours, unless it has one that says the same: a
+// content filter may have given it back, or another server of ours may have signed it. It
+// needs no more than envelope and header, so it is called when an answer is on its way and
+// the MTA is busy with that; the end of the message then finds the ticket made.
+func (s *session) prepare(now time.Time) {
 	m := &s.msg
 	o := m.out
-	if o == nil {
+	if o == nil || o.ready {
 		return
 	}
+	o.ready = true
 	mail := origin.Mail{Sender: m.from, MessageID: o.id, From: o.from, Recipients: s.recipients(), More: m.unkept}
 	keys, bound := m.st.origin.Keys, m.st.cfg.Origin.MaxBound
 	for _, t := range o.tickets {
@@ -83,11 +89,18 @@ func (s *session) sign(now time.Time) {
 			return
 		}
 	}
-	if s.conn.modify(gomilter.ActInsertHeader, 0, origin.TicketField, keys.Sign(&mail, now, bound)) {
-		named := boundNo
-		if n := len(mail.Recipients); n > 0 && n <= bound && !mail.More {
-			named = boundYes
-		}
-		s.srv.metrics.tickets.WithLabelValues(named).Inc()
+	o.ticket, o.bound = keys.Sign(&mail, now, bound), boundNo
+	if n := len(mail.Recipients); n > 0 && n <= bound && !mail.More {
+		o.bound = boundYes
+	}
+}
+
+// sign puts the ticket on a message of ours, at the very top. Older tickets stay, since a
+// DKIM signature may cover them.
+func (s *session) sign() {
+	s.prepare(time.Now())
+	o := s.msg.out
+	if o != nil && o.ticket != "" && s.conn.modify(gomilter.ActInsertHeader, 0, origin.TicketField, o.ticket) {
+		s.srv.metrics.tickets.WithLabelValues(o.bound).Inc()
 	}
 }

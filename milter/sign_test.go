@@ -211,6 +211,32 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// A ticket is made as soon as the body is skipped. That of a message that is given up then
+// is neither counted nor put on the next.
+func TestTicketOfAMessageGivenUp(t *testing.T) {
+	keys, _ := ticketJudge(t)
+	ts := start(t, withTickets)
+	c := newClient(t, ts.dial(t), offerAll)
+	head := func(user string) []byte { return headerFrame("From", user+"@example.org") }
+	c.send(fromNetwork[0]...)
+	c.send(mailFrame("ann@example.org"), rcptFrame("first@example.net"), head("ann"), frame('N', ""), frame('B', "Hello.\r\n"))
+	if code, _ := c.read(); code != 's' {
+		t.Fatalf("the body is answered with %q, want it to be skipped", code)
+	}
+	c.send(frame('A', ""))
+	c.send(mailFrame("bob@example.org"), rcptFrame("second@example.net"), head("bob"), frame('N', ""))
+	mods := c.end(frame('E', ""))
+	bob := origin.Mail{Sender: "bob@example.org", From: "bob@example.org", Recipients: []string{"second@example.net"}}
+	if len(mods) != 1 || mods[0].name != origin.TicketField || !keys.Covers(mods[0].value, &bob, time.Now(), 0) {
+		t.Errorf("the second message gets %v", mods)
+	}
+	c.send(frame('Q', ""))
+	ts.quiet(t)
+	if got := testutil.ToFloat64(ts.metrics.tickets.WithLabelValues(boundYes)); got != 1 {
+		t.Errorf("%v tickets are counted, want 1", got)
+	}
+}
+
 // outgoing sends a message of a client, which it reports first.
 func (c *wireClient) outgoing(from []frames, sender, args string, to, lines []string) []mod {
 	c.t.Helper()
