@@ -89,7 +89,7 @@ func (w *webServer) listeners() []net.Listener {
 func (s *Server) Handler() http.Handler { return web.Handler(s.pages()) }
 
 func (s *Server) pages() web.Pages {
-	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	metrics := web.Packed(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	return web.Pages{
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.metrics.memory.Set(float64(s.memory.used.Load()))

@@ -132,7 +132,7 @@ func (w *watcher) serve(cfg *config.Config, reg *prometheus.Registry) (*web.Serv
 		opts.Hosts = append([]string{host}, opts.Hosts...)
 	}
 	s, err := web.New(lns, web.Handler(web.Pages{
-		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+		Metrics: web.Packed(promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true})),
 		Health:  w.health,
 	}), opts, w.log)
 	if err != nil {
