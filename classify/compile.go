@@ -66,8 +66,8 @@ type tail struct {
 	rare        int // where in marker its rarest octet stands: the search begins there
 }
 
-// pattern is a phrase or token: what is asked where it occurs. It is kept small, for
-// a text holds dozens of patterns, each at another place of a long list.
+// pattern is what must be known of a phrase or token where it occurs. It is kept small,
+// because a text holds dozens of patterns, each at another place of a long list.
 type pattern struct {
 	length   int32 // octets
 	runes    int32
@@ -339,39 +339,6 @@ func longestFirst(patterns []pattern) []int32 {
 		*at++
 	}
 	return order
-}
-
-// compounds finds the words within which a phrase may begin.
-type compounds struct {
-	heads []string
-	tails *book
-}
-
-func newCompounds(list []rules.Compound) compounds {
-	var c compounds
-	var tails []string
-	for _, w := range list {
-		c.heads, tails = append(c.heads, bare(w.Head)), append(tails, bare(w.Tail))
-	}
-	c.tails = newBook(tails)
-	return c
-}
-
-// headsBefore returns the number of the list of what may stand before a pattern
-// within a word.
-func (m *matcher) headsBefore(c compounds, phrase string) uint16 {
-	var heads []string
-	c.tails.at([]byte(phrase), func(id int32) { heads = append(heads, c.heads[id]) })
-	if len(heads) == 0 {
-		return 0
-	}
-	slices.Sort(heads)
-	n := slices.IndexFunc(m.heads, func(known []string) bool { return slices.Equal(known, heads) })
-	if n < 0 {
-		n = len(m.heads)
-		m.heads = append(m.heads, heads)
-	}
-	return uint16(n)
 }
 
 // endOf is nil if a note has no end of its own.
