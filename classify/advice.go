@@ -6,8 +6,8 @@ import (
 	"github.com/bounce-milter/bounce-milter/classify/rules"
 )
 
-// grounds is what a verdict rests on, which its reason and its advice have to
-// tell: nobody may be told what was not read.
+// grounds is what a verdict rests on. Its reason and its advice depend on it, so that they
+// claim nothing that was not read.
 type grounds uint8
 
 const (

@@ -67,7 +67,7 @@ func newTrie(a *automaton, patterns []string) *trie {
 			path = append(path, uint32(len(t.nodes)-1))
 		}
 		n := &t.nodes[path[len(path)-1]]
-		if n.out == 0 { // else the same pattern, which stands beside
+		if n.out == 0 { // else the same pattern came just before, and its list is continued
 			n.out = uint32(len(a.found))
 			a.found = append(a.found, 0)
 		}

@@ -61,8 +61,8 @@ type forged struct {
 	sum      *fieldSum // of names and values, to recognise what we wrote
 }
 
-// add counts a field whose name has the index place in own. Before it came so many
-// octets and lines of the header.
+// add counts a field whose name has the index place in own. octets and lines say how much
+// of the header came before it.
 func (f *forged) add(own *ownNames, place int, value []byte, octets, lines int) {
 	f.count++
 	if place != placeForged && place < tagNames {

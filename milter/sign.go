@@ -37,7 +37,7 @@ func (s *session) signs(st *state, from string) bool {
 func (s *session) authenticated() bool {
 	m := s.macro['M']
 	mechanism := macro(m, "auth_type")
-	// Whoever logs in as nobody in particular (RFC 4505) has not logged in.
+	// A client that logs in anonymously (RFC 4505) has not said who it is.
 	return (mechanism != "" || macro(m, "auth_authen") != "") && !strings.EqualFold(mechanism, "ANONYMOUS")
 }
 

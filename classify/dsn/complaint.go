@@ -102,7 +102,7 @@ func (r *reading) complaint(b []byte) {
 	}
 }
 
-// add adds recipients, each once, that are no more than so many then.
+// add adds recipients, each once, until there are limit of them.
 func (f *Feedback) add(values []string, limit int) {
 	seen := map[string]bool{}
 	for _, a := range f.Recipients {

@@ -28,8 +28,8 @@ type result struct {
 	status reply.Status
 }
 
-// newResults prepares for the results of so many groups, after those that are known. A
-// single group need not be compared, so it needs no index.
+// newResults prepares for the results of a number of groups, after those that are known. A
+// single group is not compared with others, so it needs no index.
 func newResults(known []Recipient, groups int) *results {
 	rs := &results{list: append(make([]Recipient, 0, len(known)+groups), known...)}
 	if groups > 1 {

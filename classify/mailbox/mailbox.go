@@ -94,7 +94,7 @@ func (w *walker) run(paths []string) {
 
 // fail yields an error; like all methods here it reports whether to go on.
 func (w *walker) fail(name string, err error) bool {
-	// Whoever shows the error shows the path before it.
+	// The path is in Name, so the error does not repeat it.
 	return w.yield(Message{Name: name, Err: files.Why(err)})
 }
 

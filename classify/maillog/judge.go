@@ -51,7 +51,7 @@ type Judge struct {
 
 type memoKey [2]uint64
 
-// maxMemo bounds the verdicts that are remembered; twice as many may be.
+// maxMemo bounds each of the two generations of verdicts that are remembered.
 const maxMemo = 8 << 10
 
 // NewJudge returns a judge that asks this engine.

@@ -32,7 +32,7 @@ func Origins() []Origin { return []Origin{Ours, Foreign, Unproven} }
 // Proof says what proved that a message is ours.
 type Proof string
 
-// The proofs. NoProof is that of a message that is not [Ours].
+// The proofs. A message that is not [Ours] has NoProof.
 const (
 	NoProof     Proof = ""
 	ProofLocal  Proof = "local"  // this host made the bounce itself
