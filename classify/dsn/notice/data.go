@@ -33,6 +33,7 @@ const (
 	roleDetails                     // the recipients after expansion stand below, with details
 	roleAside                       // a sentence with it says nothing about the failure
 	roleInstead                     // the sentence names an address to write to instead
+	roleGot                         // the recipients of the list, or the address before it, got the mail
 )
 
 // format is the data about one kind of notice.
@@ -64,6 +65,7 @@ type format struct {
 	Against    []toml.Text
 	Aside      []toml.Text
 	Instead    []toml.Text
+	Got        []toml.Text
 	Details    []toml.Text
 
 	Example []example
@@ -91,7 +93,7 @@ func (f *format) roles() map[role][]toml.Text {
 		roleReturned: f.Returned, roleDelayed: f.Delayed, roleFailed: f.Failed,
 		roleOther: f.Other, roleOriginal: f.Original, roleStop: f.Stop,
 		roleTranscript: f.Transcript, roleSummary: f.Summary, roleEnd: f.End, roleAgainst: f.Against, roleAside: f.Aside, roleDetails: f.Details,
-		roleInstead: f.Instead,
+		roleInstead: f.Instead, roleGot: f.Got,
 	}
 }
 

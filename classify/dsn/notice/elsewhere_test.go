@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestWhoIsBlamed has notices in prose, in which the address may be that of somebody to
-// write to instead. To name nobody is right then.
+// TestWhoIsBlamed has notices that also name others than the recipients that failed:
+// somebody to write to instead, somebody who got the mail or a copy of the report. To
+// name nobody is right if there is no other address.
 func TestWhoIsBlamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"Your mail could not be delivered: no such user. Please use jo.new@other.example instead.":          "",
@@ -20,6 +21,14 @@ func TestWhoIsBlamed(t *testing.T) {
 		"Votre message n'a pas pu être remis. Merci d'écrire à accueil@example.com":                         "",
 		"No se pudo entregar: usuario desconocido. Escríbanos a info@example.com":                           "",
 		"Impossibile recapitare: utente sconosciuto. Il nuovo recapito è jo@new.example":                    "",
+
+		"Delivery failed: user unknown.\n\nA copy of this report was sent to admin@example.com":                                             "",
+		"Your mail to a@example.com was delivered, but it could not be delivered to jo@example.com: user unknown.":                          "jo@example.com",
+		"The following recipients got your message:\n\n  a@example.com\n\nThe following recipients did not get it:\n\n  jo@example.com\n":   "jo@example.com",
+		"Successfully delivered to:\n\n   a@example.com\n   b@example.com\n\nUndeliverable to:\n\n   jo@example.com\n   552 mailbox full\n": "jo@example.com",
+		"Die Nachricht wurde zugestellt an:\n\n  a@example.com\n\nSie konnte nicht zugestellt werden an:\n\n  jo@example.com\n":             "jo@example.com",
+		"Your mail to jo@example.com that was delivered to our server could not be delivered to the mailbox.":                               "jo@example.com",
+		"Report for your undeliverable mail:\n\na@example.com: delivered successfully\njo@example.com: no such user\n":                      "jo@example.com",
 
 		"Your mail could not be delivered, as jo@example.com is unknown, please contact the help desk.":              "jo@example.com",
 		"We could not deliver your mail to jo@example.com. For help see our pages.":                                  "jo@example.com",

@@ -28,6 +28,7 @@ const (
 	unsaid fate = iota
 	failed
 	delayed
+	got // it was delivered: the address is not taken
 )
 
 // recipients returns the recipients of a notice with what it says about each. If the
@@ -85,6 +86,9 @@ func (s *recipientScan) mark(m int) {
 	if k.bits&(roleStop|roleTranscript|roleSummary) != 0 {
 		s.list = false
 	}
+	if s.fate == got && k.bits&(roleSays|roleFailed|roleDelayed) != 0 {
+		s.fate = unsaid
+	}
 	if k.bits&(roleDelayed|roleFailed) != 0 {
 		s.verdict = k.end
 		if k.bits&roleList != 0 || s.n.nearList(m) {
@@ -94,10 +98,16 @@ func (s *recipientScan) mark(m int) {
 		}
 	}
 	if k.bits&roleList != 0 {
+		if s.fate == got && k.line != s.n.lineAt(s.verdict) {
+			s.fate = unsaid // another list
+		}
 		s.list = true
 		if s.verdict < 0 || k.start-s.verdict > nearby {
 			s.fate = unsaid
 		}
+	}
+	if k.bits&roleGot != 0 && k.bits&roleList != 0 {
+		s.fate, s.verdict = got, k.end-1
 	}
 	if k.bits&roleNames != 0 && !s.n.isSummary(k) {
 		s.names = k.end
@@ -130,7 +140,7 @@ func (n *Notice) findRecipients(limit int) {
 			if last >= 0 && n.found[last].original == "" {
 				n.found[last].original = n.address(a)
 			}
-		case n.adjoins(s.other, a), n.others[strings.ToLower(n.address(a))]:
+		case n.adjoins(s.other, a), n.others[strings.ToLower(n.address(a))], n.gotIt(a):
 			n.addOther(a)
 		case n.follows(s.names, a) && n.offered(a):
 			s.names = a.To
@@ -140,11 +150,25 @@ func (n *Notice) findRecipients(limit int) {
 				n.found[last+1].start = n.lines[a.line].start
 			}
 			s.names = a.To
+		case s.fate == got && s.list && n.isHeading(a, s.heading):
+			n.addOther(a)
+			s.heading = a.line
 		case s.list && n.isHeading(a, s.heading), n.isQSBMF(a):
 			n.take(a, s.fate, limit)
 			s.heading = a.line
 		}
 	}
+}
+
+// gotIt reports whether a phrase right behind an address says that its mail was
+// delivered.
+func (n *Notice) gotIt(a place) bool {
+	for i := n.markAt(a.To); i < len(n.marks) && n.marks[i].start-a.To < nextWord; i++ {
+		if n.marks[i].bits&roleGot != 0 && len(bytes.Trim(n.low[a.To:n.marks[i].start], " >)\"':;,-")) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // isSummary reports whether a phrase only seems to announce a recipient, because it ends
