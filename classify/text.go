@@ -159,13 +159,13 @@ func (t *text) plain(all, marks []byte, n int, s string) int {
 		l := folded[c]
 		if l >= foldSpace {
 			switch {
-			case l&foldSign != 0:
-				t.signs = append(t.signs, int32(n+i))
-			case l&foldLost != 0:
-				if isLost(all, n+i) {
+			case l < foldSign:
+				if before == ' ' {
 					return i
 				}
-			case before == ' ':
+			case l&foldSign != 0:
+				t.signs = append(t.signs, int32(n+i))
+			case isLost(all, n+i):
 				return i
 			}
 		}
