@@ -96,7 +96,7 @@ func (e *Entry) setStatus(word, words string) bool {
 		if e.isFilter(words) {
 			e.Result = Passed
 		}
-	case "deferred":
+	case "deferred", "SOFTBOUNCE": // with soft_bounce = yes, what else would have bounced
 		e.Result = Deferred
 	case "bounced":
 		e.Result = Bounced
