@@ -93,9 +93,17 @@ func (s *Sympa) relocate() error {
 // bounceQueue makes a copy of the program that Postfix pipes bounces to. It is compiled
 // and reads one configuration file, so the copy has the path of ours in the same place.
 func (s *Sympa) bounceQueue(l *Lab) error {
-	conf := l.Path("s.cf")
+	dir, err := os.MkdirTemp("/tmp", "bm") // short, wherever the lab is
+	if err != nil {
+		return fmt.Errorf("setting up Sympa: %w", err)
+	}
+	l.Defer(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return fmt.Errorf("setting up Sympa: %w", err)
+	}
+	conf := dir + "/s.cf"
 	if len(conf) > len(sympaConf) {
-		return fmt.Errorf("setting up Sympa: no room for %s in bouncequeue: set TMPDIR=/tmp", conf)
+		return fmt.Errorf("setting up Sympa: no room for %s in bouncequeue", conf)
 	}
 	if err := os.Symlink(s.Dir+"/etc/sympa.conf", conf); err != nil {
 		return fmt.Errorf("setting up Sympa: %w", err)
