@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Mailman sends through a Postfix whose mail gets tickets, once with one sender for all and
@@ -18,6 +19,11 @@ func TestMailmanWithTickets(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	must := orFail(t)
+	// Mailman counts a member once a day at most. What is counted here is of one day.
+	must(UntilIn(10*time.Minute, "midnight to pass", func() (bool, error) {
+		now := time.Now()
+		return now.Day() == now.Add(5*time.Minute).Day(), nil
+	}))
 	ports, err := FreePorts(1)
 	must(err)
 	mailman, err := l.NewMailman("mm", Loopback(ports[0]))
