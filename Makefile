@@ -18,6 +18,8 @@
 # A target installs the Debian packages that it needs.
 
 .DEFAULT_GOAL := build
+# Checks share bin/ and the processors, with whatever -j.
+.NOTPARALLEL:
 .PHONY: help build binary licenses run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
 
 GO         ?= go
