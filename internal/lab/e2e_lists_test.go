@@ -132,6 +132,9 @@ func newShielded(t *testing.T, l *Lab, port int, tables []string, transports, ma
 		Main: "milter_header_checks = regexp:" + table + "\n" +
 			"virtual_alias_maps = " + aliases + "\n" +
 			"relay_domains = " + listDomain + "\nrecipient_delimiter = +\n" +
+			// While a list manager writes, nobody else can read its SQLite file. A process of
+			// Postfix that wants to ends then, and the mail is tried again.
+			"service_throttle_time = 1s\nminimal_backoff_time = 1s\nqueue_run_delay = 1s\n" +
 			fmt.Sprintf("transport_maps = %s, inline:{remote.test=smtp:[%s]:%s}\n", transports, host, remotePort),
 		Master: recipeFor(t, ports[1], strings.Join(append(tables, aliases), ",")) + master,
 	})
