@@ -64,11 +64,14 @@ func (j *journal) follow(ctx context.Context) {
 	}
 }
 
-// begin takes the end of the journal as the place to go on from, so that what comes before
-// the first entry about mail is read is not lost if this process or journalctl ends before. In an empty
-// journal there is no such place.
+// begin takes the last entry about mail as the place to go on from, so that what comes before
+// the next one is read is not lost if this process or journalctl ends before. In a journal
+// without mail there is no such place.
+//
+// QUIRK: journalctl of systemd 252 passes over the first entry that matches behind a cursor, if
+// the entry of that cursor does not match.
 func (j *journal) begin(ctx context.Context) {
-	out, err := exec.CommandContext(ctx, "journalctl", "--lines=1", "--output=json", "--output-fields=PRIORITY", "--no-pager", "--quiet").Output()
+	out, err := exec.CommandContext(ctx, "journalctl", "--lines=1", "--output=json", "--output-fields=PRIORITY", "--no-pager", "--quiet", facilityMail).Output()
 	if err != nil {
 		return // journalctl fails again when it is to follow, and then it is said
 	}
