@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bounce-milter/bounce-milter/internal/ascii"
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -207,10 +208,6 @@ func quoted(s string, limit int, raw bool) string {
 	return b.String()
 }
 
-// blank are letters that are invisible although Unicode does not call them default
-// ignorable.
-var blank = &unicode.RangeTable{R32: []unicode.Range32{{Lo: 0x13441, Hi: 0x13442, Stride: 1}, {Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}}}
-
 // visible reports whether a character outside ASCII may stand unescaped after the
 // character before: a letter, a digit, or a mark on one of these. Anything else could be
 // invisible, reorder the text around it, or be taken for ASCII: compatibility forms
@@ -226,7 +223,7 @@ func visible(r, before rune) bool {
 	} else if !unicode.In(r, unicode.L, unicode.N) {
 		return false
 	}
-	return !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, blank) && norm.NFKC.IsNormalString(string(r))
+	return !fold.Invisible(r) && !unicode.Is(unicode.Variation_Selector, r) && norm.NFKC.IsNormalString(string(r))
 }
 
 // cutLast splits s at the last c.

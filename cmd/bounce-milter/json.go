@@ -7,6 +7,8 @@ import (
 	"io"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 )
 
 func newEncoder(a *app) *json.Encoder {
@@ -15,14 +17,14 @@ func newEncoder(a *app) *json.Encoder {
 	return enc
 }
 
-// plainJSON escapes invisible characters in lines of JSON: DEL, C1 controls, direction
-// marks, zero-width characters and tags. Encoders leave them as they are, and a terminal
+// plainJSON escapes invisible characters in lines of JSON, or of a log in text: DEL, C1
+// controls, direction marks, zero-width characters, fillers and tags. Encoders leave them as they are, and a terminal
 // or a pager obeys them; one of them is U+0085, which readers such as Python's splitlines
 // take for the end of a line. In JSON they can only stand within strings.
 type plainJSON struct{ w io.Writer }
 
 func (p plainJSON) Write(line []byte) (int, error) {
-	bad := func(r rune) bool { return r >= 0x7f && invisible(r) }
+	bad := func(r rune) bool { return r >= 0x7f && fold.Invisible(r) }
 	i := bytes.IndexFunc(line, bad)
 	if i < 0 {
 		return p.w.Write(line)

@@ -46,7 +46,7 @@ func newHandler(w io.Writer, format string, opts *slog.HandlerOptions) slog.Hand
 	if format == "json" {
 		return slog.NewJSONHandler(plainJSON{w}, opts)
 	}
-	return slog.NewTextHandler(w, opts)
+	return slog.NewTextHandler(plainJSON{w}, opts)
 }
 
 // lostLine returns the line that says that others were lost, in the current format.

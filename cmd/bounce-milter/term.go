@@ -3,9 +3,9 @@ package main
 import (
 	"os"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/bounce-milter/bounce-milter/internal/fold"
 	"golang.org/x/term"
 )
 
@@ -54,13 +54,9 @@ func clean(s string) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r == utf8.RuneError, invisible(r):
+		case r == utf8.RuneError, fold.Invisible(r):
 			return '·'
 		}
 		return r
 	}, s)
 }
-
-// invisible reports whether a character is neither printed nor a space: a control or
-// format character, a separator of lines, a tag, or one of private use.
-func invisible(r rune) bool { return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) }

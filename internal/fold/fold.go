@@ -48,3 +48,15 @@ func Lower(r rune) rune {
 	}
 	return unicode.ToLower(r)
 }
+
+// blanks look like a space, or like nothing, although Unicode calls them letters or symbols.
+var blanks = &unicode.RangeTable{
+	R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}},
+	R32: []unicode.Range32{{Lo: 0x13441, Hi: 0x13442, Stride: 1}, {Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}},
+}
+
+// Invisible reports whether nobody sees a character, and it is no space either: a control or
+// format character, a separator of lines, a tag, one of private use, a filler.
+func Invisible(r rune) bool {
+	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, blanks)
+}

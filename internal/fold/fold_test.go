@@ -22,3 +22,13 @@ func TestLower(t *testing.T) {
 		}
 	}
 }
+
+func TestInvisible(t *testing.T) {
+	for r, want := range map[rune]bool{'a': false, ' ': false, '\u00a0': false, '漢': false, '\u0301': false, '⚠': false, '\ufe0f': false, '\u200d': true,
+		'\n': true, 0x1b: true, 0x85: true, '\u202e': true, '\u3164': true, '\u034f': true, '\u115f': true, '\u17b4': true, '\u2800': true, '\uffa0': true,
+		0xe0041: true, 0xf0000: true, 0x16fe4: true} {
+		if got := Invisible(r); got != want {
+			t.Errorf("%U: %v, want %v", r, got, want)
+		}
+	}
+}

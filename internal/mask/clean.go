@@ -48,7 +48,7 @@ func shown(r rune) rune {
 		return ' '
 	case r == utf8.RuneError, unicode.Is(unicode.Co, r), unicode.Is(unicode.Cs, r):
 		return '?'
-	case !unicode.IsPrint(r):
+	case fold.Invisible(r):
 		return -1 // directions, joiners, tags, and what is not assigned
 	}
 	return r
