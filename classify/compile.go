@@ -154,8 +154,12 @@ func (c *compiler) phrases(list []string, in where) []int32 {
 
 // anyOf lists the patterns of phrases of which one is enough, with their other spellings.
 func (c *compiler) anyOf(list []string, in where) []int32 {
-	out := c.phrases(list, in)
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]int32, 0, len(list))
 	for _, s := range list {
+		out = append(out, c.pattern(s, in))
 		for _, other := range spellings(s) {
 			out = append(out, c.pattern(other, in))
 		}

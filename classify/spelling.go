@@ -22,10 +22,6 @@ func spellings(phrase string) []string {
 	if ascii.Only(phrase) {
 		return nil
 	}
-	var others []string
-	if s := transcribed.Replace(phrase); s != phrase {
-		others = append(others, bare(s))
-	}
 	one, left := make([]byte, 0, len(phrase)), 0
 	for _, r := range phrase {
 		first, second := fold.Bare(r)
@@ -36,10 +32,14 @@ func spellings(phrase string) []string {
 				left++
 			}
 		case first >= 0x80 || first == r && second == 0:
-			return others // not Latin: all of it was lost
+			return nil // not Latin: all of it was lost
 		case len(one) == 0 || one[len(one)-1] != '?':
 			one = append(one, '?')
 		}
+	}
+	var others []string
+	if s := transcribed.Replace(phrase); s != phrase {
+		others = append(others, bare(s))
 	}
 	if left < minSpelled {
 		return others

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -220,10 +221,20 @@ func (t *text) rune(norm, marks []byte, n int, r rune) int {
 
 // normal returns s as a text holds it; a space at either end is kept, for it
 // may mean the border of a word.
-func normal(s string) string { return (&text{}).normal(s) }
+func normal(s string) string { return normalized(s, false) }
 
 // written returns what [normal] does, with accents: the form in which phrases are written.
-func written(s string) string { return (&text{accents: true}).normal(s) }
+func written(s string) string { return normalized(s, true) }
+
+// normalizers are texts to use again: a set of rules has thousands of phrases.
+var normalizers = sync.Pool{New: func() any { return new(text) }}
+
+func normalized(s string, accents bool) string {
+	t := normalizers.Get().(*text)
+	defer normalizers.Put(t)
+	t.accents = accents
+	return t.normal(s)
+}
 
 // bare returns a phrase without its accents, as a text holds it.
 func bare(phrase string) string {
@@ -242,7 +253,11 @@ func (t *text) normal(s string) string {
 	if s != "" && !isSpace(s[len(s)-1]) {
 		to--
 	}
-	return string(t.norm[min(from, to):to])
+	norm := t.norm[min(from, to):to]
+	if string(norm) == s {
+		return s
+	}
+	return string(norm)
 }
 
 func isSpace(c byte) bool { return c < utf8.RuneSelf && folded[c]&foldSpace != 0 }

@@ -29,19 +29,27 @@ func EqualFold(b []byte, name string) bool {
 
 // Only reports whether s has no octet above 0x7f.
 func Only[T string | []byte](s T) bool {
-	i := 0
-	for ; len(s)-i >= 8; i += 8 { // the compiler reads them at once
-		if (uint64(s[i])|uint64(s[i+1])<<8|uint64(s[i+2])<<16|uint64(s[i+3])<<24|
-			uint64(s[i+4])<<32|uint64(s[i+5])<<40|uint64(s[i+6])<<48|uint64(s[i+7])<<56)&0x8080808080808080 != 0 {
+	if len(s) < 8 {
+		for i := 0; i < len(s); i++ {
+			if s[i] >= 0x80 {
+				return false
+			}
+		}
+		return true
+	}
+	for i := 0; i < len(s)-8; i += 8 {
+		if high(s[i : i+8]) {
 			return false
 		}
 	}
-	for ; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
+	return !high(s[len(s)-8:])
+}
+
+// high reports whether one of eight octets is above 0x7f. The compiler reads them at once.
+func high[T string | []byte](s T) bool {
+	_ = s[7]
+	return (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|
+		uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&0x8080808080808080 != 0
 }
 
 // HasWords reports whether s contains more than punctuation and space: a letter, a
