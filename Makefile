@@ -20,7 +20,7 @@
 .DEFAULT_GOAL := build
 # Checks share bin/ and the processors, with whatever -j.
 .NOTPARALLEL:
-.PHONY: help build binary licenses run test check unit race fuzz-short e2e rules demo fuzz soak cost bench bench-log install packages clean debs
+.PHONY: help build binary licenses run test check unit race e2e rules demo fuzz soak cost bench bench-log install packages clean debs
 
 GO         ?= go
 FUZZTIME   ?= 5m
@@ -69,7 +69,7 @@ licenses:
 run: build
 	bin/bounce-milter serve
 
-test: check unit race e2e fuzz-short rules
+test: check unit race e2e rules
 	@echo "all tests passed"
 
 debs:
@@ -98,10 +98,6 @@ e2e: debs
 	@echo "=== end-to-end tests: $$(postconf -h -d mail_name) $$(postconf -h -d mail_version), $$(apt-cache show --no-all-versions sendmail-bin 2>/dev/null | sed -n 's/^Version: /Sendmail /p'), $$(dpkg-query -W -f 'miltertest $${Version}' miltertest)"
 	$(GOTEST) -tags e2e -count=1 -run '^Test(Shells|Logrotate|Tools|Documented.*|Dashboard.*)$$' ./cmd/bounce-milter ./internal/event/file ./internal/event/webhook ./internal/lab/mixin
 	cd internal/lab && $(GOTEST) -tags e2e -count=1 . ./install
-
-fuzz-short:
-	@echo "=== fuzz targets, ten seconds each"
-	@internal/lab/fuzz.sh 10s
 
 rules: build
 	@echo "=== every rule is reached by its own examples"
