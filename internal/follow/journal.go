@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -31,12 +32,31 @@ const facilityMail = "SYSLOG_FACILITY=2"
 func (j *journal) args() []string {
 	// Without --all, journalctl leaves out a message of more than 4 KB.
 	args := []string{"--follow", "--output=json", "--all", "--no-pager", "--quiet"}
+	// QUIRK: with --follow, journalctl of systemd 252 shows the entries of this boot only, unless
+	// it is to merge journals; and in a container, a unit with a /proc of its own reads the
+	// identity of another boot. Journals of other machines stay out by their identity.
+	machine := machineID()
+	if machine != "" {
+		args = append(args, "--merge")
+	}
 	if j.cursor != "" {
 		args = append(args, "--after-cursor="+j.cursor)
 	} else {
 		args = append(args, "--lines=0")
 	}
+	if machine != "" {
+		args = append(args, "_MACHINE_ID="+machine)
+	}
 	return append(args, facilityMail)
+}
+
+// machineID returns the identity of this machine (machine-id(5)), "" if it has none.
+func machineID() string {
+	id, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
 }
 
 // follow passes entries on until ctx ends.

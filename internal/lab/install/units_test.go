@@ -49,6 +49,9 @@ func TestUnits(t *testing.T) {
 	if out := m.run("stat", "-c", "%U %a", "/run/bounce-milter/milter.sock"); out != "bounce-milter 660\n" {
 		t.Errorf("the socket has owner and mode %s", out)
 	}
+
+	m.followsTheJournal()
+
 	// What the unit says is in force.
 	pid := m.property("MainPID")
 	status := m.run("cat", "/proc/"+pid+"/status")
