@@ -124,6 +124,10 @@ bench: build
 	@internal/lab/debs.sh postfix libmilter-dev
 	@$(GO) run $(BUILDVCS) ./internal/lab/bench -bin bin/bounce-milter
 
+bench-log: build
+	@internal/lab/debs.sh pflogsumm logwatch
+	@$(GO) run $(BUILDVCS) ./internal/lab/benchlog -bin bin/bounce-milter
+
 # Everything that is installed, here and by the packages: make packages runs this target.
 # What make has built is not built again, because root often has no Go on its PATH.
 # An administrator's files in SYSCONFDIR stay.

@@ -310,3 +310,23 @@ func TestDocumentedConfigurations(t *testing.T) {
 		}
 	}
 }
+
+// What make help lists, and whatever else is called a target, has a recipe: make does nothing
+// and says nothing for one that has none.
+func TestTargetsAreThere(t *testing.T) {
+	makefile := read(t, "Makefile")
+	phony := regexp.MustCompile(`(?m)^\.PHONY: (.*)$`).FindStringSubmatch(makefile)
+	listed := regexp.MustCompile(`(?m)^#   make ([a-z-]+)`).FindAllStringSubmatch(makefile, -1)
+	if phony == nil || len(listed) < 10 {
+		t.Fatalf("the Makefile lists %q and %d targets", phony, len(listed))
+	}
+	names := strings.Fields(phony[1])
+	for _, l := range listed {
+		names = append(names, l[1])
+	}
+	for _, name := range names {
+		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `:.*(\S|\n\t)`).MatchString(makefile) {
+			t.Errorf("the Makefile has no rule for %s", name)
+		}
+	}
+}
