@@ -15,8 +15,8 @@ type page struct {
 	set *charmap.Charmap
 	// leads is what the first octet of most letters was taken for.
 	leads string
-	// pair is true if two characters in a row must be readable as UTF-8. In Cyrillic one
-	// may be two letters of a word.
+	// pair is true if two characters in a row must be readable as UTF-8, whichever they are.
+	// In Cyrillic one may be two letters of a word.
 	pair bool
 }
 
@@ -69,7 +69,7 @@ func twice(s string, last *page) (r rune, size int, by *page) {
 		if r == 0 {
 			continue
 		}
-		if !p.pair || p == last {
+		if p == last || !p.pair && !byChance(r) {
 			return r, size, p
 		}
 		if next, _ := p.decode(s[size:]); next != 0 {
@@ -115,11 +115,19 @@ func (p *page) decode(s string) (r rune, size int) {
 	return r, size
 }
 
+// byChance reports whether a character alone may be a letter and two signs behind it that
+// were encoded once: in "refusé »", with the fixed space of French, they read as "頻". The
+// dashes and quotation marks of U+2010 and on hardly can, for they begin with "â€", nor the
+// letters of Vietnamese, which begin with "áº" or "á»".
+func byChance(r rune) bool { return r >= 0x800 && r>>8 != 0x1e && (r < 0x2000 || r > 0x206f) }
+
 // common reports whether a character occurs in mail of many people: it was hardly met
-// by chance, as that of a letter before a quotation mark.
+// by chance, as that of a letter before a quotation mark or a fixed space.
 func common(r rune) bool {
 	switch {
-	case r < 0x250, r >= 0x370 && r < 0x460, r == 0x490, r == 0x491, r >= 0x5d0 && r < 0x700: // Latin, Greek, Cyrillic, Hebrew, Arabic
+	case r < 0x180, r == 0x1a0, r == 0x1a1, r == 0x1af, r == 0x1b0, r >= 0x218 && r <= 0x21b: // Latin; Vietnamese, Romanian
+		return true
+	case r >= 0x370 && r < 0x460, r == 0x490, r == 0x491, r >= 0x5d0 && r < 0x660, r >= 0x66a && r < 0x700: // Greek, Cyrillic, Hebrew, Arabic
 		return true
 	}
 	return r >= 0x900 && unicode.IsPrint(r)

@@ -30,6 +30,7 @@ func TestMend(t *testing.T) {
 		{"Пользователь не найден и не существует", []*charmap.Charmap{charmap.ISO8859_1, charmap.Windows1252}},
 		{"ящик переполнен", []*charmap.Charmap{charmap.Windows1251}},
 		{"skrzynka pełna, użytkownik żółw", []*charmap.Charmap{charmap.Windows1250}},
+		{"địa chỉ không tồn tại", []*charmap.Charmap{charmap.ISO8859_1, charmap.Windows1252}},
 		{"ο χρήστης δεν υπάρχει", []*charmap.Charmap{charmap.ISO8859_1}},
 		{"用户不存在 存在しません 없습니다", []*charmap.Charmap{charmap.ISO8859_1, charmap.Windows1252}},
 	} {
@@ -42,6 +43,7 @@ func TestMend(t *testing.T) {
 	// What was encoded once stays as it is.
 	for _, s := range []string{
 		"", "plain", "usuário não é conhecido – «ß»", "„Gruß“ «É» Ñ» “Ö”", "Сёмин, СССР» и «Рига»", "CĂSUȚĂ plină", "\xc3\xa4\xff\xe4 \xe4", "Ã", "Ãx Â Ð",
+		"« accès refusé\u00a0»", "désactivé…»", "“é”— OÙ\u00a0», È\u00a0piena", "«\u00a0à\u00a0» à\u00a0«\u00a0é\u00a0»",
 		"Nutzer „Bö“ — “à” …", "пользователь не найден", "χρήστης", "用户不存在",
 	} {
 		if got := Mend(s); got != s {
