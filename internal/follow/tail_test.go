@@ -54,6 +54,15 @@ func (r *reader) read() {
 	}
 }
 
+// behind has the log begin with lines, reads them, and returns the place behind them.
+func (r *reader) behind(lines string) Place {
+	r.t.Helper()
+	r.read()
+	r.add("mail.log", lines)
+	r.read()
+	return r.tail.place
+}
+
 func (r *reader) add(name, text string) {
 	r.t.Helper()
 	f, err := os.OpenFile(r.path(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -176,18 +185,14 @@ func TestTail(t *testing.T) {
 			r.want("a b ")
 		}},
 		{"truncated", func(r *reader) {
-			r.read()
-			r.add("mail.log", "first\nsecond\n")
-			r.read()
+			r.behind("first\nsecond\n")
 			os.Truncate(r.path("mail.log"), 0)
 			r.add("mail.log", "a\n")
 			r.read()
 			r.want("first second a ")
 		}},
 		{"truncated, and longer than before", func(r *reader) {
-			r.read()
-			r.add("mail.log", "first\n")
-			r.read()
+			r.behind("first\n")
 			os.Truncate(r.path("mail.log"), 0)
 			r.add("mail.log", "other, and longer\nb\n")
 			r.read()
@@ -206,10 +211,7 @@ func TestTail(t *testing.T) {
 			r.want("a half b c ")
 		}},
 		{"a new process after a copy was made", func(r *reader) {
-			r.read()
-			r.add("mail.log", "a\n")
-			r.read()
-			place := r.tail.place
+			place := r.behind("a\n")
 			r.add("mail.log", "b\n")
 			r.copy("mail.log", "mail.log.1")
 			r.add("mail.log.1", "c\n")
@@ -223,9 +225,7 @@ func TestTail(t *testing.T) {
 		{"truncated, beside an older log that begins alike", func(r *reader) {
 			r.add("mail.log.1", "a\nb\n")
 			os.Chtimes(r.path("mail.log.1"), time.Time{}, time.Now().Add(-time.Hour))
-			r.read()
-			r.add("mail.log", "a\n")
-			r.read()
+			r.behind("a\n")
 			os.Truncate(r.path("mail.log"), 0)
 			r.read()
 			r.add("mail.log", "c\n")
@@ -233,10 +233,7 @@ func TestTail(t *testing.T) {
 			r.want("a c ")
 		}},
 		{"a new process after several rotations", func(r *reader) {
-			r.read()
-			r.add("mail.log", "a\n")
-			r.read()
-			place := r.tail.place
+			place := r.behind("a\n")
 			r.add("mail.log", "b\n")
 			r.move("mail.log", "mail.log.3")
 			r.add("mail.log.2", "c\n")
@@ -262,10 +259,7 @@ func TestTail(t *testing.T) {
 			r.want("a b ")
 		}},
 		{"a new process after a rotation", func(r *reader) {
-			r.read()
-			r.add("mail.log", "a\n")
-			r.read()
-			place := r.tail.place
+			place := r.behind("a\n")
 			r.add("mail.log", "b\n")
 			r.move("mail.log", "mail.log-20261122")
 			r.add("mail.log", "c\n")
@@ -274,10 +268,7 @@ func TestTail(t *testing.T) {
 			r.want("a b c ")
 		}},
 		{"a new process after a rotation and compression", func(r *reader) {
-			r.read()
-			r.add("mail.log", "a\n")
-			r.read()
-			place := r.tail.place
+			place := r.behind("a\n")
 			r.add("mail.log", "b\nhalf")
 			r.move("mail.log", "mail.log.1")
 			r.compress("mail.log.1")
@@ -288,10 +279,7 @@ func TestTail(t *testing.T) {
 			r.want("a b half c ")
 		}},
 		{"a new process, and the old file is gone", func(r *reader) {
-			r.read()
-			r.add("mail.log", "a\n")
-			r.read()
-			place := r.tail.place
+			place := r.behind("a\n")
 			os.Remove(r.path("mail.log"))
 			r.add("mail.log", "c\n")
 			r.start(&place)

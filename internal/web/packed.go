@@ -38,7 +38,7 @@ func Packed(h http.Handler) http.Handler {
 		p.whole.body.Reset()
 		h.ServeHTTP(&p.whole, r)
 		p.whole.header = nil
-		w.Header().Add("Vary", "Accept-Encoding")
+		w.Header().Set("Vary", "Accept-Encoding") // promhttp says so itself
 		if !packs || p.whole.code != http.StatusOK {
 			w.WriteHeader(p.whole.code)
 			_, _ = w.Write(p.whole.body.Bytes()) // a client that did not get it will ask again

@@ -133,8 +133,8 @@ func (n *Notice) isOther(a place) bool {
 }
 
 // offered reports whether an address stands in a sentence that says where to write
-// instead, or who else was told: the recipient's new address, a colleague, a help desk. To blame it for the
-// failure would be the worst of errors.
+// instead, or who else was told: the recipient's new address, a colleague, a help desk.
+// To blame it for the failure would be the worst of errors.
 func (n *Notice) offered(a place) bool {
 	from, to := n.sentence(a)
 	fails := n.failsIn(from, to)
