@@ -1,7 +1,6 @@
 package fold
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,6 +25,38 @@ var pages = [...]page{
 	{charmap.Windows1251, "РС", true},
 	{charmap.Windows1250, "ĂÄĹ", false},
 }
+
+// maxRune bounds the characters of the pages, and maxLead those of their leads.
+const (
+	maxRune = 0x2123
+	maxLead = 0x460
+)
+
+// octets are those that the pages have for a character, 0 for none and for ASCII.
+var octets = func() (t [len(pages)][maxRune]byte) {
+	for i := range pages {
+		for c := 0xff; c >= 0x80; c-- {
+			if r := pages[i].set.DecodeByte(byte(c)); r < maxRune {
+				t[i][r] = byte(c)
+			}
+		}
+		for c := 0x80; c < 0xa0; c++ { // ISO 8859-1 has them, Windows-1252 does not
+			t[i][c] = byte(c)
+		}
+	}
+	return t
+}()
+
+// leadOf is which pages have a character among their leads, a set of bits: most texts are
+// looked at no closer.
+var leadOf = func() (t [maxLead]byte) {
+	for i := range pages {
+		for _, r := range pages[i].leads {
+			t[r] |= 1 << i
+		}
+	}
+	return t
+}()
 
 // Mend returns s with those characters as they were meant that are UTF-8 which was taken
 // for another character set and encoded once more: "usuÃ¡rio", "Ð½ÐµÑ‚" or "РЅРµС‚". It
@@ -60,39 +91,39 @@ func Mend(s string) string {
 // stands right before was mended by last, if by any.
 func twice(s string, last *page) (r rune, size int, by *page) {
 	first, width := utf8.DecodeRuneInString(s)
+	if first >= maxLead {
+		return 0, width, nil
+	}
 	for i := range pages {
 		p := &pages[i]
-		if !strings.ContainsRune(p.leads, first) {
+		if leadOf[first]&(1<<i) == 0 {
 			continue
 		}
-		r, size := p.decode(s)
+		r, size := decode(&octets[i], s)
 		if r == 0 {
 			continue
 		}
 		if p == last || !p.pair && !byChance(r) {
 			return r, size, p
 		}
-		if next, _ := p.decode(s[size:]); next != 0 {
+		if next, _ := decode(&octets[i], s[size:]); next != 0 {
 			return r, size, p
 		}
 	}
 	return 0, width, nil
 }
 
-// decode reads a character that was taken for several of the page. It returns 0 if there
-// is none.
-func (p *page) decode(s string) (r rune, size int) {
-	var octets [3]byte
+// decode reads a character that was taken for several, each of which octets has. It
+// returns 0 if there is none.
+func decode(octets *[maxRune]byte, s string) (r rune, size int) {
+	var buf [3]byte
 	need := 1
 	for n := 0; n < need; n++ {
 		c, width := utf8.DecodeRuneInString(s[size:])
-		octet, ok := p.set.EncodeRune(c)
-		switch {
-		case c >= 0x80 && c < 0xa0: // ISO 8859-1 has them, Windows-1252 does not
-			octet = byte(c)
-		case !ok || c < utf8.RuneSelf || c == utf8.RuneError:
+		if c >= maxRune {
 			return 0, 0
 		}
+		octet := octets[c]
 		if n == 0 {
 			switch {
 			case octet >= 0xc2 && octet < 0xe0:
@@ -105,10 +136,10 @@ func (p *page) decode(s string) (r rune, size int) {
 		} else if octet&0xc0 != 0x80 {
 			return 0, 0
 		}
-		octets[n] = octet
+		buf[n] = octet
 		size += width
 	}
-	r, n := utf8.DecodeRune(octets[:need])
+	r, n := utf8.DecodeRune(buf[:need])
 	if n != need || !common(r) {
 		return 0, 0
 	}
