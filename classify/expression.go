@@ -3,6 +3,8 @@ package classify
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -36,27 +38,101 @@ func bareExpression(source string) string {
 		return source
 	}
 	b := make([]byte, 0, 2*len(source))
-	inClass := false
-	for i, r := range source {
-		switch first, second := fold.Bare(r); {
+	for i := 0; i < len(source); {
+		r, size := utf8.DecodeRuneInString(source[i:])
+		switch {
+		case r == '[':
+			size = classLength(source[i:])
+			b = appendClass(b, source[i:i+size])
+		case r == '\\' && i+1 < len(source):
+			size = 2
+			b = append(b, source[i:i+size]...)
 		case r < utf8.RuneSelf:
 			b = append(b, byte(r))
-			if escaped := i > 0 && source[i-1] == '\\'; !escaped && (r == '[' || r == ']') {
-				inClass = r == '['
-			}
-		case second != 0 && inClass:
-			b = append(b, byte(first), lost)
-		case second != 0:
-			b = append(b, "(?:"+string(first)+string(second)+`|\?)`...)
-		case first > 0 && first < utf8.RuneSelf && inClass:
-			b = append(b, byte(first), lost)
-		case first > 0 && first < utf8.RuneSelf:
-			b = append(b, '[', byte(first), lost, ']')
-		case first > 0:
-			b = utf8.AppendRune(b, first)
+		default:
+			b = appendBare(b, r)
 		}
+		i += size
 	}
 	return string(b)
+}
+
+// appendBare appends what matches a letter outside of a class.
+func appendBare(b []byte, r rune) []byte {
+	switch first, second := fold.Bare(fold.Lower(r)); {
+	case first < 0:
+		return b
+	case second != 0:
+		return append(b, "(?:"+string(first)+string(second)+`|\?)`...)
+	case first < utf8.RuneSelf:
+		return append(b, '[', byte(first), lost, ']')
+	default:
+		return utf8.AppendRune(b, first)
+	}
+}
+
+// classLength returns the length of the class with which an expression begins.
+func classLength(s string) int {
+	i := 1
+	for _, first := range []string{"^", "]"} { // here "]" is a sign like any other
+		if strings.HasPrefix(s[i:], first) {
+			i++
+		}
+	}
+	for ; i < len(s) && s[i] != ']'; i++ {
+		if s[i] == '\\' {
+			i++
+		} else if n := strings.Index(s[i:], ":]"); n > 0 && strings.HasPrefix(s[i:], "[:") {
+			i += n + 1
+		}
+	}
+	return min(i+1, len(s))
+}
+
+// appendClass appends a class as it is and, unless it is one of all characters but some,
+// its letters without their accents.
+func appendClass(b []byte, class string) []byte {
+	end := len(class) - 1
+	if ascii.Only(class) || class[1] == '^' || class[end] != ']' {
+		return append(b, class...)
+	}
+	var more []rune
+	add := func(r rune) {
+		first, second := fold.Bare(fold.Lower(r))
+		if first < 0 || first == r && second == 0 || slices.Contains(more, first) {
+			return
+		}
+		if more = append(more, first); first < utf8.RuneSelf && !slices.Contains(more, lost) {
+			more = append(more, lost)
+		}
+	}
+	before := rune(-1) // the character from which a range may begin
+	for i := 1; i < end; {
+		r, size := utf8.DecodeRuneInString(class[i:])
+		i += size
+		if r == '-' && before >= 0 && i < end && class[i] != '\\' {
+			r, size = utf8.DecodeRuneInString(class[i:])
+			i += size
+			for c := max(before, utf8.RuneSelf); c <= min(r, fold.MaxBare); c++ {
+				add(c)
+			}
+			before = -1
+			continue
+		}
+		if before = r; r == '\\' {
+			i, before = i+1, -1
+		}
+		if r >= utf8.RuneSelf {
+			add(r)
+		}
+	}
+	if b = append(b, class[:end]...); before == '-' { // no range to what follows
+		b = append(b[:len(b)-1], `\-`...)
+	}
+	for _, r := range more {
+		b = utf8.AppendRune(b, r)
+	}
+	return append(b, ']')
 }
 
 // compile makes the expression ready.

@@ -18,6 +18,9 @@ const (
 	maxLetter   = 0x1f00
 )
 
+// MaxBare is the last letter that [Bare] may change.
+const MaxBare rune = maxLetter - 1
+
 // bare holds what [Bare] returns, from firstLetter on; 0 for the letter itself.
 var bare = func() (t [maxLetter - firstLetter]uint16) {
 	for _, list := range letters {
